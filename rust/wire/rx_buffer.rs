@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sizes of receive buffers (section 5.1.6.3.1).
+//!
+//! All lengths are in bytes. Alignments are powers of two, and other numbers are
+//! below `usize::MAX / 2`; beyond that results saturate.
+
+use crate::features::Features;
+
+/// Ethernet header.
+pub const ETHERNET_LEN: usize = 14;
+/// VLAN tag.
+pub const VLAN_LEN: usize = 4;
+/// Payload of an ordinary Ethernet frame.
+pub const ETHERNET_DATA_LEN: usize = 1500;
+/// An ordinary Ethernet frame with a VLAN tag.
+pub const FRAME_LEN: usize = ETHERNET_LEN + VLAN_LEN + ETHERNET_DATA_LEN;
+/// Longest IP packet, and so the longest payload of a GSO frame.
+pub const IP_MAX_LEN: usize = 65535;
+
+/// How packets are laid out in receive buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RxBufferMode {
+    /// A packet takes as many buffers as it needs: [`Mergeable`].
+    Mergeable,
+    /// A buffer is a chain of pages for the longest packet: [`Big`].
+    Big,
+    /// A buffer takes one ordinary frame: [`Small`].
+    Small,
+}
+
+impl RxBufferMode {
+    /// The mode for the negotiated features and the largest MTU.
+    pub const fn new(negotiated: Features, max_mtu: usize) -> Self {
+        if negotiated.contains(Features::MRG_RXBUF) {
+            Self::Mergeable
+        } else if Big::is_needed(negotiated, max_mtu) {
+            Self::Big
+        } else {
+            Self::Small
+        }
+    }
+}
+
+/// A moving average of packet lengths, in which each packet weighs 1/64: slow
+/// enough that a whole ring refilled at once does not follow a short burst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AveragePacketLen(u32);
+
+impl AveragePacketLen {
+    const WEIGHT_SHIFT: u32 = 6;
+    /// Keeps the sum within 32 bits; longer than any packet.
+    const MAX: u32 = (1 << 24) - 1;
+
+    /// Before the first packet.
+    pub const fn new() -> Self {
+        Self(0)
+    }
+
+    /// Adds the length of one packet. The first one is the average.
+    #[inline]
+    pub const fn add(&mut self, len: usize) {
+        let len = if len < Self::MAX as usize {
+            len as u32
+        } else {
+            Self::MAX
+        };
+        self.0 = if self.0 == 0 {
+            len
+        } else {
+            // (63 * average + len) / 64, below 2^30 by MAX.
+            (self.0 << Self::WEIGHT_SHIFT)
+                .wrapping_sub(self.0)
+                .wrapping_add(len)
+                >> Self::WEIGHT_SHIFT
+        };
+    }
+
+    /// The average; zero before the first packet.
+    #[inline]
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Sizes of mergeable buffers, each within one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mergeable {
+    /// The packet header.
+    pub header_len: usize,
+    /// Least room for packet data; see [`Mergeable::min_data_len`].
+    pub min_data_len: usize,
+    /// The page.
+    pub page_size: usize,
+    /// Bytes of the page that are not posted: headroom and tailroom.
+    pub reserved: usize,
+    /// The cache line.
+    pub align: usize,
+}
+
+impl Mergeable {
+    /// Least room for packet data such that a queue full of buffers takes the
+    /// longest packet: [`IP_MAX_LEN`] where it can be GSO, the largest MTU
+    /// otherwise. At least an ordinary frame. `queue_size` is in descriptors.
+    pub const fn min_data_len(header_len: usize, packet_len: usize, queue_size: usize) -> usize {
+        const FRAMING: usize = ETHERNET_LEN + VLAN_LEN;
+        let whole = header_len
+            .saturating_add(FRAMING)
+            .saturating_add(packet_len);
+        let share = whole.div_ceil(if queue_size == 0 { 1 } else { queue_size });
+        let data = share.saturating_sub(header_len);
+        if data > FRAME_LEN {
+            data
+        } else {
+            FRAME_LEN
+        }
+    }
+
+    /// Length of the next buffer to post, header included: room for an average
+    /// packet, whole cache lines, and no more than the page has.
+    #[inline]
+    pub const fn buffer_len(&self, average: AveragePacketLen) -> usize {
+        let average = average.get();
+        let data = if average > self.min_data_len {
+            average
+        } else {
+            self.min_data_len
+        };
+        let len = align_up(self.header_len.saturating_add(data), self.align);
+        let max = self.max_buffer_len();
+        if len < max {
+            len
+        } else {
+            max
+        }
+    }
+
+    /// Length of the longest buffer, header included. The page less what is
+    /// reserved, in whole cache lines.
+    #[inline]
+    pub const fn max_buffer_len(&self) -> usize {
+        align_down(self.page_size.saturating_sub(self.reserved), self.align)
+    }
+}
+
+/// Sizes of a buffer for one ordinary frame, from which an skb is built in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Small {
+    /// Bytes before the packet header.
+    pub headroom: usize,
+    /// The packet header.
+    pub header_len: usize,
+    /// Bytes after the packet data, such as `struct skb_shared_info`.
+    pub tailroom: usize,
+    /// The cache line.
+    pub align: usize,
+}
+
+impl Small {
+    /// What is posted: header and frame.
+    pub const fn posted_len(&self) -> usize {
+        self.header_len.saturating_add(FRAME_LEN)
+    }
+
+    /// What is allocated: that with headroom and tailroom, each aligned.
+    pub const fn allocated_len(&self) -> usize {
+        align_up(self.headroom.saturating_add(self.posted_len()), self.align)
+            .saturating_add(align_up(self.tailroom, self.align))
+    }
+}
+
+/// Sizes of a buffer for the longest packet, as a chain of whole pages of which
+/// the first begins with the packet header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Big {
+    /// Pages of the chain.
+    pub pages: usize,
+    /// Packet data that fits.
+    pub data_len: usize,
+}
+
+impl Big {
+    /// Whether the features or the MTU let packets be longer than [`FRAME_LEN`].
+    pub const fn is_needed(negotiated: Features, max_mtu: usize) -> bool {
+        max_mtu > ETHERNET_DATA_LEN || negotiated.intersects(Features::GUEST_GSO)
+    }
+
+    /// `header_len` is the room for the header in the first page, padding
+    /// included; `None` if it fills the page.
+    pub const fn new(
+        negotiated: Features,
+        max_mtu: usize,
+        header_len: usize,
+        page_size: usize,
+    ) -> Option<Self> {
+        if page_size <= header_len {
+            return None;
+        }
+        let payload = if negotiated.intersects(Features::GUEST_GSO) {
+            IP_MAX_LEN
+        } else {
+            max_mtu
+        };
+        let whole = header_len
+            .saturating_add(ETHERNET_LEN + VLAN_LEN)
+            .saturating_add(payload);
+        let pages = whole.div_ceil(page_size);
+        let data_len = pages.saturating_mul(page_size).saturating_sub(header_len);
+        Some(Self { pages, data_len })
+    }
+}
+
+/// Rounds up to a multiple of `align`, a power of two.
+pub const fn align_up(len: usize, align: usize) -> usize {
+    align_down(len.saturating_add(align.saturating_sub(1)), align)
+}
+
+/// Rounds down to a multiple of `align`, a power of two.
+pub const fn align_down(len: usize, align: usize) -> usize {
+    len & !align.saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests;
