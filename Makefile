@@ -1,15 +1,94 @@
 # SPDX-License-Identifier: GPL-2.0
-# virtio-net-rs. "make help" lists the targets; Kbuild has the module's objects.
+# virtio-net-rs. "make help" lists the targets; the module's objects are in Kbuild.
 
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
-env := tools/env
+module := tools/env/module.sh
+in_tree := tools/env/in-tree.sh
+testing := tools/testing
 
-# Settings of a run, from the command line, reach the scripts by environment.
+# Settings given on the command line reach the scripts by environment.
 export KDIR KSRC V T DRIVER PARAMS FULL B INSTALL_MOD_PATH
+
+# Rust sources as they lie in the checkout; tests that must not build included.
+rust_sources = $(shell find rust drivers samples tools -name '*.rs' \
+	-not -path '*/target/*' -not -name '*_generated.rs' 2>/dev/null)
 
 .PHONY: all
 all:
-	@ko=$$($(env)/module.sh) && \
-		if [ -z "$$KDIR" ]; then cmp -s "$$ko" virtio_net_rs.ko || cp "$$ko" virtio_net_rs.ko; fi && \
-		echo "  built   $$ko"
+	@ko=$$($(module)) || exit; \
+	if [ -z "$$KDIR" ]; then cmp -s "$$ko" virtio_net_rs.ko || cp "$$ko" virtio_net_rs.ko; fi; \
+	echo "  BUILT   $${ko#$(CURDIR)/}"
+
+.PHONY: install
+install: all
+	@tools/env/install.sh
+
+.PHONY: test bench bench-full vm
+test: all
+	@$(testing)/test.sh
+
+bench: all
+	@$(testing)/bench.sh
+
+bench-full: export FULL := 1
+bench-full: all
+	@$(testing)/bench.sh
+
+vm: all
+	@$(testing)/vm.sh
+
+.PHONY: check-tree
+check-tree:
+	@$(testing)/check-tree.sh
+
+# Other flags than the module's, hence build folders of their own.
+.PHONY: clippy
+clippy:
+	@BUILD=$(CURDIR)/build/clippy $(module) CLIPPY=1 CLIPPY_CONF_DIR=$(CURDIR) \
+		KRUSTFLAGS=-Dwarnings modules >/dev/null
+
+.PHONY: doc
+doc:
+	@$(module) VNR_DOC=$(CURDIR)/build/doc modules >/dev/null
+	@echo "  DOC     build/doc/knet/index.html build/doc/virtio_net_wire/index.html"
+
+.PHONY: fmt fmtcheck
+fmt:
+	@$(in_tree) rustfmt --edition 2021 $(rust_sources)
+
+fmtcheck:
+	@$(in_tree) rustfmt --edition 2021 --check $(rust_sources)
+
+.PHONY: clean
+clean:
+	rm -rf build virtio_net_rs.ko
+
+.PHONY: help
+help:
+	@sed -n 's/^#? \{0,1\}//p' Makefile
+
+#? Targets (times: 2 cores, after the first run, which takes about 5 minutes
+#? more to make the cached Debian tree and kernel build tree):
+#?
+#?   make                  build virtio_net_rs.ko for Debian's 7.3 kernel       20 s
+#?   make KDIR=<folder>    build it for another kernel with CONFIG_RUST=y,
+#?                         such as /lib/modules/$(uname -r)/build; the result
+#?                         is build/<release>/virtio_net_rs.ko                 20 s
+#?   make install          copy it below INSTALL_MOD_PATH (default: /) and run
+#?                         depmod; give KDIR= to install for that kernel
+#?   make test             host tests, then guest tests of both drivers; KTAP
+#?   make bench            compare with the C driver; report in build/bench
+#?   make bench-full       the same with all scenarios and more repeats
+#?   make vm               a guest with the module loaded and a shell
+#?   make clippy           the kernel's lints, warnings are errors              15 s
+#?   make fmtcheck, fmt    check, or correct, the formatting of Rust             1 s
+#?   make doc              rustdoc of knet and virtio_net_wire in build/doc     25 s
+#?   make check-tree       rules of the tree: licences, unsafe, helper size      1 s
+#?   make clean            remove what was built here; the cache stays
+#?
+#? Variables: V=1 shows commands. KSRC=<folder or tarball> is the source of
+#? KDIR's kernel, needed once where its headers lack Rust metadata. T=<pattern>
+#? DRIVER=c|rust PARAMS=<device parameters> choose tests and guests, FULL=1 the
+#? whole matrix, B=<scenarios> the benchmark's. The cache is virtio-net-rs in
+#? $XDG_CACHE_HOME or ~/.cache.
