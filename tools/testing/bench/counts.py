@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From instruction counts by address to instructions per unit by symbol."""
+
+import struct
+from bisect import bisect_right
+from collections import Counter, defaultdict, namedtuple
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+
+Symbol = namedtuple("Symbol", "name module start")
+USER = Symbol("[user]", "user", 0)
+UNKNOWN = Symbol("[unknown]", "unknown", 0)
+CORE_END = "end-of-core"
+SYMBOLS_FILE = Path(__file__).resolve().parent / "core-symbols"
+
+
+class SymbolTable:
+    """The guest's /proc/kallsyms, as its drivers were loaded."""
+
+    def __init__(self, path):
+        entries = []
+        for line in Path(path).read_text().splitlines():
+            fields = line.split()
+            module = fields[3].strip("[]") if len(fields) > 3 else "vmlinux"
+            entries.append((int(fields[0], 16), fields[2], module))
+        entries.sort()
+        self.starts = [e[0] for e in entries]
+        self.symbols = [Symbol(name, module, addr) for addr, name, module in entries]
+
+    def find(self, address):
+        if address == 0:
+            return USER
+        at = bisect_right(self.starts, address) - 1
+        return self.symbols[at] if at >= 0 else UNKNOWN
+
+
+class Groups:
+    """The patterns of core-symbols."""
+
+    def __init__(self, path=SYMBOLS_FILE):
+        self.rules, self.core, in_core = [], ["module"], True
+        for line in Path(path).read_text().splitlines():
+            words = line.split("#")[0].split()
+            if words == [CORE_END]:
+                in_core = False
+            elif words:
+                self.rules += [(pattern, words[0]) for pattern in words[1:]]
+                if in_core and words[0] not in self.core:
+                    self.core.append(words[0])
+
+    def of(self, symbol, driver):
+        if symbol.module == driver:
+            return "module"
+        if symbol is USER:
+            return "user"
+        return self.by_name(symbol.name)
+
+    @lru_cache(maxsize=None)
+    def by_name(self, name):
+        for pattern, group in self.rules:
+            if fnmatchcase(name, pattern):
+                return group
+        return "other kernel"
+
+
+def read_dump(path):
+    return dict(struct.iter_unpack("<QQ", Path(path).read_bytes()))
+
+
+def per_unit(scenario, runs):
+    """One repeat's counts by address, per unit. runs: part -> (units, counts)."""
+    total = Counter()
+
+    def add(part, factor):
+        for address, count in runs[part][1].items():
+            total[address] += count * factor
+
+    if scenario.method == "slope":
+        units = runs["long"][0] - runs["short"][0]
+        add("long", 1 / units)
+        add("short", -1 / units)
+    else:
+        units = runs["main"][0]
+        add("main", 1 / units)
+        if scenario.method == "minus-source":
+            add("source", -1 / runs["source"][0])
+    return total
+
+
+class Cost:
+    """One repeat of one side: instructions per unit, by symbol, group, module."""
+
+    def __init__(self, by_address, table, groups, driver):
+        self.by_address = by_address
+        self.by_symbol = defaultdict(float)
+        self.by_group = defaultdict(float)
+        self.by_module = defaultdict(float)
+        for address, count in by_address.items():
+            self.by_symbol[table.find(address)] += count
+        for symbol, count in self.by_symbol.items():
+            self.by_group[groups.of(symbol, driver)] += count
+            self.by_module[symbol.module] += count
+        self.total = sum(by_address.values())
+        self.core = sum(self.by_group[group] for group in groups.core)
+
+
+def mean_of(dicts):
+    """Key by key mean; a key absent somewhere counts as 0 there."""
+    total = Counter()
+    for one in dicts:
+        for key, count in one.items():
+            total[key] += count / len(dicts)
+    return total

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds and runs the measured guest: initramfs, QEMU command, supervision."""
+
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from scenarios import NICS
+
+HERE = Path(__file__).resolve().parent
+PROGRAMS = ("/usr/bin/ip",)
+# Loaded at boot; the drivers under test only when a plan says so. All are there
+# before symbols are taken.
+BOOT_MODULES = ("e1000", "9p", "9pnet_virtio", "pktgen")
+LATER_MODULES = ("virtio_net",)
+
+
+class GuestError(Exception):
+    """A guest did not do what its plan says; the text says what to look at."""
+
+
+def run(*command, **kwargs):
+    done = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, **kwargs
+    )
+    if done.returncode:
+        raise GuestError(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def build_tools(out):
+    """Compiles the plugin and the guest's agent."""
+    cc = ("gcc-14", "-O2", "-Wall", "-Wextra", "-Werror")
+    plugin, agent = out / "insncount.so", out / "agent"
+    source = HERE / "plugin/insncount.c"
+    run(*cc, "-fPIC", "-shared", "-fvisibility=hidden", "-o", plugin, source)
+    run(*cc, "-static", "-o", agent, HERE / "guest/agent.c")
+    return plugin, agent
+
+
+def module_files(release, names):
+    """The named modules and what they depend on, dependencies first."""
+    base = Path("/lib/modules") / release
+    needs, order = {}, []
+    for line in (base / "modules.dep").read_text().splitlines():
+        path, _, rest = line.partition(":")
+        needs[module_name(path)] = (base / path, [module_name(d) for d in rest.split()])
+
+    def visit(name):
+        if name not in needs:
+            raise GuestError(f"the kernel {release} has no module {name}")
+        path, deps = needs[name]
+        for dep in deps:
+            visit(dep)
+        if path not in order:
+            order.append(path)
+
+    for name in names:
+        visit(name)
+    return order
+
+
+def module_name(path):
+    return os.path.basename(path).split(".ko")[0].replace("-", "_")
+
+
+def copy_program(program, root):
+    """A program with its shared libraries, at their own paths."""
+    for path in [program, *re.findall(r"(/\S+) \(0x", run("ldd", program))]:
+        target = root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    (root / "bin").mkdir(exist_ok=True)
+    if not (root / "bin" / Path(program).name).exists():
+        shutil.copy(program, root / "bin" / Path(program).name)
+
+
+def build_initramfs(out, release, agent, extra_modules):
+    """busybox, the agent, the modules unpacked. Returns archive and modules."""
+    root = out / "initramfs"
+    shutil.rmtree(root, ignore_errors=True)
+    modules = root / "modules"
+    modules.mkdir(parents=True)
+    (root / "bin").mkdir()
+    (root / "lib").mkdir()
+    shutil.copy("/usr/bin/busybox", root / "bin/busybox")
+    os.symlink("busybox", root / "bin/sh")
+    shutil.copy(agent, root / "bin/agent")
+    for program in PROGRAMS:
+        copy_program(program, root)
+    shutil.copy(HERE / "guest/init", root / "init")
+    (root / "init").chmod(0o755)
+    shutil.copy(HERE / "guest/bench.sh", root / "lib/bench.sh")
+    boot = module_files(release, BOOT_MODULES)
+    later = module_files(release, LATER_MODULES)
+    for path in boot + later:
+        packed = path.read_bytes()
+        data = lzma.decompress(packed) if path.suffix == ".xz" else packed
+        (modules / f"{module_name(path)}.ko").write_bytes(data)
+    own = [module_name(p) for p in later]
+    at_boot = [module_name(p) for p in boot] + own
+    order = [n for n in dict.fromkeys(at_boot) if n not in LATER_MODULES]
+    (modules / "order").write_text("\n".join(order) + "\n")
+    for path in extra_modules:
+        shutil.copy(path, modules / Path(path).name)
+    archive = out / "initramfs.cpio"
+    with open(archive, "wb") as file:
+        subprocess.run(
+            ["sh", "-c", "find . | cpio --quiet -o -H newc -R 0:0"],
+            cwd=root, stdout=file, check=True,
+        )
+    return archive, modules
+
+
+def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
+    command = [
+        "qemu-system-x86_64", "-M", "q35", "-cpu", "max" if accel == "tcg" else "host",
+        "-accel", "tcg,thread=single" if icount else accel,
+        "-smp", "1", "-m", "1G", "-nodefaults", "-no-reboot", "-display", "none",
+        "-serial", f"file:{out}/console.log",
+        "-kernel", f"/boot/vmlinuz-{release}", "-initrd", str(archive),
+        "-append", "console=ttyS0 nokaslr quiet panic=-1 net.ifnames=0 ipv6.disable=1"
+                   " tsc=reliable damon_stat.enabled=N",
+        "-virtfs", f"local,path={out},mount_tag=out,security_model=none",
+    ]
+    if icount:
+        command += ["-icount", "shift=0,sleep=off"]
+    if plugin:
+        command += ["-plugin", f"{plugin},out={out}"]
+    if "rx" in nics:
+        # The e1000's doorbell delivers a burst within the vCPU's thread.
+        command += [
+            "-netdev", "hubport,id=rx0,hubid=0", "-netdev", "hubport,id=rx1,hubid=0",
+            "-device", "e1000,netdev=rx1,mac=52:54:00:00:00:13,addr=13.0",
+            "-device", nic_device("rx", "rx0"),
+        ]
+    if "tx" in nics:
+        # Frames vanish in a null device; completions come in batches by timer.
+        command += [
+            "-netdev", "hubport,id=tx0,hubid=1", "-chardev", "null,id=void",
+            "-object", "filter-redirector,id=sink,netdev=tx0,queue=rx,outdev=void",
+            "-device", nic_device("tx", "tx0") + ",tx=timer,x-txtimer=150000",
+        ]
+    if "tap" in nics:
+        command += [
+            "-netdev", "tap,id=tap0,ifname=vnrbench,script=no,downscript=no,vhost=off",
+            "-device", nic_device("tap", "tap0"),
+        ]
+    return command
+
+
+def nic_device(name, netdev):
+    slot = NICS[name].slot
+    # The DMA API in use, as AF_XDP zero-copy needs it and as behind an IOMMU.
+    options = "disable-legacy=on,iommu_platform=on,queue_reset=on"
+    return (
+        f"virtio-net-pci,netdev={netdev},mac=52:54:00:00:00:{slot},addr={slot}.0,"
+        + options
+    )
+
+
+def run_guest(out, command, plan, label, limit):
+    """Runs the plan; returns the log's lines. Shows progress, bounded in time."""
+    for old in out.glob("dump-*.bin"):
+        old.unlink()
+    for name in ("log", "errors", "dmesg.txt", "kallsyms.c", "kallsyms.rust"):
+        (out / name).unlink(missing_ok=True)
+    (out / "plan").write_text("\n".join(plan.lines) + "\n")
+    (out / "log").touch()
+    start = time.monotonic()
+    hint = f"see {out}/console.log, {out}/qemu.log and {out}/errors"
+    with open(out / "qemu.log", "w") as err:
+        qemu = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=err, stderr=subprocess.STDOUT
+        )
+        try:
+            while qemu.poll() is None:
+                spent = time.monotonic() - start
+                show_progress(label, out, plan, spent)
+                if spent > limit:
+                    raise GuestError(f"{label}: not done after {limit} s; {hint}")
+                time.sleep(0.5)
+        finally:
+            if qemu.poll() is None:
+                qemu.kill()
+            qemu.wait()
+    show_progress(label, out, plan, time.monotonic() - start, last=True)
+    lines = [line.split() for line in (out / "log").read_text().splitlines()]
+    fatal = [" ".join(line[1:]) for line in lines if line[0] == "fatal"]
+    if fatal:
+        raise GuestError(f"{label}: {fatal[0]}; {hint}")
+    done = sum(line[0] == "part" for line in lines)
+    if done != plan.parts:
+        raise GuestError(f"{label}: {done} of {plan.parts} runs finished; {hint}")
+    return lines
+
+
+def show_progress(label, out, plan, spent, last=False):
+    lines = (out / "log").read_text().splitlines()
+    parts = [line.split() for line in lines if line.startswith("part ")]
+    at = " ".join(parts[-1][1:5]) if parts and not last else ""
+    text = f"bench: {label}: {len(parts)}/{plan.parts} runs, {spent:.0f} s {at}"
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K" + text + ("\n" if last else ""))
+    elif last or (len(parts), int(spent) // 20) != show_progress.shown:
+        show_progress.shown = (len(parts), int(spent) // 20)
+        if last or len(parts) % 8 == 0:
+            sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+show_progress.shown = None
+
+
+def best_accel(out, release, archive):
+    """KVM only if a guest really runs with it: a device node proves nothing."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    probe = out / "kvm"
+    probe.mkdir(exist_ok=True)
+    verdict = probe / "verdict"
+    # Where it fails it may hang; ask a host once.
+    host = f"{os.uname().release} {os.uname().version}"
+    if verdict.exists() and verdict.read_text().startswith(host):
+        return verdict.read_text().split()[-1]
+    (probe / "plan").write_text("log alive\n")
+    (probe / "log").write_text("")
+    command = qemu_command(probe, release, archive, (), "kvm")
+    try:
+        subprocess.run(command, timeout=20, capture_output=True, check=False)
+    except subprocess.TimeoutExpired:
+        pass
+    accel = "kvm" if "alive" in (probe / "log").read_text() else "tcg"
+    verdict.write_text(f"{host} {accel}\n")
+    return accel

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+# What a plan is made of. Every result goes to /out/log as one line.
+
+bus=/sys/bus/virtio
+# The shell would take its own, smaller ip.
+ip() { /bin/ip "$@"; }
+
+ip link set lo up
+
+log() { echo "$*" >>/out/log; }
+
+fatal() {
+	log "fatal $*"
+	dmesg | tail -n 40 >/out/dmesg.txt
+	sync
+	poweroff -f
+	sleep 100
+}
+
+device_of() { basename "$(echo /sys/bus/pci/devices/0000:00:"$1".0/virtio*)"; }
+
+unbind() {
+	local at
+	at=$(readlink "$bus/devices/$1/driver") || return 0
+	echo "$1" >"$bus/drivers/$(basename "$at")/unbind"
+}
+
+# load NAME... - insert the modules under test and leave every NIC unbound.
+load() {
+	local name nic
+	for name in "$@"; do
+		insmod "/modules/$name.ko" || fatal "module $name does not load"
+		for nic in $nics; do unbind "$(device_of "$nic")"; done
+	done
+}
+
+# attach SIDE DRIVER NIC ADDRESS - bind the driver and bring the interface up.
+attach() {
+	local dev try=0
+	dev=$(device_of "$3")
+	unbind "$dev"
+	echo "$dev" >"$bus/drivers/$2/bind" || fatal "$2 does not bind to $dev"
+	[ "$(basename "$(readlink "$bus/devices/$dev/driver")")" = "$2" ] ||
+		fatal "$2 is not the driver of $dev"
+	ifname=$(ls "$bus/devices/$dev/net")
+	ip addr add "$4" dev "$ifname"
+	ip link set "$ifname" up || fatal "$ifname does not come up"
+	while [ "$(cat "/sys/class/net/$ifname/carrier" 2>/dev/null)" != 1 ]; do
+		try=$((try + 1))
+		[ $try -lt 500 ] || fatal "$ifname has no carrier"
+		usleep 10000
+	done
+	mac=$(cat "/sys/class/net/$ifname/address")
+	log "nic $1 $3 $2 $(cat "$bus/devices/$dev/features") $(agent rings "$ifname" 2>/dev/null || echo - -)"
+	if [ ! -e "/out/kallsyms.$1" ]; then
+		grep -i ' [tw] ' /proc/kallsyms >"/out/kallsyms.$1"
+	fi
+}
+
+detach() { unbind "$(device_of "$1")"; }
+
+# part SCENARIO SIDE REPEAT PART COMMAND... - run it; it prints done and ns.
+part() {
+	local id="$1 $2 $3 $4" result
+	shift 4
+	if result=$("$@" 2>>/out/errors); then
+		log "part $id $result"
+	else
+		fatal "$id failed: $(tail -n 3 /out/errors)"
+	fi
+}
+
+pg() { echo "$2" >"$1" || fatal "pktgen refuses '$2'"; }
+
+# pktgen_on INTERFACE MAC COUNT KEY=VALUE... - set the device up, do not start.
+pktgen_on() {
+	local dev=/proc/net/pktgen/$1 word
+	pg /proc/net/pktgen/kpktgend_0 "rem_device_all"
+	pg /proc/net/pktgen/kpktgend_0 "add_device $1"
+	pg "$dev" "dst_mac $2"
+	pg "$dev" "count $3"
+	pg "$dev" "pkt_size 60"
+	shift 3
+	for word in "$@"; do pg "$dev" "${word%%=*} ${word#*=}"; done
+}
+
+# The e1000 that shares a hub with the receiving NIC.
+source_if() { ls /sys/bus/pci/devices/0000:00:13.0/net; }
+
+# udp_rx COUNT DELAY MAC - bursts from the e1000, to a socket if for this NIC.
+udp_rx() {
+	local src
+	src=$(source_if)
+	ip link set "$src" up
+	pktgen_on "$src" "$3" "$1" burst=32 delay="$2" dst_min=10.0.0.2 dst_max=10.0.0.2 \
+		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9
+	if [ "$3" = "$mac" ]; then
+		agent pktgen-udp-sink "$src" 9 "$1"
+	else
+		agent pktgen "$src" "$1"
+	fi
+}
+
+# A MAC that the device's filter drops: the traffic costs only its source.
+foreign_mac=02:fe:ed:00:00:01
+
+udp_tx() {
+	ip neigh replace 10.0.1.1 lladdr 02:00:00:00:00:01 dev "$ifname" nud permanent
+	agent udp-send 10.0.1.1 9 22 "$1"
+}
+
+pktgen_tx() {
+	pktgen_on "$ifname" 02:00:00:00:00:01 "$1" delay=0 dst_min=10.0.1.1 dst_max=10.0.1.1
+	agent pktgen "$ifname" "$1"
+}
+
+tcp_tx() { agent tcp-send 10.0.2.1 5001 "$2" "$1"; }
+tcp_rx() { agent tcp-receive 10.0.2.1 5001 "$2" "$1"; }

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The scenarios: what runs in which guest, and how counts become a cost.
+
+A scenario has parts, each one run of traffic between two markers. How the
+parts combine into instructions per unit is its method:
+
+  minus-source  (main - source) / units: the source, alone in the same guest,
+                is taken off, symbol by symbol
+  slope         (long - short) / (units of long - units of short): sheds the
+                cost of starting and stopping
+  plain         main / units
+"""
+
+from dataclasses import dataclass, field
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A virtio NIC of the guest: its PCI slot and address."""
+
+    slot: str
+    address: str
+
+
+NICS = {
+    "rx": Nic("10", "10.0.0.2/24"),
+    "tx": Nic("11", "10.0.1.2/24"),
+    "tap": Nic("12", "10.0.2.2/24"),
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    guest: str  # which guest measures it: "icount" or "tap"
+    nic: str
+    method: str
+    # (part, units, guest command); the command's "{n}" is the units' amount
+    parts: tuple
+    warm: str
+    rate: str  # command of the rate run
+    unit: str = "packet"
+    unit_size: int = 1  # what the guest reports per unit (bytes of a MiB)
+    repeats: int = 5
+    full_repeats: int = 15
+    # receive scenarios deliver everything or the run is void
+    lossless: bool = True
+
+
+SCENARIOS = {
+    s.name: s
+    for s in (
+        Scenario(
+            name="udp-rx",
+            guest="icount",
+            nic="rx",
+            method="minus-source",
+            parts=(
+                ("source", 4096, "udp_rx {n} 600000 $foreign_mac"),
+                ("main", 4096, "udp_rx {n} 600000 $mac"),
+            ),
+            warm="udp_rx 1024 600000 $mac",
+            rate="udp_rx 20000 0 $mac",
+        ),
+        Scenario(
+            name="udp-tx",
+            guest="icount",
+            nic="tx",
+            method="slope",
+            parts=(("short", 1024, "udp_tx {n}"), ("long", 9216, "udp_tx {n}")),
+            warm="udp_tx 4096",
+            rate="udp_tx 20000",
+        ),
+        Scenario(
+            name="pktgen-tx",
+            guest="icount",
+            nic="tx",
+            method="slope",
+            parts=(("short", 2048, "pktgen_tx {n}"), ("long", 18432, "pktgen_tx {n}")),
+            warm="pktgen_tx 4096",
+            rate="pktgen_tx 40000",
+        ),
+        Scenario(
+            name="tcp-rx",
+            guest="tap",
+            nic="tap",
+            method="plain",
+            parts=(("main", 192 * MIB, "tcp_rx {n} %d" % (16 * MIB)),),
+            warm="tcp_rx %d %d" % (32 * MIB, MIB),
+            rate="tcp_rx %d %d" % (256 * MIB, 16 * MIB),
+            unit="MiB",
+            unit_size=MIB,
+            repeats=7,
+            full_repeats=21,
+        ),
+        Scenario(
+            name="tcp-tx",
+            guest="tap",
+            nic="tap",
+            method="plain",
+            parts=(("main", 192 * MIB, "tcp_tx {n} %d" % (16 * MIB)),),
+            warm="tcp_tx %d %d" % (32 * MIB, MIB),
+            rate="tcp_tx %d %d" % (256 * MIB, 16 * MIB),
+            unit="MiB",
+            unit_size=MIB,
+            repeats=7,
+            full_repeats=21,
+        ),
+    )
+}
+
+QUICK = ("udp-rx", "udp-tx", "pktgen-tx", "tcp-rx", "tcp-tx")
+
+SIDES = ("c", "rust")
+
+
+@dataclass
+class Plan:
+    """The commands of one guest, and how many results to expect of it."""
+
+    lines: list = field(default_factory=list)
+    parts: int = 0
+
+    def part(self, scenario, side, repeat, part, command):
+        self.lines.append(f"part {scenario.name} {side} {repeat} {part} {command}")
+        self.parts += 1
+
+
+def make_plan(scenarios, drivers, repeats, rate=False):
+    """C and Rust in turn, every time freshly bound, with warm pools."""
+    used = {s.nic for s in scenarios}
+    plan = Plan()
+    slots = " ".join(NICS[n].slot for n in used)
+    plan.lines.append(f'nics="{slots}"')
+    plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
+    for scenario in scenarios:
+        nic = NICS[scenario.nic]
+        for repeat in range(repeats(scenario)):
+            for side in SIDES:
+                plan.lines.append(
+                    f"attach {side} {drivers[side]} {nic.slot} {nic.address}"
+                )
+                plan.part(scenario, side, repeat, "warm", scenario.warm)
+                if rate:
+                    plan.part(scenario, side, repeat, "rate", scenario.rate)
+                else:
+                    for part, amount, command in scenario.parts:
+                        plan.part(
+                            scenario, side, repeat, part, command.format(n=amount)
+                        )
+                plan.lines.append(f"detach {nic.slot}")
+    return plan
