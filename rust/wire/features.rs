@@ -232,7 +232,7 @@ impl Features {
     /// The set of the bits 0 to 63 in `words[0]` and 64 to 127 in `words[1]`.
     pub const fn from_words(words: [u64; 2]) -> Self {
         let [low, high] = words;
-        Self::from_bits_retain(low as u128 | (high as u128) << 64)
+        Self::from_bits_retain(low as u128 | ((high as u128) << 64))
     }
 
     /// The bits 0 to 63, then 64 to 127.
@@ -255,18 +255,19 @@ impl Features {
     /// `None` unless there are exactly `N`, which is [`Features::count`].
     pub const fn bit_table<const N: usize>(self) -> Option<[u32; N]> {
         let mut table = [0; N];
-        let (mut bit, mut used) = (0, 0);
+        let mut unused: &mut [u32] = &mut table;
+        let mut bit = 0;
         while bit < u128::BITS {
-            if self.bits() >> bit & 1 == 1 {
-                if used >= N {
+            if (self.bits() >> bit) & 1 == 1 {
+                let Some((entry, rest)) = unused.split_first_mut() else {
                     return None;
-                }
-                table[used] = bit;
-                used += 1;
+                };
+                *entry = bit;
+                unused = rest;
             }
-            bit += 1;
+            bit = bit.wrapping_add(1);
         }
-        if used == N {
+        if unused.is_empty() {
             Some(table)
         } else {
             None

@@ -146,7 +146,6 @@ impl Gso {
 ///
 /// See [`RxHeaderError`]; all but [`RxHeaderError::ChecksumBeyondFrame`] come from
 /// here.
-#[cold]
 #[inline(never)]
 pub fn decode(layout: HeaderLayout, bytes: &[u8]) -> Result<RxHeader, RxHeaderError> {
     let bytes = bytes.get(..layout.len()).ok_or(RxHeaderError::Truncated)?;

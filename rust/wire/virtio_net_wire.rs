@@ -27,6 +27,20 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// Nothing that a device, a user or traffic can cause may panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+#[cfg(test)]
+extern crate std;
 
 pub mod checksum;
 pub mod config;

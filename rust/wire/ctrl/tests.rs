@@ -1,1 +1,91 @@
 // SPDX-License-Identifier: GPL-2.0
+
+use super::*;
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+fn bytes<C: Command>(command: &C) -> Vec<u8> {
+    let mut out = vec![0xee; command.payload_len() + 3];
+    assert_eq!(command.write(&mut out), Some(command.payload_len()));
+    // Nothing behind the payload, and nothing at all if it does not fit.
+    assert_eq!(out.split_off(command.payload_len()), [0xee; 3]);
+    if let Some(short) = command.payload_len().checked_sub(1) {
+        assert_eq!(command.write(&mut out.clone()[..short]), None);
+    }
+    out
+}
+
+#[test]
+fn payloads() {
+    let pairs = SetQueuePairs::new(0x0102).expect("in range");
+    assert_eq!(bytes(&pairs), [0x02, 0x01]);
+    assert_eq!(bytes(&AckAnnounce), []);
+    for (on, byte) in [(false, 0), (true, 1)] {
+        assert_eq!(
+            bytes(&SetRxMode {
+                mode: RxMode::Promiscuous,
+                on
+            }),
+            [byte]
+        );
+    }
+    assert_eq!(bytes(&SetMac([1, 2, 3, 4, 5, 6])), [1, 2, 3, 4, 5, 6]);
+    let vlan = VlanId::new(0xabc).expect("in range");
+    assert_eq!(bytes(&AddVlan(vlan)), [0xbc, 0x0a]);
+    assert_eq!(bytes(&DelVlan(vlan)), [0xbc, 0x0a]);
+    let offloads = GuestOffloads::from_features(
+        Features::GUEST_CSUM | Features::GUEST_UDP_TUNNEL_GSO_CSUM | Features::MAC,
+    );
+    assert_eq!(
+        bytes(&SetGuestOffloads(offloads)),
+        [2, 0, 0, 0, 0, 0x80, 0, 0]
+    );
+}
+
+#[test]
+fn ranges() {
+    assert_eq!(SetQueuePairs::new(0), None);
+    assert!(SetQueuePairs::new(0x8000).is_some());
+    assert_eq!(SetQueuePairs::new(0x8001), None);
+    assert!(VlanId::new(0xfff).is_some());
+    assert_eq!(VlanId::new(0x1000), None);
+}
+
+#[test]
+fn a_command_needs_its_feature_and_the_queue() {
+    let mac = SetMac([0; 6]);
+    assert!(mac.is_allowed_by(Features::CTRL_VQ | Features::CTRL_MAC_ADDR));
+    assert!(!mac.is_allowed_by(Features::CTRL_VQ));
+    assert!(!mac.is_allowed_by(Features::CTRL_MAC_ADDR));
+}
+
+#[test]
+fn acknowledgement() {
+    assert_eq!([0, 1, 2].map(Ack::from), [Ack::Ok, Ack::Err, Ack::Other(2)]);
+    assert_eq!(Ack::from(Ack::UNSET), Ack::Other(Ack::UNSET));
+}
+
+proptest! {
+    #[test]
+    fn mac_tables(unicast: Vec<[u8; 6]>, multicast: Vec<[u8; 6]>) {
+        let table = MacTable::new(&unicast, &multicast).expect("short");
+        let payload = bytes(&table);
+        let (first, second) = payload.split_at(table.unicast_len());
+        for (part, addresses) in [(first, &unicast), (second, &multicast)] {
+            let (count, entries) = part.split_at(4);
+            prop_assert_eq!(count, u32::try_from(addresses.len()).unwrap().to_le_bytes());
+            prop_assert_eq!(entries, addresses.as_flattened());
+        }
+    }
+
+    #[test]
+    fn offloads_keep_their_bits(bits: u128) {
+        let features = Features::from_bits_retain(bits);
+        let offloads = GuestOffloads::from_features(features).bits();
+        let switchable = features & GuestOffloads::SWITCHABLE;
+        prop_assert_eq!(offloads.count_ones(), switchable.bits().count_ones());
+        let low = switchable.to_words()[0];
+        prop_assert_eq!(offloads & low, low);
+    }
+}
