@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a case is given: the two NICs, the traffic program, the host's help."""
+
+import json
+import os
+import subprocess
+import termios
+import time
+import tty
+
+from nic import DRIVERS, Nic, run
+from vnrtest import Failed, Skip, check
+
+PORT = 7777
+
+
+class Control:
+    """The line to the runner: KTAP and requests up, answers down."""
+
+    def __init__(self, path="/dev/ttyS1"):
+        self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(self.fd)
+        termios.tcflush(self.fd, termios.TCIOFLUSH)
+
+    def say(self, text):
+        data = text.encode() + b"\n"
+        while data:
+            data = data[os.write(self.fd, data):]
+
+    def ask(self, **request):
+        """A request to the runner, such as QEMU's monitor; its answer."""
+        self.say("@ " + json.dumps(request))
+        data = b""
+        while not data.endswith(b"\n"):
+            data += os.read(self.fd, 4096)
+        answer = json.loads(data)
+        if "error" in answer:
+            raise Failed(f"the runner could not do {request}: {answer['error']}")
+        return answer.get("value")
+
+
+class Modules:
+    """Loading and unloading of the two drivers."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def load(self, driver):
+        if driver == "c":
+            run("modprobe", "virtio_net")
+        else:
+            run("insmod", self.path)
+
+    def unload(self, driver):
+        run("rmmod", DRIVERS[driver])
+
+    @staticmethod
+    def loaded(driver):
+        return os.path.isdir(f"/sys/module/{DRIVERS[driver]}")
+
+
+class Environment:
+    """`dut` is bound to the driver under test, `peer` to the other one's."""
+
+    def __init__(self, job, control):
+        self.job, self.control = job, control
+        self.modules = Modules(job["module"])
+        self.full = job["full"]
+        self.driver = None
+        self.dut = self.peer = None
+        self.nics = [Nic(i, n["role"], n["mac"], n["mmio"], n["label"])
+                     for i, n in enumerate(job["nics"])]
+
+    def select(self, driver, label):
+        self.driver = driver
+        self.peer = next(n for n in self.nics if n.role == "peer")
+        self.dut = next(n for n in self.nics if n.role == "dut" and n.label == label)
+
+    def fresh(self):
+        """Both NICs newly bound and configured, the echo server on the peer."""
+        for driver in {self.driver, self.job["peer_driver"]}:
+            if not self.modules.loaded(driver):
+                self.modules.load(driver)
+        for nic in self.nics:
+            nic.unbind()
+        self.peer.bind(self.job["peer_driver"])
+        self.dut.bind(self.driver)
+        self.peer.configure()
+        self.dut.configure()
+        self.serve()
+
+    def serve(self):
+        """The traffic server in the peer's namespace."""
+        with self.peer.enter():
+            self.server = subprocess.Popen([self.job["traffic"], "serve", str(PORT)],
+                                           stdout=subprocess.PIPE, text=True)
+        check(self.server.stdout.readline() == "ready\n", "the traffic server did not start")
+
+    def serve_dut(self):
+        """Another one on the device under test, for traffic that the peer starts."""
+        self.dut_server = subprocess.Popen([self.job["traffic"], "serve", str(PORT)],
+                                           stdout=subprocess.PIPE, text=True)
+        check(self.dut_server.stdout.readline() == "ready\n", "the traffic server did not start")
+
+    def start(self, nic, *words):
+        """The traffic program in a NIC's namespace, in the background."""
+        with nic.enter():
+            return subprocess.Popen([self.job["traffic"], *map(str, words)],
+                                    stdout=subprocess.PIPE, text=True)
+
+    @staticmethod
+    def finish(process, timeout=120):
+        """(its JSON, its verdict) of a traffic program."""
+        out, _ = process.communicate(timeout=timeout)
+        if process.returncode not in (0, 1):
+            raise Failed(f"traffic {' '.join(process.args[1:])}: status {process.returncode}")
+        return json.loads(out), process.returncode == 0
+
+    def traffic(self, *words, nic=None, timeout=120):
+        """Run the traffic program to its end; must lose and change nothing."""
+        result, good = self.finish(self.start(nic or self.dut, *words), timeout)
+        check(good, f"traffic {' '.join(map(str, words))}: {json.dumps(result)}")
+        return result
+
+    def echo(self, kind, address, low, high, step=1, nic=None, timeout=120):
+        """Every size there and back, compared: kind is "udp" or "tcp"."""
+        return self.traffic("echo", kind, address, PORT, low, high, step, nic=nic,
+                            timeout=timeout)
+
+    def stream(self, direction, address, length, nic=None, timeout=120):
+        return self.traffic("stream", direction, address, PORT, length, nic=nic,
+                            timeout=timeout)
+
+    def burst(self, address, count, size, gap=0, segment=None, nic=None, timeout=120):
+        """One-way UDP, counted at the other end; returns what arrived."""
+        words = ["burst", address, PORT, count, size, gap] + ([segment] if segment else [])
+        return self.finish(self.start(nic or self.dut, *words), timeout)[0]
+
+    def ping(self, address=None, count=3, size=56, nic=None, interval=0.05):
+        (nic or self.dut).command("ping", "-n", "-q", "-c", str(count), "-i", str(interval),
+                                  "-W", "2", "-s", str(size), address or self.peer.ip4)
+
+    def reachable(self, address=None, nic=None):
+        """Whether one ping comes back within a second."""
+        out = (nic or self.dut).command("ping", "-n", "-c", "1", "-W", "1",
+                                        address or self.peer.ip4, check=False)
+        return " 1 received" in out
+
+    def need(self, feature, nic=None, why=None):
+        """Skip unless the virtio feature was offered and negotiated."""
+        nic = nic or self.dut
+        if not nic.negotiated(feature):
+            raise Skip(why or f"{nic.role} has no VIRTIO_NET_F_{feature}")
+
+    def link(self, up, nic=None):
+        """The host's side of the cable."""
+        index = self.nics.index(nic or self.dut)
+        self.control.ask(qmp="set_link", arguments={"name": f"nic{index}", "up": up})
+
+    def host_drops(self):
+        """Frames that the host's taps lost, in all."""
+        return sum(sum(pair) for pair in self.control.ask(drops=True).values())
+
+    @staticmethod
+    def pause(seconds):
+        time.sleep(seconds)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A virtio NIC of the guest: bound to a driver by name, and configured."""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+
+from vnrtest import Failed, wait_for
+
+BUS = "/sys/bus/virtio"
+# Names of the drivers on the virtio bus, and of their modules.
+DRIVERS = {"c": "virtio_net", "rust": "virtio_net_rs"}
+FEATURE_BITS = {
+    "CSUM": 0, "GUEST_CSUM": 1, "CTRL_GUEST_OFFLOADS": 2, "MTU": 3, "MAC": 5, "GUEST_TSO4": 7,
+    "GUEST_TSO6": 8, "GUEST_ECN": 9, "GUEST_UFO": 10, "HOST_TSO4": 11, "HOST_TSO6": 12,
+    "HOST_ECN": 13, "HOST_UFO": 14, "MRG_RXBUF": 15, "STATUS": 16, "CTRL_VQ": 17, "CTRL_RX": 18,
+    "CTRL_VLAN": 19, "GUEST_ANNOUNCE": 21, "MQ": 22, "CTRL_MAC_ADDR": 23, "INDIRECT_DESC": 28,
+    "EVENT_IDX": 29, "VERSION_1": 32, "ACCESS_PLATFORM": 33, "RING_PACKED": 34, "IN_ORDER": 35,
+    "NOTIFICATION_DATA": 38, "RING_RESET": 40, "GUEST_USO4": 54, "GUEST_USO6": 55, "HOST_USO": 56,
+}
+
+
+def run(*command, check=True, timeout=60, text=None):
+    """Run a command; its output, or Failed with what it said."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout,
+                          stdin=None if text else subprocess.DEVNULL)
+    if check and done.returncode:
+        raise Failed(f"{' '.join(command)}: status {done.returncode}: "
+                     f"{(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def read(path):
+    with open(path) as file:
+        return file.read().strip()
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """This thread's network namespace for a while; sockets made here stay."""
+    if not namespace:
+        yield
+        return
+    here = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        os.setns(there, os.CLONE_NEWNET)
+        yield
+    finally:
+        os.setns(here, os.CLONE_NEWNET)
+        os.close(here)
+        os.close(there)
+
+
+class Nic:
+    """One virtio-net device. `namespace` is where its netdev is kept."""
+
+    def __init__(self, index, role, mac, mmio, label):
+        self.role, self.mac, self.label = role, mac, label
+        self.address = mac
+        self.virtio = self._find(index, mmio)
+        self.namespace = None if role == "dut" else "peer"
+        self.name = role
+        last = 1 if role == "dut" else 2
+        self.ip4, self.ip6 = f"192.0.2.{last}", f"2001:db8::{last}"
+
+    @staticmethod
+    def _find(index, mmio):
+        if mmio:
+            for path in glob.glob("/sys/bus/platform/devices/LNRO0005:*"):
+                if read(f"{path}/firmware_node/uid") == str(index):
+                    return os.path.basename(glob.glob(f"{path}/virtio*")[0])
+        else:
+            for path in glob.glob(f"/sys/bus/pci/devices/*:{0x10 + index:02x}.0/virtio*"):
+                return os.path.basename(path)
+        raise Failed(f"the guest has no virtio device for NIC {index}")
+
+    # Binding
+
+    @property
+    def device(self):
+        return f"{BUS}/devices/{self.virtio}"
+
+    def driver(self):
+        """The bound driver's name on the bus, or None."""
+        link = f"{self.device}/driver"
+        return os.path.basename(os.readlink(link)) if os.path.islink(link) else None
+
+    def unbind(self):
+        driver = self.driver()
+        if driver:
+            write(f"{BUS}/drivers/{driver}/unbind", self.virtio)
+
+    def bind(self, driver):
+        """Bind to "c" or "rust"."""
+        name = DRIVERS[driver]
+        if self.driver() == name:
+            return
+        self.unbind()
+        try:
+            write(f"{BUS}/drivers/{name}/bind", self.virtio)
+        except OSError as error:
+            raise Failed(f"{self.role}: cannot bind to {name}: {error.strerror}") from error
+        if self.driver() != name:
+            raise Failed(f"{self.role} is bound to {self.driver()}, not to {name}")
+
+    def netdev(self):
+        """The name that the kernel gave the netdev in the first namespace."""
+        names = os.listdir(f"{self.device}/net") if os.path.isdir(f"{self.device}/net") else []
+        return names[0] if names else None
+
+    # Configuration
+
+    def configure(self, mtu=1500, up=True):
+        """Name, namespace, addresses; after a bind."""
+        kernel = wait_for(self.netdev, f"{self.role}: a network device")
+        batch = f"link set dev {kernel} name {self.role}\n" if kernel != self.role else ""
+        if self.namespace:
+            batch += f"link set dev {self.role} netns {self.namespace}\n"
+        run("ip", "-batch", "-", text=batch) if batch else None
+        self.address = self.link()["address"]
+        self.ip(f"link set dev {self.name} mtu {mtu}", "up" if up else "")
+        if up:
+            self.addresses()
+            self.wait_carrier()
+
+    def addresses(self):
+        self.ip(f"addr replace {self.ip4}/24 dev {self.name}")
+        self.ip(f"addr replace {self.ip6}/64 dev {self.name} nodad")
+
+    def ip(self, *words, check=True):
+        """An ip command in the NIC's namespace."""
+        where = ["-n", self.namespace] if self.namespace else []
+        return run("ip", *where, *" ".join(words).split(), check=check)
+
+    def enter(self):
+        return inside(self.namespace)
+
+    def command(self, *command, **options):
+        """A command in the NIC's namespace."""
+        with self.enter():
+            return run(*command, **options)
+
+    def link(self):
+        return json.loads(self.ip(f"-j -s -s -d link show dev {self.name}"))[0]
+
+    def carrier(self):
+        return "LOWER_UP" in self.link()["flags"]
+
+    def wait_carrier(self, wanted=True, seconds=10):
+        wait_for(lambda: self.carrier() == wanted,
+                 f"{self.role}: carrier {'on' if wanted else 'off'}", seconds)
+
+    def sysfs(self, attribute):
+        """A file of /sys/class/net/NAME: only for a NIC in the first namespace."""
+        return read(f"{self.device}/net/{self.name}/{attribute}")
+
+    # ethtool
+
+    def ethtool(self, *words, check=True):
+        return self.command("ethtool", words[0], self.name, *words[1:], check=check)
+
+    def offload(self, **features):
+        """ethtool -K: offload(tx=False, gro=True)."""
+        words = []
+        for name, on in features.items():
+            words += [name.replace("_", "-"), "on" if on else "off"]
+        self.ethtool("-K", *words)
+
+    def features(self):
+        """ethtool -k as {name: (on, may be changed)}."""
+        found = {}
+        for line in self.ethtool("-k").splitlines()[1:]:
+            name, _, value = line.strip().partition(": ")
+            found[name] = (value.startswith("on"), "[fixed]" not in value)
+        return found
+
+    def statistics(self):
+        """ethtool -S as a dictionary."""
+        found = {}
+        for line in self.ethtool("-S", check=False).splitlines()[1:]:
+            name, _, value = line.strip().rpartition(": ")
+            if value.strip().isdigit():
+                found[name] = int(value)
+        return found
+
+    def counters(self):
+        """The 64-bit rtnl counters, flat: {"rx_packets": ...}."""
+        stats = self.link()["stats64"]
+        return {f"{side}_{key}": value for side in ("rx", "tx")
+                for key, value in stats[side].items()}
+
+    def channels(self):
+        """Combined queue pairs in use, by ethtool -l; None if it cannot say."""
+        found = re.findall(r"Combined:\s+(\d+)", self.ethtool("-l", check=False))
+        return int(found[-1]) if found else None
+
+    def negotiated(self, name):
+        """Whether a virtio feature bit was negotiated."""
+        return read(f"{self.device}/features")[FEATURE_BITS[name]] == "1"
+
+    def packet_socket(self, protocol=0x0003, vnet_header=False):
+        """An AF_PACKET socket bound to the NIC."""
+        with self.enter():
+            made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        made.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+        if vnet_header:
+            made.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
+        made.bind((self.name, protocol))
+        return made
+
+
+def settle(seconds=0.2):
+    """Time for frames in flight to arrive where nothing can be waited for."""
+    time.sleep(seconds)

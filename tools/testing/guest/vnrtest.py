@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a test file imports: how cases are declared and how they judge.
+
+The runner imports test files too, on the host, to know the cases: keep their
+top level free of anything that needs a guest."""
+
+import time
+
+CASES = {}
+
+
+class Skip(Exception):
+    """The case does not apply here; the message says why."""
+
+
+class Failed(AssertionError):
+    """The case found something wrong; the message says what."""
+
+
+class Case:
+    def __init__(self, function, timeout, suite):
+        self.function, self.timeout, self.suite = function, timeout, suite
+        self.name = f"{suite}.{function.__name__}"
+        self.title = (function.__doc__ or "").strip().splitlines()[0]
+
+
+def case(timeout=30):
+    """Declare a case of at most timeout seconds (under emulation)."""
+    def declare(function):
+        suite = function.__module__.removeprefix("test_")
+        made = Case(function, timeout, suite)
+        CASES[made.name] = made
+        return function
+    return declare
+
+
+def check(condition, message):
+    if not condition:
+        raise Failed(message)
+
+
+def equal(got, wanted, what):
+    if got != wanted:
+        raise Failed(f"{what}: {got!r}, expected {wanted!r}")
+
+
+def between(got, low, high, what):
+    if not low <= got <= high:
+        raise Failed(f"{what}: {got}, expected {low}..{high}")
+
+
+def wait_for(condition, what, seconds=10, step=0.05):
+    """Poll until condition() is true; its value is returned."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed(f"{what}: not within {seconds} s")
+        time.sleep(step)

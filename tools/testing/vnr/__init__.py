@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The guest runner: plans guests, starts them, collects what they report."""

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+"""KVM or TCG: a machine can have /dev/kvm and still not run a stock kernel,
+so KVM is believed once a guest has started with it. The answer is kept."""
+
+import hashlib
+import os
+import subprocess
+
+from . import paths
+
+TCG = ["-accel", "tcg,thread=multi"]
+KVM = ["-accel", "kvm", "-cpu", "host"]
+TRY_SECONDS = 20
+
+
+def _machine_key():
+    with open("/proc/cpuinfo") as file:
+        cpu = sorted({line for line in file if line.startswith(("model name", "flags", "vendor"))})
+    text = os.uname().release + "".join(cpu) + paths.kernel_release() + str(os.geteuid())
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _kvm_runs():
+    """Does the stock kernel reach its first process under KVM?"""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    command = ["qemu-system-x86_64", *KVM, "-machine", "q35", "-m", "512M", "-nodefaults",
+               "-display", "none", "-no-reboot", "-serial", "stdio", "-net", "none",
+               "-kernel", str(paths.kernel_image()),
+               # No root: the kernel panics once it is up, which is proof enough.
+               "-append", "console=ttyS0 panic=-1 loglevel=7"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=TRY_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return b"Unable to mount root fs" in done.stdout
+
+
+def choose():
+    """(QEMU arguments, "kvm" or "tcg")."""
+    forced = os.environ.get("ACCEL")
+    known = paths.CACHE / f"accel-{_machine_key()}"
+    if forced in ("kvm", "tcg"):
+        name = forced
+    elif known.exists():
+        name = known.read_text().strip()
+    else:
+        print("# trying KVM by starting a guest with it", flush=True)
+        name = "kvm" if _kvm_runs() else "tcg"
+        fresh = known.with_suffix(f".{os.getpid()}")
+        fresh.write_text(name + "\n")
+        fresh.rename(known)
+    return (KVM if name == "kvm" else TCG), name

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a guest's kernel said, and during which test case it said it."""
+
+import re
+
+# Lines that no test case may cause.
+SPLAT = re.compile("|".join((
+    r"\bWARNING: ", r"\bBUG: ", r"\bkernel BUG at\b", r"\bOops\b", r"\bRIP: 0010:",
+    r"\bKASAN\b", r"\bUBSAN\b", r"\bKFENCE\b", r"\bCall Trace:", r"\bKernel panic\b",
+    r"\bpossible (?:recursive|circular) locking\b", r"\binconsistent lock state\b",
+    r"\bblocked for more than \d+ seconds\b", r"\brefcount_t:", r"\bgeneral protection fault\b",
+    r"\bsoft lockup\b", r"\bhard LOCKUP\b", r"\brcu(?:_\w+)?: INFO: .*(?:stall|detected)",
+    r"NETDEV WATCHDOG", r"page_pool_release_retry", r"stalled pool", r"\bDMA-API: ",
+    r"\bODEBUG: ", r"\bpage allocation failure\b", r"\bBad page state\b", r"\blist_(?:add|del) corruption",
+    r"\brust_kernel: panicked\b", r"scheduling while atomic", r"sleeping function called",
+    r"\bslab.*corruption\b", r"\bunregister_netdevice: waiting for\b",
+)))
+# The kernel's own words that look like one: each with its reason.
+HARMLESS = re.compile("|".join((
+    r"Spectre|MDS|MMIO Stale|RETBleed|Speculative|ITS:|TSA:",   # CPU mitigations of the model
+    r"earlyprintk|clocksource: .*WARNING",                       # TCG time
+)))
+CASE = re.compile(r"vnr: (start|end) (\S+)")
+
+
+def splats(text):
+    """[(case or None, line)]: each splat line with the case that was running."""
+    found, case = [], None
+    for line in text.splitlines():
+        mark = CASE.search(line)
+        if mark:
+            case = mark[2] if mark[1] == "start" else None
+        elif SPLAT.search(line) and not HARMLESS.search(line):
+            found.append((case, line.strip()))
+    return found

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One guest: started through virtme-ng with an init of ours, talked to over a
+second serial line (KTAP and requests up, answers down), ended in any case."""
+
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from . import network, paths
+
+BOOT_SECONDS = 120
+# What a guest may take to notice a case's own time limit before it is killed.
+GRACE_SECONDS = 25
+
+
+class GuestDied(Exception):
+    """The guest ended, or hung and was killed, before its work was done."""
+
+
+class Guest:
+    """Context: a running guest with `nics` (Params each) on one wire."""
+
+    def __init__(self, name, nics, job, accel, cpus=4, memory="1G"):
+        self.name, self.nics, self.job = name, nics, job
+        self.accel, self.cpus, self.memory = accel, cpus, memory
+        self.log = paths.OUT / f"{name}.log"
+        self.errors = paths.OUT / f"{name}.qemu"
+        self.process = self.line = self.monitor = None
+        self.pending = b""
+        self.deadline = None
+
+    def __enter__(self):
+        paths.OUT.mkdir(parents=True, exist_ok=True)
+        self.scratch = Path(tempfile.mkdtemp(prefix="vnr"))
+        taps = [(f"vnrtap{i}", nic.pairs) for i, nic in enumerate(self.nics)]
+        self.wire = network.Wire(taps)
+        self.wire.__enter__()
+        try:
+            self._start(taps)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self, taps):
+        job_file = paths.OUT / f"{self.name}.job"
+        job_file.write_text(json.dumps(self.job, indent=1) + "\n")
+        qemu = list(self.accel)
+        if any(nic.mmio for nic in self.nics):
+            # Transports are found by ACPI; the root file system stays on PCI.
+            old = "true" if any(nic.legacy for nic in self.nics) else "false"
+            qemu += ["-machine", "microvm,pcie=on,acpi=on,rtc=on,ioapic2=on,auto-kernel-cmdline=off",
+                     "-global", f"virtio-mmio.force-legacy={old}"]
+        for name in ("ctl", "qmp"):
+            qemu += ["-chardev", f"socket,id={name},path={self.scratch}/{name},server=on,wait=off"]
+        qemu += ["-device", "isa-serial,chardev=ctl,index=1", "-mon", "chardev=qmp,mode=control"]
+        for index, ((tap, _), nic) in enumerate(zip(taps, self.nics)):
+            qemu += nic.device_args(index, tap, mac_address(index))
+        command = ["virtme-run", "--kimg", paths.kernel_release(), "--mods", "auto",
+                   "--disable-kvm", "--disable-microvm", "--force-9p", "--verbose",
+                   "--memory", self.memory, "--cpus", str(self.cpus),
+                   "--kopt", f"init={paths.GUEST}/init.sh",
+                   "--kopt", f"vnr.job={job_file}",
+                   "--kopt", "console=ttyS0", "--kopt", "ignore_loglevel", "--kopt", "panic=-1",
+                   "--qemu-opts", *qemu]
+        with open(self.log, "wb") as log, open(self.errors, "wb") as errors:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=errors, start_new_session=True)
+        self.deadline = time.monotonic() + BOOT_SECONDS
+        self.line = self._connect("ctl")
+        self.monitor = self._connect("qmp").makefile("rw")
+        self.monitor.readline()
+        self.execute("qmp_capabilities")
+
+    def _connect(self, name):
+        path = str(self.scratch / name)
+        while True:
+            try:
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect(path)
+                return connection
+            except OSError:
+                connection.close()
+                if self.process.poll() is not None or time.monotonic() > self.deadline:
+                    tail = self.errors.read_text(errors="replace").strip().splitlines()[-5:]
+                    raise GuestDied("QEMU did not start: " + " / ".join(tail)) from None
+                time.sleep(0.05)
+
+    def execute(self, command, **arguments):
+        """A QMP command; returns its answer."""
+        self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.monitor.flush()
+        while True:
+            text = self.monitor.readline()
+            if not text:
+                raise GuestDied("QEMU closed its monitor")
+            answer = json.loads(text)
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise RuntimeError(f"{command}: {answer['error'].get('desc')}")
+
+    def lines(self):
+        """What the agent writes, line by line, until it ends. The receiver
+        sets `deadline` (by expect) as it learns what comes next."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.line, selectors.EVENT_READ)
+            while True:
+                while b"\n" in self.pending:
+                    text, self.pending = self.pending.split(b"\n", 1)
+                    yield text.decode(errors="replace").rstrip("\r")
+                left = self.deadline - time.monotonic()
+                if left <= 0:
+                    raise GuestDied("the guest said nothing more within its time limit")
+                if not selector.select(min(left, 5)):
+                    continue
+                try:
+                    data = self.line.recv(65536)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    return
+                self.pending += data
+
+    def expect(self, seconds):
+        """The next line must come within the time, and some grace."""
+        self.deadline = time.monotonic() + seconds + GRACE_SECONDS
+
+    def answer(self, value):
+        self.line.sendall(json.dumps(value).encode() + b"\n")
+
+    def console(self):
+        return self.log.read_text(errors="replace").replace("\0", "")
+
+    def __exit__(self, *_):
+        if self.process:
+            try:
+                self.process.wait(10 if self.line else 0.1)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        for connection in (self.line, self.monitor):
+            if connection:
+                connection.close()
+        self.wire.__exit__()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def mac_address(index):
+    return f"52:54:00:76:6e:{index:02x}"

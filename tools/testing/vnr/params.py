@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Device parameters: from names such as "packed=on,mode=big,queues=4" to what
+QEMU is told, and the sets of them that are tested.
+
+Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
+transport=modern|legacy|mmio|mmio-legacy. Anything else (host_mtu=9000,
+iommu_platform=on, ...) goes to the QEMU device as it is."""
+
+import itertools
+
+GUEST_GSO = ("guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "guest_uso4", "guest_uso6")
+DEFAULTS = {"ring": "split", "mode": "mergeable", "queues": "1", "transport": "modern"}
+VALUES = {
+    "ring": ("split", "packed"),
+    "mode": ("mergeable", "small", "big"),
+    "queues": None,
+    "transport": ("modern", "legacy", "mmio", "mmio-legacy"),
+}
+
+
+class ParamError(Exception):
+    pass
+
+
+class Params(dict):
+    """One device's parameters; hashable by its label."""
+
+    @classmethod
+    def parse(cls, text):
+        own = cls()
+        for part in filter(None, (text or "").split(",")):
+            key, eq, value = part.partition("=")
+            if not eq:
+                raise ParamError(f"device parameter {part!r} is not key=value")
+            # The device's own spelling of ours.
+            if key == "packed":
+                key, value = "ring", "packed" if value == "on" else "split"
+            if VALUES.get(key) and value not in VALUES[key]:
+                raise ParamError(f"{key}={value}: one of {', '.join(VALUES[key])} is meant")
+            own[key] = value
+        if own.legacy and own.ring == "packed":
+            raise ParamError("a legacy device has no packed ring")
+        return own
+
+    def __getattr__(self, key):
+        if key in DEFAULTS:
+            return self.get(key, DEFAULTS[key])
+        raise AttributeError(key)
+
+    @property
+    def pairs(self):
+        return int(self.queues)
+
+    @property
+    def legacy(self):
+        return self.transport.endswith("legacy")
+
+    @property
+    def mmio(self):
+        return self.transport.startswith("mmio")
+
+    @property
+    def machine(self):
+        """What NICs of one guest must agree on."""
+        return self.transport if self.mmio else "pci"
+
+    @property
+    def label(self):
+        parts = [self.transport, self.ring, self.mode, f"{self.queues}q"]
+        parts += [f"{key}={value}" for key, value in sorted(self.items()) if key not in DEFAULTS]
+        return "-".join(parts)
+
+    def __hash__(self):
+        return hash(self.label)
+
+    def properties(self):
+        props = {}
+        if self.ring == "packed":
+            props["packed"] = "on"
+        if self.mode != "mergeable":
+            props["mrg_rxbuf"] = "off"
+        if self.mode == "small":
+            props.update(dict.fromkeys(GUEST_GSO, "off"))
+        if self.pairs > 1:
+            props["mq"] = "on"
+        if not self.mmio:
+            if self.pairs > 1:
+                props["vectors"] = str(2 * self.pairs + 2)
+            if self.legacy:
+                props["disable-modern"] = "on"
+                props["disable-legacy"] = "off"
+            else:
+                props["disable-legacy"] = "on"
+        props.update((key, value) for key, value in self.items() if key not in DEFAULTS)
+        return props
+
+    def device_args(self, index, tap, mac):
+        """QEMU arguments of the NIC number index."""
+        netdev = f"tap,id=net{index},ifname={tap},script=no,downscript=no,vhost=off"
+        if self.pairs > 1:
+            netdev += f",queues={self.queues}"
+        if self.mmio:
+            place = f"virtio-net-device,bus=virtio-mmio-bus.{index}"
+        else:
+            place = f"virtio-net-pci,romfile=,addr={0x10 + index:#x}"
+        props = "".join(f",{key}={value}" for key, value in self.properties().items())
+        return ["-netdev", netdev,
+                "-device", f"{place},id=nic{index},netdev=net{index},mac={mac}{props}"]
+
+
+def combinations():
+    """The matrix that everything must run on, in a fixed order."""
+    for transport, ring, mode, queues in itertools.product(
+            VALUES["transport"], VALUES["ring"], VALUES["mode"], ("1", "4")):
+        if transport.endswith("legacy") and ring == "packed":
+            continue
+        yield Params(transport=transport, ring=ring, mode=mode, queues=queues)
+
+
+# Beside the matrix: what else a device may say. The first value is QEMU's own.
+EXTRAS = {
+    "iommu_platform": ("", "on"),
+    "queue_reset": ("", "off"),
+    "in_order": ("", "on"),
+    "csum": ("", "off"),
+    "guest_csum": ("", "off"),
+    "event_idx": ("", "off"),
+    "indirect_desc": ("", "off"),
+    "ctrl_vq": ("", "off"),
+    "rx_queue_size": ("", "1024"),
+    "host_mtu": ("", "1500", "9000"),
+    "status": ("", "off"),
+}
+
+
+def _allowed(params):
+    legacy, get = params.legacy, params.get
+    if legacy and (get("iommu_platform") or get("in_order") or get("ring") == "packed"):
+        return False
+    # Without checksums there is no segmentation, and no control queue means
+    # one queue pair.
+    if get("guest_csum") and get("mode") == "big":
+        return False
+    if get("ctrl_vq") and get("queues") != "1":
+        return False
+    # Small receive buffers hold no jumbo frame.
+    if get("host_mtu") == "9000" and get("mode") == "small":
+        return False
+    return True
+
+
+def pairwise(candidates, axes):
+    """A small subset of candidates that has every pair of values that any
+    candidate has. Greedy, without chance: the same set every time."""
+    def pairs(params):
+        return {(a, params.get(a, ""), b, params.get(b, ""))
+                for a, b in itertools.combinations(axes, 2)}
+
+    todo = set().union(*(pairs(c) for c in candidates))
+    chosen, rest = [], list(candidates)
+    while todo:
+        best = max(rest, key=lambda c: len(pairs(c) & todo))
+        chosen.append(best)
+        rest.remove(best)
+        todo -= pairs(best)
+    return chosen
+
+
+def extra_combinations():
+    """Each pair of (transport, ring, mode, queues, extra values), covered; at
+    most two extras differ from QEMU's default in one device."""
+    axes = ["transport", "ring", "mode", "queues", *EXTRAS]
+    options = [{}]
+    for key, values in EXTRAS.items():
+        options += [{key: value} for value in values if value]
+    options += [{**a, **b} for a, b in itertools.combinations(options[1:], 2)
+                if not set(a) & set(b)]
+    found = []
+    for base in combinations():
+        for extra in options:
+            params = Params({**base, **extra})
+            if _allowed(params):
+                found.append(params)
+    return pairwise(found, axes)
+
+
+def covering():
+    """The set of `make test`: pairs of the matrix, and each extra once."""
+    base = pairwise(list(combinations()), list(DEFAULTS))
+    extras = []
+    for index, (key, values) in enumerate((k, v) for k, vs in EXTRAS.items()
+                                          for v in vs[1:] for k, v in [(k, v)]):
+        for turn in range(12):
+            pick = list(combinations())[(7 * index + turn) % 12]  # modern PCI
+            params = Params({**pick, key: values})
+            if _allowed(params):
+                extras.append(params)
+                break
+    return base + extras

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where things are. The runner runs inside the tree (in-tree.sh)."""
+
+import os
+from pathlib import Path
+
+TESTING = Path(__file__).resolve().parent.parent
+PROJECT = TESTING.parent.parent
+GUEST = TESTING / "guest"
+TESTS = TESTING / "tests"
+OUT = PROJECT / "build" / "test"
+CACHE = Path(os.environ.get("VNR_CACHE", "/var/tmp"))
+MODULE = PROJECT / "virtio_net_rs.ko"
+
+
+def kernel_release():
+    return Path("/etc/virtio-net-rs/kernel-release").read_text().strip()
+
+
+def kernel_image():
+    return Path(f"/boot/vmlinuz-{kernel_release()}")

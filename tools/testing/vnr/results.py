@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Verdicts of all cases, what was expected of them, and how they are shown."""
+
+import fnmatch
+import sys
+from dataclasses import dataclass
+
+from . import paths
+
+
+@dataclass
+class Result:
+    variant: str        # suite.case/parameters
+    driver: str         # "c", "rust" or "host"
+    status: str         # "ok", "fail", "skip"
+    why: str = ""
+    seconds: float = 0.0
+
+    @property
+    def id(self):
+        return f"{self.variant}@{self.driver}"
+
+
+class Expectations:
+    """tools/testing/expected: lines "DRIVER STATUS VARIANT-GLOB  reason".
+
+    "c fail": C is known to fail, so its failure is not counted as one.
+    "rust skip", "c skip": the only skips that are allowed for a driver."""
+
+    def __init__(self, path=paths.TESTING / "expected"):
+        self.rules = []
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            line = line.split("#", 1)[0].strip()
+            if not line:
+                continue
+            parts = line.split(None, 3)
+            if len(parts) != 4 or parts[0] not in ("c", "rust", "host") \
+                    or parts[1] not in ("fail", "flaky", "skip") \
+                    or (parts[0] != "c" and parts[1] != "skip"):
+                sys.exit(f"{path}:{number}: expected 'c fail|flaky|skip GLOB reason' or "
+                         "'rust|host skip GLOB reason'")
+            self.rules.append(parts)
+
+    def find(self, result, *kinds):
+        for driver, kind, glob, reason in self.rules:
+            if driver == result.driver and kind in kinds \
+                    and fnmatch.fnmatchcase(result.variant, glob):
+                return reason
+        return None
+
+
+class Results:
+    def __init__(self):
+        self.all = []
+        self.expected = Expectations()
+
+    def add(self, result):
+        """Judge a verdict against what is expected; returns what it became."""
+        if result.status == "fail":
+            reason = self.expected.find(result, "fail", "flaky")
+            if reason:
+                result.status = "xfail"
+                result.why = f"{reason} ({result.why})"
+        elif result.status == "skip":
+            if not self.expected.find(result, "skip"):
+                result.status = "fail"
+                result.why = f"skipped, which tools/testing/expected does not allow: {result.why}"
+        elif self.expected.find(result, "fail"):
+            result.status = "fail"
+            result.why = "passed, but tools/testing/expected says that it fails: update that file"
+        self.all.append(result)
+        return result
+
+    def count(self, *statuses):
+        return sum(r.status in statuses for r in self.all)
+
+    def ktap(self):
+        """All verdicts as one KTAP document."""
+        lines = ["KTAP version 1", f"1..{len(self.all)}"]
+        for number, result in enumerate(self.all, 1):
+            if result.why:
+                lines.append(f"# {result.why}")
+            word = "not ok" if result.status == "fail" else "ok"
+            tail = {"skip": f" # SKIP {result.why}", "xfail": " # XFAIL"}.get(result.status, "")
+            lines.append(f"{word} {number} {result.id}{tail}")
+        return "\n".join(lines) + "\n"
+
+    def table(self):
+        """Cases by driver, side by side."""
+        words = {"ok": "pass", "fail": "FAIL", "skip": "skip", "xfail": "xfail"}
+        rows = {}
+        for result in self.all:
+            if result.driver != "host":
+                rows.setdefault(result.variant, {})[result.driver] = words[result.status]
+        if not rows:
+            return ""
+        width = max(len(variant) for variant in rows)
+        lines = [f"{'case / device parameters':{width}}  {'C':6} Rust"]
+        for variant, row in rows.items():
+            lines.append(f"{variant:{width}}  {row.get('c', '-'):6} {row.get('rust', '-')}")
+        return "\n".join(lines)
+
+    def matrix(self):
+        """Device parameters by driver: passed of run, for the matrix suite."""
+        rows = {}
+        for result in self.all:
+            if result.variant.startswith("matrix."):
+                label = result.variant.split("/", 1)[1]
+                cell = rows.setdefault(label, {}).setdefault(result.driver, [0, 0])
+                cell[0] += result.status != "fail"
+                cell[1] += 1
+        if not rows:
+            return ""
+        width = max(len(label) for label in rows)
+        lines = [f"{'device parameters':{width}}  {'C':6} Rust"]
+        for label, row in sorted(rows.items()):
+            cells = ["{}/{}".format(*row[d]) if d in row else "-" for d in ("c", "rust")]
+            lines.append(f"{label:{width}}  {cells[0]:6} {cells[1]}")
+        return "\n".join(lines)
+
+    def last_line(self):
+        return (f"{self.count('ok', 'xfail')} passed, {self.count('fail')} failed, "
+                f"{self.count('skip')} skipped")

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs one guest's plan to its end: a guest that dies is replaced by another
+for the cases that are left, a few times."""
+
+import re
+import time
+
+from . import accel, console, network, paths
+from .guest import Guest, GuestDied, mac_address
+from .results import Result
+
+RESTARTS = 2
+VERDICT = re.compile(r"(ok|not ok) \d+ (\S+)(?: # SKIP ?(.*))?$")
+
+
+class Session:
+    def __init__(self, plan, results, full):
+        self.plan, self.results, self.full = plan, results, full
+        self.qemu, self.accel = accel.choose()
+        self.slowness = 1 if self.accel == "tcg" else 0.5
+
+    def job(self, cases):
+        nics = []
+        for index, nic in enumerate(self.plan.nics):
+            peer = index == len(self.plan.nics) - 1
+            nics.append({"role": "peer" if peer else "dut", "label": nic.label, "mmio": nic.mmio,
+                         "mac": mac_address(index)})
+        return {"cases": cases, "nics": nics, "peer_driver": self.plan.peer_driver,
+                "module": str(paths.MODULE), "tests": str(paths.TESTS),
+                "traffic": str(paths.OUT / "bin" / "traffic"),
+                "slowness": self.slowness, "full": self.full}
+
+    def run(self):
+        """Returns the number of this guest's verdicts by status."""
+        left = list(self.plan.cases)
+        first = len(self.results.all)
+        for attempt in range(RESTARTS + 1):
+            done, reason = self._boot(left, attempt)
+            left = left[done:]
+            if not left:
+                break
+            # The case that was running fails; another guest takes the rest.
+            self._add(left.pop(0), "fail", reason)
+            if not left:
+                break
+        for entry in left:
+            self._add(entry, "fail", "not run: the guest died too often")
+        return self.results.all[first:]
+
+    def _add(self, entry, status, why="", seconds=0.0):
+        result = Result(entry["variant"], entry["driver"], status, why, seconds)
+        self.results.add(result)
+        if result.status == "fail":
+            print(f"# not ok {result.id}: {result.why}", flush=True)
+
+    def _boot(self, cases, attempt):
+        """(cases done, why it ended early or None)."""
+        name = self.plan.name + (f"-again{attempt}" if attempt else "")
+        verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
+        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, memory=self.plan.memory)
+        try:
+            with guest:
+                for line in guest.lines():
+                    verdict = VERDICT.match(line)
+                    if line.startswith("@ "):
+                        self._request(guest, line[2:])
+                    elif line.startswith("# start "):
+                        guest.expect(float(line.split()[2]))
+                        why = ""
+                    elif line.startswith("# time "):
+                        seconds = float(line.split()[2])
+                    elif verdict:
+                        status = {"ok": "ok", "not ok": "fail"}[verdict[1]]
+                        if verdict[3] is not None:
+                            status, why = "skip", verdict[3]
+                        verdicts.append((status, why, seconds))
+                        guest.expect(30)
+                    elif line == "# end":
+                        ended = True
+                    elif line.startswith("# "):
+                        why = line[2:]
+        except GuestDied as died:
+            reason = str(died)
+        except network.NetworkError as error:
+            raise SystemExit(f"error: {error}") from error
+        text = guest.console()
+        splats = console.splats(text)
+        for entry, (status, why, seconds) in zip(cases, verdicts):
+            own = [line for case, line in splats if case == entry["id"]]
+            if own:
+                status, why = "fail", f"kernel log: {own[0]} (see {guest.log})"
+            self._add(entry, status, why, seconds)
+        stray = [line for case, line in splats if case is None]
+        entry = {"variant": f"{name}.kernel_log", "driver": "host"}
+        if stray:
+            self._add(entry, "fail", f"outside any case: {stray[0]} (see {guest.log})")
+        elif ended:
+            self._add(entry, "ok")
+        elif len(verdicts) == len(cases):
+            self._add(entry, "fail", f"the guest did not clean up: {reason} (see {guest.log})")
+        last = [line for line in text.splitlines() if console.SPLAT.search(line)]
+        detail = f"; {last[-1].strip()}" if last and not ended else ""
+        return len(verdicts), f"{reason}{detail} (see {guest.log})"
+
+    @staticmethod
+    def _request(guest, text):
+        import json
+        request = json.loads(text)
+        try:
+            if "qmp" in request:
+                value = guest.execute(request["qmp"], **request.get("arguments", {}))
+            elif "drops" in request:
+                value = guest.wire.drops()
+            else:
+                raise ValueError("no such request")
+            guest.answer({"value": value})
+        except (RuntimeError, ValueError) as error:
+            guest.answer({"error": str(error)})
+
+
+def describe(plan, verdicts, start):
+    """One line for a finished guest."""
+    count = {word: sum(v.status in words for v in verdicts) for word, words in
+             (("passed", ("ok", "xfail")), ("failed", ("fail",)), ("skipped", ("skip",)))}
+    parts = [f"{count['passed']} passed"]
+    parts += [f"{count[word]} {word}" for word in ("failed", "skipped") if count[word]]
+    return f"guest {plan.name}: {', '.join(parts)} ({time.monotonic() - start:.0f} s)"
