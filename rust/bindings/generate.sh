@@ -6,6 +6,7 @@
 set -eu
 kernel=$1 parameters=$2 header=$3 out=$4
 shift 4
+trap 'rm -f "$out.raw"' EXIT
 
 if [ ! -e "$kernel" ]; then
 	echo "generate.sh: the kernel crate's bindings are missing: $kernel" >&2
@@ -32,16 +33,24 @@ known_types() {
 
 # bindgen prints one function per extern block, one constant or alias per item,
 # attributes on lines before. Types that both sides have only heard of are the
-# kernel crate's, too.
+# kernel crate's, too. Functions and aliases with a type that the kernel crate has
+# only heard of are generated anew, with the complete type.
 awk -v first="$kernel" '
 	function name_of(line) {
 		sub(/^ *pub (const |type |fn |struct |static (mut )?)/, "", line)
 		sub(/[^A-Za-z0-9_].*/, "", line)
 		return line
 	}
+	function mentions_heard(text, words, n, i) {
+		n = split(text, words, /[^A-Za-z0-9_]+/)
+		for (i = 1; i <= n; i++)
+			if (words[i] in heard) return 1
+		return 0
+	}
 	function flush() { printf "%s", held; held = "" }
 	FILENAME == first {
-		if (/^ *pub (const|type|fn|static|struct) /) known[name_of($0)] = 1
+		if (/^    (_unused: \[u8; 0\]|pub _address: u8),$/) heard[name] = 1
+		if (/^ *pub (const|type|fn|static|struct) /) known[name = name_of($0)] = 1
 		next
 	}
 
@@ -49,13 +58,20 @@ awk -v first="$kernel" '
 	block != "" {
 		block = block "\n" $0
 		if (/^    pub (fn|static) / && name_of($0) in known) drop = 1
-		if (/^\}$/) { if (!drop) print block; block = "" }
+		if (/^\}$/) {
+			if (!drop || mentions_heard(block)) print block
+			block = ""
+		}
 		next
 	}
 
 	skipping { if (/[;}]$/) skipping = 0; next }
-	/^pub (const|type) / && name_of($0) in known && !/^pub (const|type) _bindgen_ty_/ {
-		if (!/;$/) skipping = 1
+	alias != "" || /^pub (const|type) / && name_of($0) in known && !/^pub (const|type) _bindgen_ty_/ {
+		alias = alias $0 "\n"
+		if (/;$/) {
+			if (mentions_heard(alias)) printf "%s", alias
+			alias = ""
+		}
 		next
 	}
 
@@ -73,4 +89,3 @@ awk -v first="$kernel" '
 ' "$kernel" "$out.raw" |
 	sed -E -e 's/^pub const RUST_CONST_HELPER_/pub const /' \
 		-e 's/^( *)pub fn rust_helper_([A-Za-z0-9_]*)/\1#[link_name = "rust_helper_\2"]\n\1pub fn \2/' >"$out"
-rm -f "$out.raw"
