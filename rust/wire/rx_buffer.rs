@@ -107,7 +107,11 @@ impl Mergeable {
         let whole = header_len
             .saturating_add(FRAMING)
             .saturating_add(packet_len);
-        let share = whole.div_ceil(if queue_size == 0 { 1 } else { queue_size });
+        // A queue of none is as good as one of one.
+        let share = match div_ceil(whole, queue_size) {
+            Some(share) => share,
+            None => whole,
+        };
         let data = share.saturating_sub(header_len);
         if data > FRAME_LEN {
             data
@@ -204,18 +208,31 @@ impl Big {
         let whole = header_len
             .saturating_add(ETHERNET_LEN + VLAN_LEN)
             .saturating_add(payload);
-        let pages = whole.div_ceil(page_size);
+        let Some(pages) = div_ceil(whole, page_size) else {
+            return None;
+        };
         let data_len = pages.saturating_mul(page_size).saturating_sub(header_len);
         Some(Self { pages, data_len })
     }
 }
 
+/// How many times `by` goes into `len`, rounded up; `None` if `by` is zero.
+const fn div_ceil(len: usize, by: usize) -> Option<usize> {
+    match len.checked_div(by) {
+        // With a remainder the quotient is not the largest number.
+        Some(whole) if whole.wrapping_mul(by) < len => Some(whole.wrapping_add(1)),
+        whole => whole,
+    }
+}
+
 /// Rounds up to a multiple of `align`, a power of two.
+#[inline]
 pub const fn align_up(len: usize, align: usize) -> usize {
     align_down(len.saturating_add(align.saturating_sub(1)), align)
 }
 
 /// Rounds down to a multiple of `align`, a power of two.
+#[inline]
 pub const fn align_down(len: usize, align: usize) -> usize {
     len & !align.saturating_sub(1)
 }
