@@ -2,7 +2,7 @@
 #include "helpers.h"
 
 /* Safety: the device is valid, and probe has begun. */
-bool rust_helper_virtio_has_feature(const struct virtio_device *vdev, unsigned int fbit)
+void rust_helper_virtio_device_ready(struct virtio_device *vdev)
 {
-	return virtio_has_feature(vdev, fbit);
+	virtio_device_ready(vdev);
 }

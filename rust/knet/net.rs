@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network devices: interfaces, queues, packet buffers.
+
+mod device;
+mod ethtool;
+mod ops;
+mod page_pool;
+mod queues;
+mod skb;
+mod skb_rx;
+mod skb_tx;
+
+pub use device::{AddressList, Builder, Device, Features, MacAddress, OpsLocked};
+pub use ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics};
+pub use ops::{Driver, LinkStats};
+pub use page_pool::{BufferChain, Memory, PagePool, Received, RxBuffer};
+pub use queues::{Poll, Polled, Queues, TxGuard, TxQueue};
+pub use skb::SkBuff;
+pub use skb_rx::Assembly;
+pub use skb_tx::{TxHeader, TxOffload, MAX_SEGMENTS};

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The network device itself.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
+//! [`include/linux/etherdevice.h`](srctree/include/linux/etherdevice.h)
+
+use super::{
+    ethtool,
+    ops::{Driver, Operations},
+};
+use crate::{bindings, virtio};
+use core::{
+    marker::PhantomData,
+    ops::{BitAnd, BitOr, BitOrAssign},
+    ptr::NonNull,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use kernel::{error::to_result, prelude::*};
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacAddress(pub [u8; 6]);
+
+/// Features of a network device (`netdev_features_t`).
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features(u64);
+
+#[allow(missing_docs)]
+impl Features {
+    pub const SG: Self = Self(bindings::NETIF_F_SG);
+    pub const HW_CSUM: Self = Self(bindings::NETIF_F_HW_CSUM);
+    pub const RXCSUM: Self = Self(bindings::NETIF_F_RXCSUM);
+    pub const HIGHDMA: Self = Self(bindings::NETIF_F_HIGHDMA);
+    pub const TSO: Self = Self(bindings::NETIF_F_TSO);
+    pub const TSO6: Self = Self(bindings::NETIF_F_TSO6);
+    pub const TSO_ECN: Self = Self(bindings::NETIF_F_TSO_ECN);
+    pub const GSO_UDP_L4: Self = Self(bindings::NETIF_F_GSO_UDP_L4);
+    pub const GSO_ROBUST: Self = Self(bindings::NETIF_F_GSO_ROBUST);
+    pub const GRO_HW: Self = Self(bindings::NETIF_F_GRO_HW);
+    pub const HW_VLAN_CTAG_FILTER: Self = Self(bindings::NETIF_F_HW_VLAN_CTAG_FILTER);
+
+    /// No features.
+    pub const fn empty() -> Self {
+        Self(0)
+    }
+
+    pub(super) const fn from_bits_retain(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// Whether all of `other` are in.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// `self` if `on`, nothing otherwise.
+    pub const fn only_if(self, on: bool) -> Self {
+        if on {
+            self
+        } else {
+            Self(0)
+        }
+    }
+}
+
+impl BitOr for Features {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitAnd for Features {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl BitOrAssign for Features {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// What the C side keeps for us behind its `net_device`.
+#[repr(C)]
+pub(super) struct Priv<D> {
+    pub(super) driver: *const D,
+}
+
+impl<D> Priv<D> {
+    #[inline]
+    pub(super) unsafe fn of(dev: *mut bindings::net_device) -> *mut Self {
+        // SAFETY: The caller passes a device that `Builder::new` allocated.
+        unsafe { (*dev).priv_.as_mut_ptr().cast() }
+    }
+}
+
+/// Evidence that the instance lock of a device is held.
+pub struct OpsLocked<'a, D> {
+    netdev: *mut bindings::net_device,
+    _lock: PhantomData<&'a D>,
+}
+
+impl<D> OpsLocked<'_, D> {
+    /// # Safety
+    ///
+    /// The caller holds the instance lock of `netdev` while the value lives.
+    #[inline]
+    pub(super) unsafe fn new(netdev: *mut bindings::net_device) -> Self {
+        Self { netdev, _lock: PhantomData }
+    }
+
+    pub(super) fn netdev(&self) -> *mut bindings::net_device {
+        self.netdev
+    }
+}
+
+/// A network device that is not registered yet.
+pub struct Builder<D: Driver>(Device<D>);
+
+impl<D: Driver> Builder<D> {
+    /// Allocates an Ethernet device with `queues` queue pairs, a child of the virtio
+    /// device (`alloc_etherdev_mqs`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(parent: &virtio::Device, queues: usize) -> Result<Self> {
+        // SAFETY: No preconditions.
+        let dev = unsafe { bindings::alloc_etherdev_mqs(size_of::<Priv<D>>() as c_int, queues as u32, queues as u32) };
+        let dev = NonNull::new(dev).ok_or(ENOMEM)?;
+        // SAFETY: The device is new and ours.
+        unsafe {
+            let raw = &mut *dev.as_ptr();
+            raw.dev.parent = parent.as_device().cast();
+            raw.netdev_ops = Operations::<D>::vtable();
+            raw.ethtool_ops = ethtool::Operations::<D>::vtable();
+            raw.request_ops_lock = true;
+            // We filter unicast addresses, change ours while up, and send packets that
+            // have no linear part.
+            bindings::netdev_add_priv_flags(
+                raw,
+                (bindings::netdev_priv_flags_IFF_UNICAST_FLT
+                    | bindings::netdev_priv_flags_IFF_LIVE_ADDR_CHANGE
+                    | bindings::netdev_priv_flags_IFF_TX_SKB_NO_LINEAR) as _,
+            );
+        }
+        Ok(Self(Device { dev, registered: AtomicBool::new(false), _driver: PhantomData }))
+    }
+
+    fn raw(&mut self) -> &mut bindings::net_device {
+        // SAFETY: The device is not registered: it is ours.
+        unsafe { self.0.dev.as_mut() }
+    }
+
+    /// Which features are on, which of them users can change, and which are on for
+    /// VLANs too (all that are on).
+    pub fn features(&mut self, on: Features, changeable: Features) {
+        let raw = self.raw();
+        raw.features = on.0;
+        raw.hw_features = changeable.0;
+        raw.vlan_features = on.0;
+    }
+
+    /// The limits of the MTU, and its first value; in bytes.
+    pub fn mtu(&mut self, least: u32, most: u32, first: Option<u32>) {
+        let raw = self.raw();
+        raw.min_mtu = least;
+        raw.max_mtu = most;
+        if let Some(first) = first {
+            raw.mtu = first;
+        }
+    }
+
+    /// Bytes that the stack shall leave free in front of packets to be sent.
+    pub fn needed_headroom(&mut self, bytes: usize) {
+        self.raw().needed_headroom = bytes as _;
+    }
+
+    /// The device's address, or a random one (`eth_hw_addr_set`, `eth_hw_addr_random`).
+    pub fn address(&mut self, address: Option<MacAddress>) -> MacAddress {
+        let dev = self.0.as_raw();
+        // SAFETY: The device is ours.
+        unsafe {
+            match address {
+                Some(address) => bindings::dev_addr_mod(dev, 0, address.0.as_ptr().cast(), address.0.len()),
+                None => bindings::eth_hw_addr_random(dev),
+            }
+        }
+        self.0.address()
+    }
+
+    /// How many queue pairs are used at first.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the device does not have so many.
+    pub fn queues_in_use(&mut self, n: usize) -> Result {
+        let dev = self.0.as_raw();
+        // SAFETY: The device is ours.
+        unsafe {
+            to_result(bindings::netif_set_real_num_tx_queues(dev, n as u32))?;
+            to_result(bindings::netif_set_real_num_rx_queues(dev, n as u32))
+        }
+    }
+
+    /// The device, to be registered.
+    pub fn build(self) -> Device<D> {
+        self.0
+    }
+}
+
+/// A network device of driver `D`.
+///
+/// It must be dropped after its [`super::Queues`].
+pub struct Device<D: Driver> {
+    dev: NonNull<bindings::net_device>,
+    registered: AtomicBool,
+    _driver: PhantomData<fn() -> D>,
+}
+
+// SAFETY: The methods use the C side's own synchronisation.
+unsafe impl<D: Driver> Send for Device<D> {}
+// SAFETY: As above.
+unsafe impl<D: Driver> Sync for Device<D> {}
+
+impl<D: Driver> Device<D> {
+    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
+        self.dev.as_ptr()
+    }
+
+    /// Makes the device visible (`register_netdevice`) and calls `then` before anybody
+    /// can open it.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if this is not the device of `driver`; the errors of the C function and
+    /// of `then`, after which the device is not registered.
+    pub fn register(&self, driver: Pin<&D>, then: impl FnOnce() -> Result) -> Result {
+        if !core::ptr::eq(driver.device(), self) {
+            return Err(EINVAL);
+        }
+        let driver: *const D = &*driver;
+        let dev = self.as_raw();
+        // SAFETY: The device is valid. The driver's data is pinned, and contains this
+        // value, whose `drop` ends the registration.
+        unsafe {
+            (*Priv::<D>::of(dev)).driver = driver;
+            (*driver).queues().publish(driver);
+            bindings::rtnl_lock();
+            let mut result = to_result(bindings::register_netdevice(dev));
+            if result.is_ok() {
+                self.registered.store(true, Ordering::Relaxed);
+                result = then();
+            }
+            bindings::rtnl_unlock();
+            if result.is_err() {
+                self.unregister();
+            }
+            result
+        }
+    }
+
+    /// Takes the device away from users, stopping it if it is up
+    /// (`unregister_netdev`). A second call does nothing.
+    pub fn unregister(&self) {
+        if self.registered.swap(false, Ordering::Relaxed) {
+            // SAFETY: The device is registered, and will not be twice unregistered.
+            unsafe { bindings::unregister_netdev(self.as_raw()) };
+        }
+    }
+
+    /// Calls `f` with the instance lock held. Process context.
+    pub fn locked<R>(&self, f: impl FnOnce(&OpsLocked<'_, D>) -> R) -> R {
+        // SAFETY: The device is valid; the lock is held while the token lives.
+        unsafe {
+            bindings::netdev_lock(self.as_raw());
+            let result = f(&OpsLocked::new(self.as_raw()));
+            bindings::netdev_unlock(self.as_raw());
+            result
+        }
+    }
+
+    /// Whether the interface is up (`netif_running`).
+    pub fn is_running(&self) -> bool {
+        // SAFETY: The device is valid; a whole-word read.
+        let state = unsafe { (&raw const (*self.as_raw()).state).read_volatile() };
+        state & 1 << bindings::netdev_state_t___LINK_STATE_START != 0
+    }
+
+    /// Whether there is a link (`netif_carrier_on`, `netif_carrier_off`).
+    pub fn set_carrier(&self, on: bool) {
+        // SAFETY: The device is valid.
+        unsafe {
+            if on {
+                bindings::netif_carrier_on(self.as_raw());
+            } else {
+                bindings::netif_carrier_off(self.as_raw());
+            }
+        }
+    }
+
+    /// Tells the neighbours of our addresses (`netdev_notify_peers`). May sleep;
+    /// takes the RTNL and instance locks.
+    pub fn notify_peers(&self) {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netdev_notify_peers(self.as_raw()) };
+    }
+
+    /// The features that are on.
+    pub fn features(&self) -> Features {
+        // SAFETY: The device is valid; a whole-word read.
+        Features(unsafe {
+            (&raw const (*self.as_raw()).features).read_volatile()
+        })
+    }
+
+    /// The largest MTU that users can set, in bytes.
+    pub fn max_mtu(&self) -> u32 {
+        // SAFETY: The device is valid.
+        unsafe { (*self.as_raw()).max_mtu }
+    }
+
+    /// The device's address.
+    pub fn address(&self) -> MacAddress {
+        let mut address = [0; 6];
+        // SAFETY: The device is valid, and its address has at least that many bytes.
+        unsafe { core::ptr::copy_nonoverlapping((*self.as_raw()).dev_addr.cast(), address.as_mut_ptr(), 6) };
+        MacAddress(address)
+    }
+}
+
+impl<D: Driver> Drop for Device<D> {
+    fn drop(&mut self) {
+        self.unregister();
+        // SAFETY: The device is not registered, and ours.
+        unsafe { bindings::free_netdev(self.as_raw()) };
+    }
+}
+
+/// A snapshot of the addresses that the stack wants to receive.
+pub struct AddressList {
+    list: *mut bindings::netdev_hw_addr_list,
+}
+
+impl AddressList {
+    /// # Safety
+    ///
+    /// The list is valid and does not change while the value lives.
+    pub(super) unsafe fn new(list: *mut bindings::netdev_hw_addr_list) -> Self {
+        Self { list }
+    }
+
+    /// How many addresses there are.
+    pub fn len(&self) -> usize {
+        // SAFETY: By the promise of `new`.
+        unsafe { (*self.list).count as usize }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The addresses.
+    pub fn iter(&self) -> impl Iterator<Item = MacAddress> + '_ {
+        // SAFETY: By the promise of `new`.
+        let (head, mut node) = unsafe { (&raw const (*self.list).list, (*self.list).list.next) };
+        core::iter::from_fn(move || {
+            if core::ptr::eq(node, head) {
+                return None;
+            }
+            // SAFETY: Each node but the head is the first field of an address.
+            let entry = unsafe { &*node.cast::<bindings::netdev_hw_addr>() };
+            node = entry.list.next;
+            let mut address = [0; 6];
+            for (to, from) in address.iter_mut().zip(&entry.addr) {
+                *to = *from;
+            }
+            Some(MacAddress(address))
+        })
+    }
+}

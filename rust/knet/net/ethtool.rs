@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `ethtool` shows.
+//!
+//! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
+
+use super::ops::{self, Driver};
+use crate::bindings;
+use ::kernel::bindings::net_device as NetDevice;
+use core::{fmt, marker::PhantomData};
+use kernel::prelude::*;
+use kernel::str::CStr;
+
+/// Who drives the device.
+pub struct DriverInfo<'a> {
+    /// The driver's name.
+    pub name: &'a CStr,
+    /// Its version.
+    pub version: &'a CStr,
+    /// The device behind the interface; see [`crate::virtio::Device::bus_name`].
+    pub bus: &'a CStr,
+}
+
+/// Descriptors of the rings.
+pub struct RingSizes {
+    /// In receive rings now.
+    pub rx: usize,
+    /// In transmit rings now.
+    pub tx: usize,
+    /// The most that receive rings can have.
+    pub rx_max: usize,
+    /// The most that transmit rings can have.
+    pub tx_max: usize,
+}
+
+/// Queue pairs.
+pub struct Channels {
+    /// In use.
+    pub used: usize,
+    /// The most that can be used.
+    pub max: usize,
+}
+
+/// Speed and duplex.
+pub struct LinkSettings {
+    /// In Mbit/s; `None` if unknown.
+    pub speed: Option<u32>,
+    /// Whether full duplex; `None` if unknown.
+    pub full_duplex: Option<bool>,
+}
+
+/// A visitor of counters.
+pub trait Statistics {
+    /// One counter.
+    fn counter(&mut self, name: fmt::Arguments<'_>, value: u64);
+}
+
+/// The C operations of driver `D`.
+pub(super) struct Operations<D>(PhantomData<D>);
+
+const NAME_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
+
+struct Count(usize);
+
+impl Statistics for Count {
+    fn counter(&mut self, _name: fmt::Arguments<'_>, _value: u64) {
+        self.0 += 1;
+    }
+}
+
+struct Names<'a>(core::slice::ChunksExactMut<'a, u8>);
+
+impl Statistics for Names<'_> {
+    fn counter(&mut self, name: fmt::Arguments<'_>, _value: u64) {
+        let Some(entry) = self.0.next() else { return };
+        entry.fill(0);
+        let mut name_only = Truncated { buffer: &mut entry[..NAME_LEN - 1], used: 0 };
+        let _ = fmt::write(&mut name_only, name);
+    }
+}
+
+/// Keeps as much as there is room for.
+struct Truncated<'a> {
+    buffer: &'a mut [u8],
+    used: usize,
+}
+
+impl fmt::Write for Truncated<'_> {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        for (to, from) in self.buffer[self.used..].iter_mut().zip(s.bytes()) {
+            *to = from;
+            self.used += 1;
+        }
+        Ok(())
+    }
+}
+
+struct Values<'a>(core::slice::IterMut<'a, u64>);
+
+impl Statistics for Values<'_> {
+    fn counter(&mut self, _name: fmt::Arguments<'_>, value: u64) {
+        if let Some(entry) = self.0.next() {
+            *entry = value;
+        }
+    }
+}
+
+/// Copies a string into a C field, cut to fit.
+fn copy_string(to: &mut [c_char], from: &CStr) {
+    let room = to.len().saturating_sub(1);
+    for (to, from) in to[..room].iter_mut().zip(from.to_bytes()) {
+        *to = *from as c_char;
+    }
+}
+
+impl<D: Driver> Operations<D> {
+    const VTABLE: bindings::ethtool_ops = {
+        // SAFETY: All operations are optional: null is a valid function pointer here.
+        let mut ops: bindings::ethtool_ops = unsafe { core::mem::zeroed() };
+        ops.get_drvinfo = Some(Self::drvinfo);
+        ops.get_link = Some(Self::link);
+        ops.get_ringparam = Some(Self::ringparam);
+        ops.get_channels = Some(Self::channels);
+        ops.get_strings = Some(Self::strings);
+        ops.get_sset_count = Some(Self::sset_count);
+        ops.get_ethtool_stats = Some(Self::stats);
+        ops.get_ts_info = Some(Self::ts_info);
+        ops.get_link_ksettings = Some(Self::link_ksettings);
+        ops
+    };
+
+    pub(super) const fn vtable() -> &'static bindings::ethtool_ops {
+        &Self::VTABLE
+    }
+
+    /// # Safety
+    ///
+    /// `dev` is registered for driver `D`.
+    unsafe fn driver<'a>(dev: *mut NetDevice) -> &'a D {
+        // SAFETY: By the caller's promise. The kernel crate has only heard of the type.
+        unsafe { ops::Operations::<D>::driver(dev.cast()) }
+    }
+
+    unsafe extern "C" fn link(dev: *mut NetDevice) -> u32 {
+        // SAFETY: C calls this for a registered device.
+        unsafe { bindings::ethtool_op_get_link(dev.cast()) }
+    }
+
+    unsafe extern "C" fn ts_info(dev: *mut NetDevice, info: *mut bindings::kernel_ethtool_ts_info) -> c_int {
+        // SAFETY: C calls this for a registered device, with an initialised result.
+        unsafe { bindings::ethtool_op_get_ts_info(dev.cast(), info) }
+    }
+
+    unsafe extern "C" fn drvinfo(dev: *mut NetDevice, info: *mut bindings::ethtool_drvinfo) {
+        // SAFETY: C calls this for a registered device, with a zeroed result.
+        let (driver, to) = unsafe { (Self::driver(dev), &mut *info) };
+        let info = driver.driver_info();
+        copy_string(&mut to.driver, info.name);
+        copy_string(&mut to.version, info.version);
+        copy_string(&mut to.bus_info, info.bus);
+    }
+
+    unsafe extern "C" fn ringparam(
+        dev: *mut NetDevice,
+        to: *mut bindings::ethtool_ringparam,
+        _kernel: *mut bindings::kernel_ethtool_ringparam,
+        _extack: *mut bindings::netlink_ext_ack,
+    ) {
+        // SAFETY: C calls this for a registered device, with a zeroed result.
+        let (driver, to) = unsafe { (Self::driver(dev), &mut *to) };
+        let sizes = driver.ring_sizes();
+        to.rx_pending = sizes.rx as u32;
+        to.tx_pending = sizes.tx as u32;
+        to.rx_max_pending = sizes.rx_max as u32;
+        to.tx_max_pending = sizes.tx_max as u32;
+    }
+
+    unsafe extern "C" fn channels(dev: *mut NetDevice, to: *mut bindings::ethtool_channels) {
+        // SAFETY: C calls this for a registered device, with a zeroed result.
+        let (driver, to) = unsafe { (Self::driver(dev), &mut *to) };
+        let channels = driver.channels();
+        to.combined_count = channels.used as u32;
+        to.max_combined = channels.max as u32;
+    }
+
+    fn count(driver: &D) -> usize {
+        let mut count = Count(0);
+        driver.statistics(&mut count);
+        count.0
+    }
+
+    unsafe extern "C" fn sset_count(dev: *mut NetDevice, set: c_int) -> c_int {
+        if set as u32 != bindings::ethtool_stringset_ETH_SS_STATS {
+            return -(bindings::EOPNOTSUPP as c_int);
+        }
+        // SAFETY: C calls this for a registered device.
+        Self::count(unsafe { Self::driver(dev) }) as c_int
+    }
+
+    unsafe extern "C" fn strings(dev: *mut NetDevice, set: u32, data: *mut u8) {
+        if set != bindings::ethtool_stringset_ETH_SS_STATS {
+            return;
+        }
+        // SAFETY: C calls this for a registered device, with room for as many names as
+        // `sset_count` said; the queues in use do not change in between, as both run
+        // under one lock.
+        unsafe {
+            let driver = Self::driver(dev);
+            let names = core::slice::from_raw_parts_mut(data, Self::count(driver) * NAME_LEN);
+            driver.statistics(&mut Names(names.chunks_exact_mut(NAME_LEN)));
+        }
+    }
+
+    unsafe extern "C" fn stats(dev: *mut NetDevice, _stats: *mut bindings::ethtool_stats, data: *mut u64) {
+        // SAFETY: As in `strings`.
+        unsafe {
+            let driver = Self::driver(dev);
+            let values = core::slice::from_raw_parts_mut(data, Self::count(driver));
+            driver.statistics(&mut Values(values.iter_mut()));
+        }
+    }
+
+    unsafe extern "C" fn link_ksettings(
+        dev: *mut NetDevice,
+        to: *mut bindings::ethtool_link_ksettings,
+    ) -> c_int {
+        // SAFETY: C calls this for a registered device, with a zeroed result.
+        let (driver, to) = unsafe { (Self::driver(dev), &mut *to) };
+        let settings = driver.link_settings();
+        to.base.speed = settings.speed.unwrap_or(bindings::SPEED_UNKNOWN as u32);
+        to.base.duplex = match settings.full_duplex {
+            Some(true) => bindings::DUPLEX_FULL as u8,
+            Some(false) => bindings::DUPLEX_HALF as u8,
+            None => bindings::DUPLEX_UNKNOWN as u8,
+        };
+        to.base.port = bindings::PORT_OTHER as u8;
+        0
+    }
+}

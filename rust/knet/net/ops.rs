@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a network driver implements, and how C calls it.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+
+use super::{
+    device::{AddressList, Device, Features, MacAddress, OpsLocked, Priv},
+    ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
+    queues::{Poll, Polled, Queues, TxQueue},
+    PagePool, SkBuff,
+};
+use crate::bindings;
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{error::from_result, prelude::*};
+
+/// A driver of network devices; one value for each device.
+pub trait Driver: Sized + Send + Sync + 'static {
+    /// The body of a receive queue, touched from its poll.
+    type Rx: Send;
+    /// The body of a transmit queue, touched under its lock.
+    type Tx: Send;
+
+    /// The network device.
+    fn device(&self) -> &Device<Self>;
+    /// Its queues.
+    fn queues(&self) -> &Queues<Self>;
+    /// The page pool of a receive queue, if it has one.
+    fn page_pool(rx: &mut Self::Rx) -> Option<&mut PagePool>;
+
+    /// The interface goes up (`ndo_open`).
+    fn open(&self, lock: &OpsLocked<'_, Self>) -> Result;
+    /// The interface goes down; no packet is sent any more (`ndo_stop`).
+    fn stop(&self, lock: &OpsLocked<'_, Self>);
+
+    /// Sends a packet, or drops and counts it (`ndo_start_xmit`).
+    fn start_xmit(&self, tx: &mut Self::Tx, queue: &TxQueue, skb: SkBuff);
+    /// Receives up to [`Poll::budget`] packets of queue `index`.
+    fn poll_rx(&self, rx: &mut Self::Rx, index: usize, poll: &Poll<'_>) -> Polled;
+    /// Reclaims what the device has sent.
+    fn poll_tx(&self, tx: &mut Self::Tx, queue: &TxQueue, poll: &Poll<'_>) -> Polled;
+    /// The stack has waited too long for transmit queue `index` (`ndo_tx_timeout`).
+    fn tx_timeout(&self, index: usize);
+
+    /// The counters since the device was probed (`ndo_get_stats64`).
+    fn link_stats(&self) -> LinkStats;
+    /// Which addresses to receive; an error makes the stack try again later
+    /// (`ndo_set_rx_mode_async`).
+    fn set_rx_mode(&self, promiscuous: bool, all_multicast: bool, unicast: &AddressList, multicast: &AddressList) -> Result;
+    /// A new address for the device (`ndo_set_mac_address`).
+    fn set_mac_address(&self, address: MacAddress) -> Result;
+    /// Other features are wanted than there are now (`ndo_set_features`).
+    fn set_features(&self, now: Features, wanted: Features) -> Result;
+    /// Frames of a VLAN are wanted, or not any more.
+    fn set_vlan_filter(&self, id: u16, wanted: bool) -> Result;
+
+    /// `ethtool -i`.
+    fn driver_info(&self) -> DriverInfo<'_>;
+    /// `ethtool -g`.
+    fn ring_sizes(&self) -> RingSizes;
+    /// `ethtool -l`.
+    fn channels(&self) -> Channels;
+    /// `ethtool`: speed and duplex.
+    fn link_settings(&self) -> LinkSettings;
+    /// `ethtool -S`: calls `statistics` for each counter, always in the same order.
+    fn statistics(&self, statistics: &mut dyn Statistics);
+}
+
+/// Counters of the whole device (`struct rtnl_link_stats64`).
+#[derive(Default)]
+#[allow(missing_docs)]
+pub struct LinkStats {
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
+    pub tx_errors: u64,
+    pub rx_length_errors: u64,
+    pub rx_frame_errors: u64,
+    pub tx_fifo_errors: u64,
+}
+
+/// The C operations of driver `D`.
+pub(super) struct Operations<D>(PhantomData<D>);
+
+impl<D: Driver> Operations<D> {
+    const VTABLE: bindings::net_device_ops = {
+        // SAFETY: All operations are optional: null is a valid function pointer here.
+        let mut ops: bindings::net_device_ops = unsafe { core::mem::zeroed() };
+        ops.ndo_open = Some(Self::open);
+        ops.ndo_stop = Some(Self::stop);
+        ops.ndo_start_xmit = Some(Self::start_xmit);
+        ops.ndo_features_check = Some(Self::features_check);
+        ops.ndo_validate_addr = Some(bindings::eth_validate_addr);
+        ops.ndo_set_mac_address = Some(Self::set_mac_address);
+        ops.ndo_set_rx_mode_async = Some(Self::set_rx_mode);
+        ops.ndo_get_stats64 = Some(Self::stats64);
+        ops.ndo_vlan_rx_add_vid = Some(Self::vlan_add);
+        ops.ndo_vlan_rx_kill_vid = Some(Self::vlan_kill);
+        ops.ndo_set_features = Some(Self::set_features);
+        ops.ndo_tx_timeout = Some(Self::tx_timeout);
+        ops
+    };
+
+    pub(super) const fn vtable() -> &'static bindings::net_device_ops {
+        &Self::VTABLE
+    }
+
+    /// # Safety
+    ///
+    /// `dev` is registered for driver `D`.
+    #[inline]
+    pub(super) unsafe fn driver<'a>(dev: *mut bindings::net_device) -> &'a D {
+        // SAFETY: The pointer is set before the device is registered, and the driver's
+        // data outlives the registration.
+        unsafe { &*(*Priv::<D>::of(dev)).driver }
+    }
+
+    unsafe extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
+        // SAFETY: C calls this for a registered device, with its instance lock.
+        let (driver, lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
+        from_result(|| driver.open(&lock).map(|()| 0))
+    }
+
+    unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> c_int {
+        // SAFETY: As in `open`.
+        let (driver, lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
+        driver.stop(&lock);
+        0
+    }
+
+    unsafe extern "C" fn start_xmit(
+        skb: *mut bindings::sk_buff,
+        dev: *mut bindings::net_device,
+    ) -> bindings::netdev_tx_t {
+        // SAFETY: C gives us the packet, for a registered device, with the lock of the
+        // queue that the packet names.
+        unsafe {
+            let driver = Self::driver(dev);
+            let index = usize::from((*skb).queue_mapping);
+            let skb = SkBuff::from_ptr(NonNull::new_unchecked(skb));
+            // Without such a queue the packet is dropped here.
+            if let Some((tx, queue)) = driver.queues().locked_tx(index) {
+                driver.start_xmit(tx, queue, skb);
+            }
+        }
+        bindings::netdev_tx_NETDEV_TX_OK
+    }
+
+    /// The device completes inner checksums of segmented packets only.
+    unsafe extern "C" fn features_check(
+        skb: *mut bindings::sk_buff,
+        _dev: *mut bindings::net_device,
+        features: bindings::netdev_features_t,
+    ) -> bindings::netdev_features_t {
+        // SAFETY: C passes a valid packet and waits for the answer.
+        unsafe {
+            if (*skb).__bindgen_anon_4.headers.as_ref().encapsulation() == 0 {
+                return features;
+            }
+            let shared = (*skb).head.add((*skb).end as usize).cast::<bindings::skb_shared_info>();
+            if (*shared).gso_size == 0 || bindings::netif_needs_gso(skb, features) {
+                features & !bindings::NETIF_F_CSUM_MASK
+            } else {
+                features
+            }
+        }
+    }
+
+    unsafe extern "C" fn set_mac_address(dev: *mut bindings::net_device, address: *mut c_void) -> c_int {
+        // SAFETY: C calls this for a registered device, with a `struct sockaddr`.
+        unsafe {
+            let driver = Self::driver(dev);
+            from_result(|| {
+                kernel::error::to_result(bindings::eth_prepare_mac_addr_change(dev, address))?;
+                let data = &(*address.cast::<bindings::sockaddr>()).sa_data;
+                let mut mac = [0; 6];
+                for (to, from) in mac.iter_mut().zip(data) {
+                    *to = *from as u8;
+                }
+                driver.set_mac_address(MacAddress(mac))?;
+                bindings::eth_commit_mac_addr_change(dev, address);
+                Ok(0)
+            })
+        }
+    }
+
+    unsafe extern "C" fn set_rx_mode(
+        dev: *mut bindings::net_device,
+        unicast: *mut bindings::netdev_hw_addr_list,
+        multicast: *mut bindings::netdev_hw_addr_list,
+    ) -> c_int {
+        // SAFETY: C calls this for a registered device, with snapshots of the lists.
+        unsafe {
+            let driver = Self::driver(dev);
+            let flags = (*dev).flags;
+            let (unicast, multicast) = (AddressList::new(unicast), AddressList::new(multicast));
+            let is = |flag| flags & flag != 0;
+            from_result(|| {
+                driver
+                    .set_rx_mode(
+                        is(bindings::net_device_flags_IFF_PROMISC),
+                        is(bindings::net_device_flags_IFF_ALLMULTI),
+                        &unicast,
+                        &multicast,
+                    )
+                    .map(|()| 0)
+            })
+        }
+    }
+
+    unsafe extern "C" fn stats64(dev: *mut bindings::net_device, to: *mut bindings::rtnl_link_stats64) {
+        // SAFETY: C calls this for a registered device, with a zeroed result.
+        let (driver, to) = unsafe { (Self::driver(dev), &mut *to) };
+        let stats = driver.link_stats();
+        to.rx_packets = stats.rx_packets;
+        to.tx_packets = stats.tx_packets;
+        to.rx_bytes = stats.rx_bytes;
+        to.tx_bytes = stats.tx_bytes;
+        to.rx_dropped = stats.rx_dropped;
+        to.tx_dropped = stats.tx_dropped;
+        to.tx_errors = stats.tx_errors;
+        to.rx_length_errors = stats.rx_length_errors;
+        to.rx_frame_errors = stats.rx_frame_errors;
+        to.tx_fifo_errors = stats.tx_fifo_errors;
+    }
+
+    unsafe extern "C" fn vlan_add(dev: *mut bindings::net_device, _proto: u16, id: u16) -> c_int {
+        // SAFETY: C calls this for a registered device.
+        let driver = unsafe { Self::driver(dev) };
+        from_result(|| driver.set_vlan_filter(id, true).map(|()| 0))
+    }
+
+    unsafe extern "C" fn vlan_kill(dev: *mut bindings::net_device, _proto: u16, id: u16) -> c_int {
+        // SAFETY: C calls this for a registered device.
+        let driver = unsafe { Self::driver(dev) };
+        from_result(|| driver.set_vlan_filter(id, false).map(|()| 0))
+    }
+
+    unsafe extern "C" fn set_features(dev: *mut bindings::net_device, wanted: bindings::netdev_features_t) -> c_int {
+        // SAFETY: C calls this for a registered device.
+        let driver = unsafe { Self::driver(dev) };
+        from_result(|| driver.set_features(driver.device().features(), Features::from_bits_retain(wanted)).map(|()| 0))
+    }
+
+    unsafe extern "C" fn tx_timeout(dev: *mut bindings::net_device, index: u32) {
+        // SAFETY: C calls this for a registered device.
+        unsafe { Self::driver(dev) }.tx_timeout(index as usize);
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets on their way to the device.
+
+use super::SkBuff;
+use crate::{
+    bindings,
+    virtio::{PushError, SgTable, Virtqueue},
+};
+use kernel::prelude::*;
+use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum};
+pub use virtio_net_wire::tx::TxOffload;
+
+/// Where the virtio header goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TxHeader {
+    /// In front of the packet, in one descriptor with it, where there is room.
+    Joined,
+    /// Always in a descriptor of its own, as old devices want it.
+    Separate,
+}
+
+/// Segments that a packet can have: header, linear part and fragments.
+pub const MAX_SEGMENTS: usize = bindings::MAX_SKB_FRAGS as usize + 2;
+
+impl SkBuff {
+    /// What the stack leaves to the device (`virtio_net_hdr_from_skb`).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a kind of segmentation that virtio-net does not have.
+    #[inline]
+    pub fn tx_offload(&self) -> Result<TxOffload> {
+        let mut offload = TxOffload::NONE;
+        if self.headers().ip_summed() == bindings::CHECKSUM_PARTIAL as u8 {
+            // SAFETY: With a partial checksum, these are the fields in use.
+            let (start, offset) = unsafe {
+                let csum = &self.headers().__bindgen_anon_1.__bindgen_anon_1;
+                (csum.csum_start, csum.csum_offset)
+            };
+            let start = start.wrapping_sub(self.headroom() as u16);
+            offload.checksum = Some(PartialChecksum { start, offset });
+        }
+        if self.shared_info().gso_size != 0 {
+            offload.gso = Some(self.tx_gso()?);
+        }
+        Ok(offload)
+    }
+
+    #[inline(never)]
+    fn tx_gso(&self) -> Result<Gso> {
+        let shared = self.shared_info();
+        let is = |bit: c_int| shared.gso_type & bit as u32 != 0;
+        let kind = if is(bindings::SKB_GSO_TCPV4) {
+            GsoKind::TcpV4
+        } else if is(bindings::SKB_GSO_TCPV6) {
+            GsoKind::TcpV6
+        } else if is(bindings::SKB_GSO_UDP_L4) {
+            GsoKind::UdpL4
+        } else {
+            return Err(EINVAL);
+        };
+        Ok(Gso {
+            kind,
+            ecn: is(bindings::SKB_GSO_TCP_ECN),
+            hdr_len: self.linear_len() as u16,
+            size: shared.gso_size,
+        })
+    }
+
+    /// Bytes of all headers up to the payload of a segmented packet, or of its linear
+    /// part if the headers are not there (`__virtio_net_set_hdrlen`).
+    pub fn gso_header_len(&self, kind: GsoKind) -> u16 {
+        let transport = self.headers().transport_header.wrapping_sub(self.headroom() as u16);
+        let header_len = if kind.is_tcp() {
+            // SAFETY: The linear part has that many bytes.
+            let linear = unsafe { core::slice::from_raw_parts(self.raw().data, self.linear_len()) };
+            // The upper half of a TCP header's byte 12 counts its 32-bit words.
+            match linear.get(usize::from(transport).wrapping_add(12)) {
+                Some(byte) => u16::from(byte >> 4).wrapping_mul(4),
+                None => return self.linear_len() as u16,
+            }
+        } else {
+            kind.header_len()
+        };
+        transport.wrapping_add(header_len)
+    }
+
+    /// Takes a software time stamp, if a socket asked for one (`skb_tx_timestamp`).
+    #[inline]
+    pub fn tx_timestamp(&mut self) {
+        // PHY time stamping, the other half of the C function, needs a PHY.
+        const ASKED: u32 = bindings::SKBTX_SW_TSTAMP | bindings::SKBTX_BPF;
+        if u32::from(self.shared_info().tx_flags) & ASKED != 0 {
+            // SAFETY: By the type invariant.
+            unsafe { bindings::skb_tstamp_tx(self.as_ptr(), core::ptr::null_mut()) };
+        }
+    }
+
+    /// Whether the header area is shared with a clone (`skb_header_cloned`).
+    #[inline]
+    fn header_is_shared(&self) -> bool {
+        if self.raw().cloned() == 0 {
+            return false;
+        }
+        // SAFETY: A plain read of an atomic, as `atomic_read` does.
+        let dataref = unsafe { (&raw const self.shared_info().dataref.counter).read_volatile() };
+        (dataref & 0xffff).wrapping_sub(dataref >> 16) != 1
+    }
+}
+
+impl Virtqueue<SkBuff> {
+    /// Queues a packet behind its virtio header.
+    ///
+    /// # Errors
+    ///
+    /// As [`PushError`]; the packet is as it was.
+    #[inline]
+    pub fn send(
+        &mut self,
+        sg: &mut SgTable<MAX_SEGMENTS>,
+        mut skb: SkBuff,
+        header: &[u8],
+        place: TxHeader,
+    ) -> Result<(), PushError<SkBuff>> {
+        let joined = place == TxHeader::Joined
+            && skb.raw().data as usize & 1 == 0
+            && skb.headroom() >= header.len()
+            && !skb.header_is_shared();
+        let linear = skb.linear_len();
+        sg.clear();
+        // SAFETY: The packet owns all these bytes, and the queue gets the packet. The
+        // header is in its headroom or control block, each long enough: headers have
+        // at most 24 bytes, the control block 48.
+        unsafe {
+            if joined {
+                let start = skb.raw().data.wrapping_sub(header.len());
+                core::ptr::copy_nonoverlapping(header.as_ptr(), start, header.len());
+                sg.push_linear(start, header.len().wrapping_add(linear));
+            } else {
+                let start = skb.raw_mut().cb.as_mut_ptr().cast::<u8>();
+                let n = header.len().min(size_of_val(&skb.raw().cb));
+                core::ptr::copy_nonoverlapping(header.as_ptr(), start, n);
+                sg.push_linear(start, n);
+                if linear != 0 {
+                    sg.push_linear(skb.raw().data, linear);
+                }
+            }
+            let shared = skb.shared_info();
+            for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
+                sg.push_page(frag.netmem as usize as *mut _, frag.offset as usize, frag.len as usize);
+            }
+            self.push_out(sg, skb)
+        }
+    }
+}

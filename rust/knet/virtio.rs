@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The virtio bus: drivers, devices, feature bits and configuration space.
+//!
+//! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h),
+//! [`include/linux/virtio_config.h`](srctree/include/linux/virtio_config.h)
+
+use crate::bindings;
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{prelude::*, str::CStr, sync::Arc, types::Opaque, ThisModule};
+
+mod bound;
+mod command;
+mod queue_set;
+mod virtqueue;
+
+pub use command::CommandQueue;
+pub use queue_set::{Interrupt, QueueRequest};
+pub use virtqueue::{DeviceLength, LengthError, PushError, Rearm, SgTable, Token, Virtqueue};
+
+pub(crate) use queue_set::QueueSet;
+pub(crate) use virtqueue::{page_address, SG_END};
+
+use bound::Bound;
+
+/// A driver of one kind of virtio device.
+///
+/// The order of calls is [`validate`](Self::validate), then the core negotiates
+/// features, [`probe`](Self::probe), [`start`](Self::start); later callbacks; and
+/// [`remove`](Self::remove), after which the data is dropped.
+pub trait Driver: Sized + Send + Sync + 'static {
+    /// The device type, as in section 5 of the specification.
+    const DEVICE_ID: u32;
+    /// Feature bits that the driver understands.
+    const FEATURES: &'static [u32];
+    /// The same for a device that does not offer `VIRTIO_F_VERSION_1`.
+    const FEATURES_LEGACY: &'static [u32];
+
+    /// Looks at what the device offers before features are negotiated, and
+    /// returns the bits to be cleared: two words, bit 0 first.
+    ///
+    /// An error refuses the device.
+    fn validate(device: &Device) -> Result<[u64; 2]>;
+
+    /// Makes the driver's data with its queues; the device is not live yet.
+    fn probe(device: &Probe<'_>) -> Result<Pin<KBox<Self>>>;
+
+    /// Makes the device live ([`Device::ready`]) and visible. Callbacks come from
+    /// here on. After an error, [`remove`](Self::remove) is called.
+    fn start(self: Pin<&Self>, device: &Device) -> Result;
+
+    /// The configuration space may have changed. Process context, one call at a time.
+    fn config_changed(&self);
+
+    /// A queue that asked for it has used buffers. Interrupt context.
+    fn queue_interrupt(&self, interrupt: Interrupt<'_>);
+
+    /// Makes the device invisible to users. The queues still work.
+    fn remove(self: Pin<&Self>);
+}
+
+/// A virtio device.
+#[repr(transparent)]
+pub struct Device(Opaque<bindings::virtio_device>);
+
+// SAFETY: The methods only use the C side's own synchronisation.
+unsafe impl Send for Device {}
+// SAFETY: As above.
+unsafe impl Sync for Device {}
+
+impl Device {
+    /// # Safety
+    ///
+    /// `vdev` is valid for as long as the reference is used.
+    unsafe fn from_raw<'a>(vdev: *mut bindings::virtio_device) -> &'a Self {
+        // SAFETY: By the caller's promise; the types have the same layout.
+        unsafe { &*vdev.cast() }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::virtio_device {
+        self.0.get()
+    }
+
+    /// The feature words: offered before probe, negotiated from then on.
+    pub fn features(&self) -> [u64; 2] {
+        // SAFETY: The device is valid, and features do not change under a driver.
+        unsafe { (*self.as_raw()).__bindgen_anon_1.features_array }
+    }
+
+    fn config(&self) -> *const bindings::virtio_config_ops {
+        // SAFETY: The device is valid; its operations are set before it is added.
+        unsafe { (*self.as_raw()).config }
+    }
+
+    /// Whether the transport lets the driver read the configuration space.
+    pub fn has_config(&self) -> bool {
+        // SAFETY: The operations are valid while the device is.
+        unsafe { (*self.config()).get.is_some() }
+    }
+
+    /// Reads `N` bytes of the configuration space at `offset`, again until the
+    /// device reports one generation for all of them. May sleep.
+    pub fn read_config<const N: usize>(&self, offset: u32) -> [u8; N] {
+        let mut bytes = [0u8; N];
+        // SAFETY: The operations are valid while the device is.
+        let ops = unsafe { &*self.config() };
+        let Some(get) = ops.get else { return bytes };
+        let generation = || match ops.generation {
+            // SAFETY: The device is valid.
+            Some(generation) => unsafe { generation(self.as_raw()) },
+            None => 0,
+        };
+        // A device that changes for ever must not hold the driver for ever.
+        for _ in 0..64 {
+            let before = generation();
+            // SAFETY: `bytes` has room for `N` bytes.
+            unsafe { get(self.as_raw(), offset, bytes.as_mut_ptr().cast(), N as u32) };
+            if generation() == before {
+                break;
+            }
+        }
+        bytes
+    }
+
+    /// Writes bytes of the configuration space, one at a time, as legacy devices
+    /// want it. May sleep.
+    pub fn write_config(&self, offset: u32, bytes: &[u8]) {
+        // SAFETY: The operations are valid while the device is.
+        let Some(set) = (unsafe { (*self.config()).set }) else { return };
+        for (i, byte) in bytes.iter().enumerate() {
+            // SAFETY: `byte` is readable for its one byte.
+            unsafe { set(self.as_raw(), offset.wrapping_add(i as u32), core::ptr::from_ref(byte).cast(), 1) };
+        }
+    }
+
+    /// Sets DRIVER_OK: from here on the device uses its queues. A second call
+    /// does nothing (`virtio_device_ready`).
+    pub fn ready(&self) {
+        // SAFETY: The device is valid, and the queues were found in `probe`.
+        unsafe { bindings::virtio_device_ready(self.as_raw()) };
+    }
+
+    /// Lets configuration changes through, or holds them back
+    /// (`virtio_config_driver_enable`, `virtio_config_driver_disable`).
+    pub fn enable_config_changes(&self, enable: bool) {
+        // SAFETY: The device is valid.
+        unsafe {
+            if enable {
+                bindings::virtio_config_driver_enable(self.as_raw());
+            } else {
+                bindings::virtio_config_driver_disable(self.as_raw());
+            }
+        }
+    }
+
+    /// Behaves as if the device had reported a configuration change.
+    pub fn report_config_change(&self) {
+        // SAFETY: The device is valid.
+        unsafe { bindings::virtio_config_changed(self.as_raw()) };
+    }
+
+    /// The name of the device behind the transport, such as a PCI address
+    /// (`virtio_bus_name`).
+    pub fn bus_name(&self) -> &CStr {
+        // SAFETY: The device and its operations are valid; the name lives as long.
+        unsafe {
+            match (*self.config()).bus_name {
+                Some(bus_name) => CStr::from_char_ptr(bus_name(self.as_raw())),
+                None => c"virtio",
+            }
+        }
+    }
+
+    /// Marks the device broken: no queue of it takes or gives buffers any more
+    /// (`virtio_break_device`).
+    pub fn mark_broken(&self) {
+        // SAFETY: The device is valid.
+        unsafe { bindings::virtio_break_device(self.as_raw()) };
+    }
+
+    /// The device in the driver model.
+    pub(crate) fn as_device(&self) -> *mut bindings::device {
+        // SAFETY: The device is valid; only the field's address is taken.
+        unsafe { &raw mut (*self.as_raw()).dev }
+    }
+
+    /// The NUMA node of the device behind the transport, or -1.
+    pub(crate) fn node(&self) -> i32 {
+        // SAFETY: The device is valid, and has a parent while a driver is bound.
+        unsafe { (*(*self.as_device()).parent).numa_node }
+    }
+}
+
+impl AsRef<kernel::device::Device> for Device {
+    fn as_ref(&self) -> &kernel::device::Device {
+        // SAFETY: `as_device` is valid and initialised while `self` is.
+        unsafe { kernel::device::Device::from_raw(self.as_device()) }
+    }
+}
+
+/// A device during [`Driver::probe`], when its queues can be found.
+pub struct Probe<'a> {
+    device: &'a Device,
+    interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
+}
+
+impl core::ops::Deref for Probe<'_> {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        self.device
+    }
+}
+
+impl<'a> Probe<'a> {
+    /// Asks the transport for the queues, in the device's order, and returns one
+    /// [`FoundQueue`] for each (`virtio_find_vqs`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or the transport's error: `ENOENT` for a queue that the device
+    /// does not have.
+    pub fn find_queues(&self, requests: &[QueueRequest]) -> Result<KVec<FoundQueue>> {
+        let set = QueueSet::find(self.device, requests, self.interrupt)?;
+        let mut found = KVec::with_capacity(requests.len(), GFP_KERNEL)?;
+        for index in 0..requests.len() {
+            let vq = set.queue(index).ok_or(ENOENT)?;
+            found.push(FoundQueue { vq, set: set.clone(), context: requests[index].context }, GFP_KERNEL)?;
+        }
+        Ok(found)
+    }
+}
+
+/// A queue that the transport found, not yet typed.
+pub struct FoundQueue {
+    vq: NonNull<bindings::virtqueue>,
+    set: Arc<QueueSet>,
+    context: bool,
+}
+
+impl FoundQueue {
+    /// Fixes the type of the tokens that go through the queue.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `T` needs a queue with context and this is not one.
+    pub fn typed<T: Token>(self) -> Result<Virtqueue<T>> {
+        if T::CONTEXT && !self.context {
+            return Err(EINVAL);
+        }
+        Ok(Virtqueue::new(self.vq, self.set))
+    }
+}
+
+/// A driver's place on the virtio bus; it leaves the bus when this is dropped.
+#[pin_data(PinnedDrop)]
+pub struct Registration<T: Driver> {
+    #[pin]
+    driver: Opaque<bindings::virtio_driver>,
+    ids: [bindings::virtio_device_id; 2],
+    _driver: PhantomData<T>,
+}
+
+// SAFETY: Nothing can be done with a shared registration.
+unsafe impl<T: Driver> Sync for Registration<T> {}
+// SAFETY: Registration and its end may happen on different threads.
+unsafe impl<T: Driver> Send for Registration<T> {}
+
+impl<T: Driver> Registration<T> {
+    /// Registers the driver under `name` (`__register_virtio_driver`).
+    pub fn new(name: &'static CStr, module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let ids = [
+            bindings::virtio_device_id { device: T::DEVICE_ID, vendor: bindings::VIRTIO_DEV_ANY_ID },
+            bindings::virtio_device_id::default(),
+        ];
+        try_pin_init!(&this in Self {
+            ids,
+            driver <- Opaque::try_ffi_init(|slot: *mut bindings::virtio_driver| {
+                // SAFETY: `slot` is valid for writes. `this` stays pinned until the
+                // driver is unregistered, and `ids` was initialised above. All-zero
+                // is a valid C struct.
+                unsafe {
+                    slot.write_bytes(0, 1);
+                    (*slot).driver.name = name.as_char_ptr();
+                    (*slot).id_table = (&raw const (*this.as_ptr()).ids).cast();
+                    (*slot).feature_table = T::FEATURES.as_ptr();
+                    (*slot).feature_table_size = T::FEATURES.len() as u32;
+                    (*slot).feature_table_legacy = T::FEATURES_LEGACY.as_ptr();
+                    (*slot).feature_table_size_legacy = T::FEATURES_LEGACY.len() as u32;
+                    (*slot).validate = Some(Self::validate);
+                    (*slot).probe = Some(Self::probe);
+                    (*slot).remove = Some(Self::remove);
+                    (*slot).config_changed = Some(Self::config_changed);
+                    kernel::error::to_result(bindings::__register_virtio_driver(slot, module.as_ptr()))
+                }
+            }),
+            _driver: PhantomData,
+        })
+    }
+
+    unsafe extern "C" fn validate(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The core passes a valid device.
+        let device = unsafe { Device::from_raw(vdev) };
+        kernel::error::from_result(|| {
+            let drop = T::validate(device)?;
+            for (i, word) in drop.iter().enumerate() {
+                // SAFETY: Nobody else touches the words during validation.
+                unsafe { (*vdev).__bindgen_anon_1.features_array[i] &= !word };
+            }
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn probe(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The core passes a valid device that no driver has.
+        let device = unsafe { Device::from_raw(vdev) };
+        kernel::error::from_result(|| {
+            // Interrupts that come before the data are ignored.
+            let data = T::probe(&Probe { device, interrupt: Self::interrupt })?;
+            // SAFETY: The device is ours until `remove`, and has no data yet.
+            unsafe { Bound::attach(device, data)?.start(device) }.map(|()| 0)
+        })
+    }
+
+    unsafe extern "C" fn remove(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The core calls this once for each successful probe.
+        unsafe { Bound::<T>::release(Device::from_raw(vdev)) }
+    }
+
+    unsafe extern "C" fn config_changed(vdev: *mut bindings::virtio_device) {
+        // SAFETY: The core holds the device's configuration lock: no removal.
+        if let Some(bound) = unsafe { Bound::<T>::of(vdev) } {
+            bound.schedule_config_changed();
+        }
+    }
+
+    unsafe extern "C" fn interrupt(vq: *mut bindings::virtqueue) {
+        // SAFETY: The transport passes a live queue of a bound device, and ends
+        // its interrupts before the data goes.
+        unsafe {
+            if let Some(bound) = Bound::<T>::of((*vq).vdev) {
+                bound.data().queue_interrupt(Interrupt::new(vq));
+            }
+        }
+    }
+}
+
+#[pinned_drop]
+impl<T: Driver> PinnedDrop for Registration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: The driver was registered by `new`.
+        unsafe { bindings::unregister_virtio_driver(self.driver.get()) };
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What hangs on a device while a driver has it.
+
+use super::{Device, Driver};
+use crate::bindings;
+use kernel::{prelude::*, types::Opaque};
+
+/// A driver's data and the work that tells it of configuration changes.
+#[repr(C)]
+pub(super) struct Bound<T: Driver> {
+    work: Opaque<bindings::work_struct>,
+    data: Pin<KBox<T>>,
+}
+
+impl<T: Driver> Bound<T> {
+    /// Hangs the data on the device, where callbacks find it.
+    ///
+    /// # Safety
+    ///
+    /// The device is in its driver's hands and has no data.
+    pub(super) unsafe fn attach(device: &Device, data: Pin<KBox<T>>) -> Result<&Self> {
+        let bound = KBox::new(Self { work: Opaque::zeroed(), data }, GFP_KERNEL)?;
+        let bound: &Self = KBox::leak(bound);
+        // SAFETY: The work item stays in place until `release`. Callbacks read the
+        // pointer whole.
+        unsafe {
+            bindings::init_work_with_key(
+                bound.work.get(),
+                Some(Self::run),
+                false,
+                c"virtio_config_changed".as_char_ptr(),
+                kernel::static_lock_class!().as_ptr(),
+            );
+            let priv_ = &raw mut (*device.as_raw()).priv_;
+            priv_.write_volatile(core::ptr::from_ref(bound).cast_mut().cast());
+        }
+        Ok(bound)
+    }
+
+    /// What hangs on a device of this driver, if anything does yet.
+    ///
+    /// # Safety
+    ///
+    /// The device is bound to this driver; the reference ends before `release`.
+    pub(super) unsafe fn of<'a>(vdev: *mut bindings::virtio_device) -> Option<&'a Self> {
+        // SAFETY: The pointer is null or what `attach` wrote.
+        unsafe { (&raw const (*vdev).priv_).read_volatile().cast::<Self>().as_ref() }
+    }
+
+    pub(super) fn data(&self) -> &T {
+        &self.data
+    }
+
+    /// # Safety
+    ///
+    /// Called once, right after `attach`. After an error `self` is gone.
+    pub(super) unsafe fn start(&self, device: &Device) -> Result {
+        let result = self.data.as_ref().start(device);
+        if result.is_err() {
+            // SAFETY: Nothing else uses the device.
+            unsafe { Self::release(device) };
+        }
+        result
+    }
+
+    pub(super) fn schedule_config_changed(&self) {
+        // SAFETY: The work item was initialised in `attach`.
+        unsafe {
+            bindings::queue_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+                bindings::system_percpu_wq,
+                self.work.get(),
+            )
+        };
+    }
+
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        // SAFETY: The work item is the first field of what `attach` leaked, which stays
+        // until the work has ended.
+        unsafe { (*work.cast::<Self>()).data.config_changed() };
+    }
+
+    /// Takes the driver off the device.
+    ///
+    /// # Safety
+    ///
+    /// Called once, after `attach`.
+    pub(super) unsafe fn release(device: &Device) {
+        let vdev = device.as_raw();
+        // SAFETY: By the caller's promise.
+        let Some(bound) = (unsafe { Self::of(vdev) }) else { return };
+        bound.data.as_ref().remove();
+        // SAFETY: The work item was initialised in `attach`; it does not run again. Reset
+        // ends all callbacks of the device, so that the data is ours alone.
+        unsafe {
+            bindings::disable_work_sync(bound.work.get());
+            bindings::virtio_reset_device(vdev);
+            (*vdev).priv_ = core::ptr::null_mut();
+            drop(KBox::from_raw(core::ptr::from_ref(bound).cast_mut()));
+        }
+    }
+}

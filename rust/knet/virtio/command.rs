@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A queue on which a driver asks and the device answers, one command at a time.
+
+use super::{Device, Virtqueue};
+use crate::bindings;
+use kernel::{prelude::*, sync::Mutex, types::Opaque};
+
+/// The most bytes of an answer.
+const REPLY_LEN: usize = 64;
+
+/// A command's memory. The queue owns it until the device has answered, however
+/// late that is.
+pub struct Command {
+    parts: [KVec<u8>; 2],
+    reply: [u8; REPLY_LEN],
+}
+
+/// Which command an answer belongs to is known by order: there is one at a time.
+struct State {
+    queue: Virtqueue<KBox<Command>>,
+    /// Set when an answer did not come: the device is not asked again.
+    dead: bool,
+}
+
+/// A control queue.
+///
+/// Commands sleep until the device's interrupt, for a limited time.
+#[pin_data]
+pub struct CommandQueue {
+    #[pin]
+    state: Mutex<State>,
+    #[pin]
+    answered: Opaque<bindings::completion>,
+}
+
+// SAFETY: A completion is made to be shared.
+unsafe impl Send for CommandQueue {}
+// SAFETY: As above; the rest is behind a mutex.
+unsafe impl Sync for CommandQueue {}
+
+impl CommandQueue {
+    /// A control queue on `queue`, whose interrupts must call [`Self::interrupt`].
+    pub fn new(queue: Virtqueue<KBox<Command>>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            state <- kernel::new_mutex!(State { queue, dead: false }, "virtio command queue"),
+            answered <- Opaque::ffi_init(|slot| {
+                // SAFETY: `slot` is valid for writes.
+                unsafe { bindings::init_completion(slot) }
+            }),
+        })
+    }
+
+    /// The device has answered. Any context.
+    pub fn interrupt(&self) {
+        // SAFETY: The completion was initialised in `new`.
+        unsafe { bindings::complete(self.answered.get()) };
+    }
+
+    /// Sends `header` and `payload`, and returns the answer's first `N` bytes. Waits up
+    /// to `timeout_ms`; then `device` is marked broken, once, and this queue is dead.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EIO` if the device is broken or the queue is dead; `ETIMEDOUT`.
+    pub fn execute<const N: usize>(
+        &self,
+        device: &Device,
+        header: &[u8],
+        payload: &[u8],
+        timeout_ms: u32,
+    ) -> Result<[u8; N]> {
+        const { assert!(N <= REPLY_LEN) };
+        let copy = |bytes: &[u8]| -> Result<KVec<u8>> {
+            let mut copy = KVec::with_capacity(bytes.len(), GFP_KERNEL)?;
+            copy.extend_from_slice(bytes, GFP_KERNEL)?;
+            Ok(copy)
+        };
+        let parts = [copy(header)?, copy(payload)?];
+        let command = KBox::new(Command { parts, reply: [0xff; REPLY_LEN] }, GFP_KERNEL)?;
+        let [header, payload] = command.parts.each_ref().map(|part| (part.as_ptr(), part.len()));
+        let out = [header, payload];
+        let out = if payload.1 == 0 { &out[..1] } else { &out[..] };
+        let into = [(command.reply.as_ptr(), N)];
+
+        let mut state = self.state.lock();
+        if state.dead {
+            return Err(EIO);
+        }
+        // What came too late for the last command is not for this one.
+        // SAFETY: The completion was initialised in `new`, and only one caller is here.
+        unsafe { (&raw mut (*self.answered.get()).done).write_volatile(0) };
+        // SAFETY: The ranges are in the box and in the vectors that it owns.
+        unsafe { state.queue.push_ranges(out, &into, command) }.map_err(|refused| refused.error)?;
+        state.queue.kick();
+        // SAFETY: No preconditions.
+        let mut left = unsafe { bindings::__msecs_to_jiffies(timeout_ms) };
+        loop {
+            if let Some((command, _)) = state.queue.pop() {
+                let mut reply = [0; N];
+                reply.copy_from_slice(&command.reply[..N]);
+                return Ok(reply);
+            }
+            if state.queue.is_broken() {
+                return Err(EIO);
+            }
+            if left == 0 {
+                state.dead = true;
+                device.mark_broken();
+                return Err(ETIMEDOUT);
+            }
+            // SAFETY: The completion was initialised in `new`; process context.
+            left = unsafe { bindings::wait_for_completion_timeout(self.answered.get(), left) };
+        }
+    }
+}

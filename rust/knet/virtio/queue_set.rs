@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All queues of one device: found together, deleted together.
+
+use super::Device;
+use crate::bindings;
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{prelude::*, str::CString, sync::Arc};
+
+/// What a driver asks of one queue.
+pub struct QueueRequest {
+    /// A name for `/proc/interrupts`.
+    pub name: CString,
+    /// Whether used buffers raise [`super::Driver::queue_interrupt`].
+    pub interrupt: bool,
+    /// Whether each token carries a word of context; such a queue does not use
+    /// indirect descriptors.
+    pub context: bool,
+}
+
+/// The queues of a device. Deleted when the last [`super::Virtqueue`] goes.
+pub(crate) struct QueueSet {
+    vdev: NonNull<bindings::virtio_device>,
+    queues: KVec<*mut bindings::virtqueue>,
+    /// The transport points to the names for as long as the queues live.
+    _names: KVec<CString>,
+}
+
+// SAFETY: The pointers are only used by `Virtqueue`, which is `Send`, and by `drop`.
+unsafe impl Send for QueueSet {}
+// SAFETY: As above; a shared set only hands out pointers.
+unsafe impl Sync for QueueSet {}
+
+impl QueueSet {
+    pub(super) fn find(
+        device: &Device,
+        requests: &[QueueRequest],
+        interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
+    ) -> Result<Arc<Self>> {
+        let n = requests.len();
+        let mut names = KVec::with_capacity(n, GFP_KERNEL)?;
+        let mut infos = KVec::with_capacity(n, GFP_KERNEL)?;
+        for request in requests {
+            let name = CString::try_from(&*request.name)?;
+            infos.push(
+                bindings::virtqueue_info {
+                    name: name.as_char_ptr(),
+                    callback: request.interrupt.then_some(interrupt),
+                    ctx: request.context,
+                },
+                GFP_KERNEL,
+            )?;
+            names.push(name, GFP_KERNEL)?;
+        }
+        let queues = KVec::from_elem(core::ptr::null_mut(), n, GFP_KERNEL)?;
+        // The set is allocated first, so that nothing can fail once the queues are there.
+        let mut set = kernel::sync::UniqueArc::new(
+            QueueSet { vdev: NonNull::new(device.as_raw()).ok_or(EINVAL)?, queues, _names: names },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: The device is valid and `find_vqs` is mandatory; both arrays have
+        // `n` elements.
+        let ret = unsafe {
+            let find_vqs = (*(*device.as_raw()).config).find_vqs.ok_or(EOPNOTSUPP)?;
+            find_vqs(device.as_raw(), n as u32, set.queues.as_mut_ptr(), infos.as_mut_ptr(), core::ptr::null_mut())
+        };
+        if ret < 0 {
+            set.queues.clear();
+            return Err(Error::from_errno(ret));
+        }
+        Ok(set.into())
+    }
+
+    pub(super) fn queue(&self, index: usize) -> Option<NonNull<bindings::virtqueue>> {
+        self.queues.get(index).copied().and_then(NonNull::new)
+    }
+
+    /// Makes the device forget its queues, so that their buffers can be freed.
+    pub(super) fn reset_device(&self) {
+        // SAFETY: The device is bound for as long as its driver's data lives.
+        unsafe { bindings::virtio_reset_device(self.vdev.as_ptr()) };
+    }
+}
+
+impl Drop for QueueSet {
+    fn drop(&mut self) {
+        if self.queues.is_empty() {
+            return;
+        }
+        self.reset_device();
+        // SAFETY: The queues were found, and no `Virtqueue` points to them any more.
+        unsafe {
+            if let Some(del_vqs) = (*(*self.vdev.as_ptr()).config).del_vqs {
+                del_vqs(self.vdev.as_ptr());
+            }
+        }
+    }
+}
+
+/// A used-buffer notification of one queue, in interrupt context.
+pub struct Interrupt<'a> {
+    vq: *mut bindings::virtqueue,
+    _vq: PhantomData<&'a ()>,
+}
+
+impl Interrupt<'_> {
+    /// # Safety
+    ///
+    /// `vq` is live while the value is.
+    pub(super) unsafe fn new(vq: *mut bindings::virtqueue) -> Self {
+        Self { vq, _vq: PhantomData }
+    }
+
+    /// Which of the device's queues, counted from 0.
+    #[inline]
+    pub fn queue(&self) -> usize {
+        // SAFETY: `vq` is live.
+        unsafe { (*self.vq).index as usize }
+    }
+
+    /// Asks the device not to interrupt for now (`virtqueue_disable_cb`).
+    #[inline]
+    pub fn disable(&self) {
+        // SAFETY: `vq` is live. This only writes the queue's event suppression, which
+        // tolerates races with the queue's user: it is a hint.
+        unsafe { bindings::virtqueue_disable_cb(self.vq) };
+    }
+}

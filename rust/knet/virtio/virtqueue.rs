@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Virtqueues of one token type.
+//!
+//! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h)
+
+use super::QueueSet;
+use crate::bindings;
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{error::to_result, ffi::c_void, page::PAGE_SIZE, prelude::*, sync::Arc};
+
+/// What goes into a virtqueue and comes out again: the owner of the memory that
+/// the device works on.
+///
+/// # Safety
+///
+/// `from_raw` gives back the value that `into_raw` took, given both its words.
+pub unsafe trait Token: Sized {
+    /// Whether the second word is used.
+    const CONTEXT: bool = false;
+
+    /// Takes the value apart: a pointer that is not null, and a word of context.
+    fn into_raw(self) -> (NonNull<c_void>, *mut c_void);
+
+    /// Puts it together again.
+    ///
+    /// # Safety
+    ///
+    /// The words come from one call of `into_raw`, and are used once. The context
+    /// may be null instead if the value is dropped and nothing else is done with it.
+    unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self;
+}
+
+// SAFETY: A box is its pointer.
+unsafe impl<T: Send> Token for KBox<T> {
+    fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
+        (NonNull::from(KBox::leak(self)).cast(), core::ptr::null_mut())
+    }
+
+    unsafe fn from_raw(data: NonNull<c_void>, _context: *mut c_void) -> Self {
+        // SAFETY: `data` comes from `into_raw`.
+        unsafe { KBox::from_raw(data.cast().as_ptr()) }
+    }
+}
+
+/// The length that the device says it wrote, in bytes; it may lie.
+#[derive(Clone, Copy)]
+pub struct DeviceLength(u32);
+
+/// A [`DeviceLength`] that is not between the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthError {
+    /// Less than the least that makes sense.
+    TooShort,
+    /// More than was posted.
+    TooLong,
+}
+
+impl DeviceLength {
+    /// The length, if it is at least `least` and at most `posted` bytes.
+    #[inline]
+    pub fn checked(self, least: usize, posted: usize) -> Result<usize, LengthError> {
+        let len = self.0 as usize;
+        if len < least {
+            Err(LengthError::TooShort)
+        } else if len > posted {
+            Err(LengthError::TooLong)
+        } else {
+            Ok(len)
+        }
+    }
+}
+
+/// A token that a queue did not take, and why: `ENOSPC` if the ring is full, `EIO`
+/// if the device is broken, `ENOMEM` if memory could not be mapped.
+pub struct PushError<T> {
+    /// The reason.
+    pub error: Error,
+    /// What was not taken.
+    pub token: T,
+}
+
+/// A scatter-gather table of up to `N` segments, filled for each packet anew.
+pub struct SgTable<const N: usize> {
+    entries: [bindings::scatterlist; N],
+    used: usize,
+}
+
+// SAFETY: The addresses in it are only numbers until a queue reads them.
+unsafe impl<const N: usize> Send for SgTable<N> {}
+
+impl<const N: usize> SgTable<N> {
+    /// An empty table.
+    pub fn new() -> Self {
+        // SAFETY: All-zero is a valid `scatterlist`.
+        Self { entries: unsafe { core::mem::zeroed() }, used: 0 }
+    }
+
+    /// Forgets all segments.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// Adds `len` bytes at `offset` of `page`; false if the table is full.
+    ///
+    /// # Safety
+    ///
+    /// The bytes stay allocated for as long as the token, pushed with them, is in
+    /// the queue, and nobody else writes to them meanwhile.
+    #[inline]
+    pub(crate) unsafe fn push_page(&mut self, page: *mut bindings::page, offset: usize, len: usize) -> bool {
+        let Some(entry) = self.entries.get_mut(self.used) else { return false };
+        // The lowest bits are the chain and end marks; `finish` sets the latter.
+        entry.page_link = page as usize as _;
+        entry.offset = offset as u32;
+        entry.length = len as u32;
+        self.used += 1;
+        true
+    }
+
+    /// Adds `len` bytes at the kernel address `start` of the direct map, which may
+    /// cross pages of one allocation; false if the table is full.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::push_page`].
+    #[inline]
+    pub(crate) unsafe fn push_linear(&mut self, start: *const u8, len: usize) -> bool {
+        // SAFETY: By the caller's promise.
+        unsafe { self.push_page(virt_to_page(start), start as usize & (PAGE_SIZE - 1), len) }
+    }
+
+    /// Marks the last segment; false if there is none.
+    #[inline]
+    fn finish(&mut self) -> bool {
+        match self.used.checked_sub(1).and_then(|last| self.entries.get_mut(last)) {
+            Some(entry) => {
+                entry.page_link |= SG_END;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// How many segments it holds.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+}
+
+impl<const N: usize> Default for SgTable<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The end mark in `scatterlist::page_link`.
+pub(crate) const SG_END: usize = 2;
+
+/// The page of an address in the direct map (`virt_to_page`).
+#[inline]
+pub(crate) fn virt_to_page(address: *const u8) -> *mut bindings::page {
+    // SAFETY: Both are set once, early in boot.
+    let (direct, vmemmap) = unsafe { (bindings::page_offset_base, bindings::vmemmap_base) };
+    let pfn = (address as usize).wrapping_sub(direct as usize) / PAGE_SIZE;
+    (vmemmap as usize).wrapping_add(pfn.wrapping_mul(size_of::<bindings::page>())) as *mut bindings::page
+}
+
+/// The address of a page in the direct map (`page_address`).
+#[inline]
+pub(crate) fn page_address(page: *const bindings::page) -> *mut u8 {
+    // SAFETY: As in `virt_to_page`.
+    let (direct, vmemmap) = unsafe { (bindings::page_offset_base, bindings::vmemmap_base) };
+    let pfn = (page as usize).wrapping_sub(vmemmap as usize) / size_of::<bindings::page>();
+    (direct as usize).wrapping_add(pfn.wrapping_mul(PAGE_SIZE)) as *mut u8
+}
+
+/// A virtqueue whose tokens are all of type `T`.
+///
+/// # Invariants
+///
+/// `vq` is live, and all tokens in it are of type `T`. Only this value adds to
+/// and takes from it.
+pub struct Virtqueue<T: Token> {
+    vq: NonNull<bindings::virtqueue>,
+    set: Arc<QueueSet>,
+    _tokens: PhantomData<T>,
+}
+
+// SAFETY: A queue is not bound to a thread; its tokens travel with it.
+unsafe impl<T: Token + Send> Send for Virtqueue<T> {}
+
+impl<T: Token> Virtqueue<T> {
+    pub(super) fn new(vq: NonNull<bindings::virtqueue>, set: Arc<QueueSet>) -> Self {
+        Self { vq, set, _tokens: PhantomData }
+    }
+
+    #[inline]
+    fn as_ptr(&self) -> *mut bindings::virtqueue {
+        self.vq.as_ptr()
+    }
+
+    /// How many descriptors are free.
+    #[inline]
+    pub fn free(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.as_ptr()).num_free as usize }
+    }
+
+    /// How many descriptors the ring has (`virtqueue_get_vring_size`).
+    pub fn size(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtqueue_get_vring_size(self.as_ptr()) as usize }
+    }
+
+    /// How many descriptors the device would allow.
+    pub fn max_size(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.as_ptr()).num_max as usize }
+    }
+
+    /// Whether the device or the driver has declared the queue broken.
+    pub fn is_broken(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtqueue_is_broken(self.as_ptr()) }
+    }
+
+    /// The device for the DMA API, if the queue uses it (`virtqueue_dma_dev`).
+    pub(crate) fn dma_device(&self) -> *mut bindings::device {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtqueue_dma_dev(self.as_ptr()) }
+    }
+
+    /// Settles an attempt to add `token` whose words have been handed over.
+    #[inline]
+    fn settle(ret: c_int, data: NonNull<c_void>, context: *mut c_void) -> Result<(), PushError<T>> {
+        match to_result(ret) {
+            Ok(()) => Ok(()),
+            // SAFETY: The queue did not take the words, so they are used once.
+            Err(error) => Err(PushError { error, token: unsafe { T::from_raw(data, context) } }),
+        }
+    }
+
+    /// Adds segments that the device reads (`virtqueue_add_outbuf`).
+    ///
+    /// # Safety
+    ///
+    /// `token` owns the memory of all segments in `sg`.
+    #[inline]
+    pub(crate) unsafe fn push_out<const N: usize>(
+        &mut self,
+        sg: &mut SgTable<N>,
+        token: T,
+    ) -> Result<(), PushError<T>> {
+        if !sg.finish() {
+            return Err(PushError { error: EINVAL, token });
+        }
+        let (data, context) = token.into_raw();
+        // SAFETY: By the type invariant; the table has `used` entries and an end mark.
+        let ret = unsafe {
+            bindings::virtqueue_add_outbuf(
+                self.as_ptr(),
+                sg.entries.as_mut_ptr(),
+                sg.used as u32,
+                data.as_ptr(),
+                bindings::GFP_ATOMIC,
+            )
+        };
+        Self::settle(ret, data, context)
+    }
+
+    /// Adds segments that the device writes (`virtqueue_add_inbuf_ctx`), or, if
+    /// `premapped`, that carry a DMA address (`virtqueue_add_inbuf_premapped`).
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::push_out`]; the entries are initialised as `premapped` says.
+    #[inline]
+    pub(crate) unsafe fn push_in(
+        &mut self,
+        entries: &mut [bindings::scatterlist],
+        premapped: bool,
+        token: T,
+    ) -> Result<(), PushError<T>> {
+        let (data, context) = token.into_raw();
+        let (vq, sg, n) = (self.as_ptr(), entries.as_mut_ptr(), entries.len() as u32);
+        // SAFETY: By the type invariant and the caller's promise.
+        let ret = unsafe {
+            if premapped {
+                bindings::virtqueue_add_inbuf_premapped(vq, sg, n, data.as_ptr(), context, bindings::GFP_ATOMIC)
+            } else {
+                bindings::virtqueue_add_inbuf_ctx(vq, sg, n, data.as_ptr(), context, bindings::GFP_ATOMIC)
+            }
+        };
+        Self::settle(ret, data, context)
+    }
+
+    /// Adds a command: segments that the device reads, then ones that it writes,
+    /// all inside the box (`virtqueue_add_sgs`).
+    ///
+    /// # Safety
+    ///
+    /// The byte ranges are inside the box's allocation.
+    pub(crate) unsafe fn push_ranges(
+        &mut self,
+        out: &[(*const u8, usize)],
+        into: &[(*const u8, usize)],
+        token: T,
+    ) -> Result<(), PushError<T>> {
+        let mut tables: [SgTable<1>; 6] = core::array::from_fn(|_| SgTable::new());
+        let mut lists = [core::ptr::null_mut::<bindings::scatterlist>(); 6];
+        let n = out.len().saturating_add(into.len());
+        if n > lists.len() {
+            return Err(PushError { error: EINVAL, token });
+        }
+        for (((start, len), table), list) in Iterator::chain(out.iter(), into).zip(&mut tables).zip(&mut lists) {
+            // SAFETY: By the caller's promise.
+            unsafe { table.push_linear(*start, *len) };
+            table.finish();
+            *list = table.entries.as_mut_ptr();
+        }
+        let (data, context) = token.into_raw();
+        // SAFETY: By the type invariant; `lists` has that many tables.
+        let ret = unsafe {
+            bindings::virtqueue_add_sgs(
+                self.as_ptr(),
+                lists.as_mut_ptr(),
+                out.len() as u32,
+                into.len() as u32,
+                data.as_ptr(),
+                bindings::GFP_ATOMIC,
+            )
+        };
+        Self::settle(ret, data, context)
+    }
+
+    /// Takes the next used token and the length that the device claims
+    /// (`virtqueue_get_buf_ctx`).
+    #[inline]
+    pub fn pop(&mut self) -> Option<(T, DeviceLength)> {
+        let mut len = 0;
+        let mut context = core::ptr::null_mut();
+        // SAFETY: By the type invariant.
+        let data = unsafe {
+            if T::CONTEXT {
+                bindings::virtqueue_get_buf_ctx(self.as_ptr(), &mut len, &mut context)
+            } else {
+                bindings::virtqueue_get_buf(self.as_ptr(), &mut len)
+            }
+        };
+        let data = NonNull::new(data)?;
+        // SAFETY: The queue gives back each pair of words once.
+        Some((unsafe { T::from_raw(data, context) }, DeviceLength(len)))
+    }
+
+    /// Tells the device of added buffers, if it wants to know; true if it was told
+    /// (`virtqueue_kick_prepare`, `virtqueue_notify`).
+    #[inline]
+    pub fn kick(&mut self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtqueue_kick_prepare(self.as_ptr()) && bindings::virtqueue_notify(self.as_ptr()) }
+    }
+
+    /// Asks for no interrupts (`virtqueue_disable_cb`).
+    #[inline]
+    pub fn disable_interrupts(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtqueue_disable_cb(self.as_ptr()) };
+    }
+
+    /// Asks for interrupts from the next used buffer on. Buffers that were used
+    /// before it are found through the result (`virtqueue_enable_cb_prepare`).
+    #[inline]
+    pub fn enable_interrupts(&mut self) -> Rearm {
+        // SAFETY: By the type invariant.
+        let opaque = unsafe { bindings::virtqueue_enable_cb_prepare(self.as_ptr()) };
+        Rearm { vq: self.vq, opaque }
+    }
+
+    /// Asks for an interrupt once most buffers are used; false if many are already
+    /// (`virtqueue_enable_cb_delayed`).
+    #[inline]
+    pub fn enable_interrupts_delayed(&mut self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtqueue_enable_cb_delayed(self.as_ptr()) }
+    }
+}
+
+impl<T: Token> Drop for Virtqueue<T> {
+    fn drop(&mut self) {
+        // The device may still own the buffers.
+        self.set.reset_device();
+        loop {
+            // SAFETY: By the type invariant; the device is reset.
+            let data = unsafe { bindings::virtqueue_detach_unused_buf(self.as_ptr()) };
+            let Some(data) = NonNull::new(data) else { break };
+            // SAFETY: Each token comes out once. The context is lost here, which
+            // `from_raw` allows for a value that is dropped at once.
+            drop(unsafe { T::from_raw(data, core::ptr::null_mut()) });
+        }
+    }
+}
+
+/// A queue on which interrupts were just enabled. The end of a poll checks it for
+/// buffers that were used in between.
+#[must_use]
+pub struct Rearm {
+    vq: NonNull<bindings::virtqueue>,
+    opaque: u32,
+}
+
+impl Rearm {
+    /// Whether buffers were used meanwhile (`virtqueue_poll`).
+    ///
+    /// # Safety
+    ///
+    /// The queue is live.
+    #[inline]
+    pub(crate) unsafe fn pending(&self) -> bool {
+        // SAFETY: By the caller's promise. This reads the ring's used index.
+        unsafe { bindings::virtqueue_poll(self.vq.as_ptr(), self.opaque) }
+    }
+
+    /// Asks for no interrupts after all.
+    ///
+    /// # Safety
+    ///
+    /// The queue is live.
+    #[inline]
+    pub(crate) unsafe fn cancel(&self) {
+        // SAFETY: By the caller's promise; see `Interrupt::disable` for races.
+        unsafe { bindings::virtqueue_disable_cb(self.vq.as_ptr()) };
+    }
+}
+
