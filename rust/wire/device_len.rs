@@ -93,11 +93,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn opens_up_to_the_posted_size(written: u32, posted: u32) {
+        fn opens_up_to_the_posted_size(posted: u32, off in -2i64..=2, any: u32, near: bool) {
+            let beside = u32::try_from(i64::from(posted) + off).unwrap_or(posted);
+            let written = if near { beside } else { any };
             let opened = DeviceLen::new(written).checked(PostedLen::new(posted));
-            prop_assert_eq!(opened.is_ok(), written <= posted);
-            if let Ok(len) = opened {
-                prop_assert_eq!(len, written as usize);
+            if written <= posted {
+                prop_assert_eq!(opened, Ok(written as usize));
+            } else {
+                prop_assert_eq!(opened, Err(LenError { written, posted }));
             }
         }
     }

@@ -238,10 +238,14 @@ impl RxHeader {
 
     /// Whether the driver had agreed to packets of this kind: a device must not
     /// send what was not negotiated (section 5.1.6.4.1).
+    ///
+    /// A verified checksum is always allowed: some devices say so without
+    /// [`Features::GUEST_CSUM`], and a driver may take it for
+    /// [`RxChecksum::None`].
     pub fn is_allowed_by(&self, negotiated: Features) -> bool {
         let checksum = match self.checksum {
-            RxChecksum::None => Features::empty(),
-            RxChecksum::Valid | RxChecksum::Partial(_) => Features::GUEST_CSUM,
+            RxChecksum::None | RxChecksum::Valid => Features::empty(),
+            RxChecksum::Partial(_) => Features::GUEST_CSUM,
         };
         let ecn = match self.gso {
             Some(Gso { ecn: true, .. }) => Features::GUEST_ECN,

@@ -160,6 +160,7 @@ fn what_was_not_negotiated_is_not_allowed() {
     let allowed = |header, features| decoded(header).map(|h| h.is_allowed_by(features));
     let plain = v1(0, gso::NONE, 0, 0);
     let valid = v1(flag::DATA_VALID, gso::NONE, 0, 0);
+    let partial = v1(flag::NEEDS_CSUM, gso::NONE, 0, 16);
     let tso = v1(flag::NEEDS_CSUM, gso::TCPV4, 1448, 16);
     let tso_ecn = v1(flag::NEEDS_CSUM, gso::TCPV4 | gso::ECN, 1448, 16);
     let uso = v1(flag::NEEDS_CSUM, gso::UDP_L4, 1448, 6);
@@ -167,8 +168,9 @@ fn what_was_not_negotiated_is_not_allowed() {
     let tso4 = csum | Features::GUEST_TSO4;
 
     assert_eq!(allowed(plain, Features::empty()), Ok(true));
-    assert_eq!(allowed(valid, Features::empty()), Ok(false));
-    assert_eq!(allowed(valid, csum), Ok(true));
+    assert_eq!(allowed(valid, Features::empty()), Ok(true));
+    assert_eq!(allowed(partial, Features::empty()), Ok(false));
+    assert_eq!(allowed(partial, csum), Ok(true));
     assert_eq!(allowed(tso, csum), Ok(false));
     assert_eq!(allowed(tso, csum | Features::GUEST_TSO6), Ok(false));
     assert_eq!(allowed(tso, tso4), Ok(true));
