@@ -11,6 +11,9 @@
 #include <linux/virtio_net.h>
 #include <net/page_pool/helpers.h>
 
+/* cpu.c */
+unsigned int rust_helper_num_online_cpus(void);
+
 /* virtio.c */
 void rust_helper_virtio_device_ready(struct virtio_device *vdev);
 

@@ -21,6 +21,7 @@
 //! back in the error. What is still inside when the queue is dropped is freed
 //! with it, after the device was reset.
 
+pub mod cpu;
 pub mod net;
 pub mod stats;
 pub mod virtio;

@@ -191,6 +191,19 @@ impl Device {
     }
 }
 
+// SAFETY: The device in the driver model carries the count.
+unsafe impl kernel::sync::aref::AlwaysRefCounted for Device {
+    fn inc_ref(&self) {
+        // SAFETY: The device is valid.
+        unsafe { bindings::get_device(self.as_device()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: By the caller's promise, the device is valid.
+        unsafe { bindings::put_device(obj.as_ref().as_device()) };
+    }
+}
+
 impl AsRef<kernel::device::Device> for Device {
     fn as_ref(&self) -> &kernel::device::Device {
         // SAFETY: `as_device` is valid and initialised while `self` is.

@@ -22,6 +22,7 @@ pub struct DriverInfo<'a> {
 }
 
 /// Descriptors of the rings.
+#[derive(Clone, Copy)]
 pub struct RingSizes {
     /// In receive rings now.
     pub rx: usize,

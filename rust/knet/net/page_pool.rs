@@ -223,6 +223,13 @@ impl RxBuffer {
             Ok(len) => len,
             Err(error) => return Err((error, self)),
         };
+        self.sync_for_cpu(headroom, len);
+        Ok(Received { buffer: self, headroom: headroom as u16, len: len as u16 })
+    }
+
+    /// Makes what the device wrote visible to the CPU, where that is needed.
+    #[inline]
+    fn sync_for_cpu(&self, headroom: usize, len: usize) {
         let pool = self.pool();
         // SAFETY: The pool lives at least as long as its pages; its device too, if
         // it has one.
@@ -233,7 +240,6 @@ impl RxBuffer {
                 bindings::page_pool_dma_sync_for_cpu(pool, self.page.as_ptr(), offset as u32, len as u32);
             }
         }
-        Ok(Received { buffer: self, headroom: headroom as u16, len: len as u16 })
     }
 
     /// Gives the buffer back from the pool's own NAPI context, the quick way
@@ -338,14 +344,50 @@ pub struct BufferChain {
 
 impl BufferChain {
     /// An empty chain with room for `n` buffers.
-    pub fn with_capacity(n: usize) -> Result<KBox<Self>> {
-        Ok(KBox::new(Self { buffers: KVec::with_capacity(n, GFP_KERNEL)? }, GFP_KERNEL)?)
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn with_capacity(n: usize, memory: Memory) -> Result<KBox<Self>> {
+        let flags = match memory {
+            Memory::MaySleep => kernel::alloc::flags::GFP_KERNEL,
+            Memory::Atomic => kernel::alloc::flags::GFP_ATOMIC,
+        };
+        Ok(KBox::new(Self { buffers: KVec::with_capacity(n, flags)? }, flags)?)
     }
 
-    /// The buffers, to be filled up or taken.
-    #[inline]
-    pub fn buffers(&mut self) -> &mut KVec<RxBuffer> {
-        &mut self.buffers
+    /// How many buffers it has.
+    pub fn len(&self) -> usize {
+        self.buffers.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.buffers.is_empty()
+    }
+
+    /// Adds a buffer at the end; one that there is no room for is freed.
+    pub fn push(&mut self, buffer: RxBuffer) {
+        let _ = self.buffers.push_within_capacity(buffer);
+    }
+
+    /// Looks at the first `len` bytes of the first buffer, or all of it if it is shorter,
+    /// after the device has written; `None` if there is no buffer.
+    pub fn first_filled(&self, len: usize) -> Option<&[u8]> {
+        let first = self.buffers.first()?;
+        let len = len.min(first.capacity());
+        first.sync_for_cpu(0, len);
+        // SAFETY: The buffer owns at least `len` bytes there.
+        Some(unsafe { core::slice::from_raw_parts(first.start(), len) })
+    }
+
+    /// Takes the first buffer, with `len` bytes written by the device, or all of it if
+    /// it is shorter; `None` if there is no buffer.
+    pub fn take_filled(&mut self, len: usize) -> Option<Received> {
+        let buffer = self.buffers.remove(0).ok()?;
+        let len = len.min(buffer.capacity());
+        buffer.sync_for_cpu(0, len);
+        Some(Received { buffer, headroom: 0, len: len as u16 })
     }
 }
 

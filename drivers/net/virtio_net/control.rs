@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Commands to the device (section 5.1.6.5).
+
+use kernel::prelude::*;
+use knet::virtio::{self, CommandQueue};
+use virtio_net_wire::{
+    ctrl::{Ack, Command},
+    Features,
+};
+
+/// How long a device may take to answer, in ms. Long, as the device may be a process
+/// on a busy host; short, as others wait for the locks that we hold.
+const TIMEOUT_MS: u32 = 5000;
+
+/// The control queue of a device that has one.
+pub(crate) struct Control {
+    queue: Pin<KBox<CommandQueue>>,
+    negotiated: Features,
+}
+
+impl Control {
+    pub(crate) fn new(queue: virtio::FoundQueue, negotiated: Features) -> Result<Self> {
+        Ok(Self { queue: KBox::try_pin_init(CommandQueue::new(queue.typed()?), GFP_KERNEL)?, negotiated })
+    }
+
+    /// The device has answered.
+    pub(crate) fn interrupt(&self) {
+        self.queue.interrupt();
+    }
+
+    /// Asks the device to do something, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the features for it were not negotiated; `EINVAL` if the device
+    /// refuses; `ENOMEM`; `EIO` and `ETIMEDOUT` if the device does not answer, which
+    /// marks it broken.
+    pub(crate) fn send<C: Command>(&self, device: &virtio::Device, command: &C) -> Result {
+        if !command.is_allowed_by(self.negotiated) {
+            return Err(EOPNOTSUPP);
+        }
+        let mut payload = KVec::from_elem(0u8, command.payload_len(), GFP_KERNEL)?;
+        command.write(&mut payload).ok_or(EINVAL)?;
+        let answer: Result<[u8; 1]> = self.queue.execute(device, &command.header(), &payload, TIMEOUT_MS);
+        if let Err(error) = answer {
+            dev_err!(
+                device.as_ref(),
+                "no answer to command {}/{}: {:?}; the device is given up\n",
+                C::CLASS,
+                command.command(),
+                error
+            );
+        }
+        match Ack::from(answer?[0]) {
+            Ack::Ok => Ok(()),
+            _ => Err(EINVAL),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Feature bits: which we take, and what they mean to the stack.
+
+use kernel::prelude::*;
+use knet::{net, virtio};
+use virtio_net_wire::{config, Features};
+
+/// What we understand of any device.
+const COMMON: Features = Features::CSUM
+    .union(Features::GUEST_CSUM)
+    .union(Features::CTRL_GUEST_OFFLOADS)
+    .union(Features::MTU)
+    .union(Features::MAC)
+    .union(Features::GUEST_TSO4)
+    .union(Features::GUEST_TSO6)
+    .union(Features::GUEST_ECN)
+    .union(Features::GUEST_UFO)
+    .union(Features::HOST_TSO4)
+    .union(Features::HOST_TSO6)
+    .union(Features::HOST_ECN)
+    .union(Features::HOST_UFO)
+    .union(Features::MRG_RXBUF)
+    .union(Features::STATUS)
+    .union(Features::CTRL_VQ)
+    .union(Features::CTRL_RX)
+    .union(Features::CTRL_VLAN)
+    .union(Features::GUEST_ANNOUNCE)
+    .union(Features::MQ)
+    .union(Features::CTRL_MAC_ADDR)
+    .union(Features::HOST_USO)
+    .union(Features::GUEST_USO4)
+    .union(Features::GUEST_USO6)
+    .union(Features::GUEST_HDRLEN)
+    .union(Features::SPEED_DUPLEX);
+
+/// What we understand of a legacy device.
+const OF_LEGACY: Features = COMMON.union(Features::GSO).union(Features::ANY_LAYOUT);
+
+const fn table<const N: usize>(features: Features) -> [u32; N] {
+    match features.bit_table() {
+        Some(table) => table,
+        None => panic!("the table has another length"),
+    }
+}
+
+/// [`COMMON`] as the numbers of its bits.
+pub(crate) const TABLE: &[u32] = &table::<{ COMMON.count() }>(COMMON);
+/// [`OF_LEGACY`] as the numbers of its bits.
+pub(crate) const TABLE_LEGACY: &[u32] = &table::<{ OF_LEGACY.count() }>(OF_LEGACY);
+
+/// The features that are to be taken back: those that require what the device does
+/// not offer, and an MTU that is none (section 5.1.3.1).
+pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
+    let offered = Features::from_words(device.features());
+    let mut mtu = Features::empty();
+    if offered.contains(Features::MTU) {
+        let field = config::field::MTU;
+        if !config::MTU.contains(&field.decode(device.read_config(field.offset() as u32))) {
+            mtu = Features::MTU;
+        }
+    }
+    let (_, unmet) = offered.difference(mtu).without_unmet_dependencies();
+    if !unmet.is_empty() {
+        dev_warn!(device.as_ref(), "features without what they require are not used: {:?}\n", unmet);
+    }
+    unmet | mtu
+}
+
+/// What the stack can leave to the device: on at first, and changeable by users.
+pub(crate) fn of_stack(negotiated: Features) -> (net::Features, net::Features) {
+    use net::Features as Net;
+
+    let with = |feature: Features, net: Net| net.only_if(negotiated.intersects(feature));
+    let mut changeable = Net::empty();
+    if negotiated.contains(Features::CSUM) {
+        changeable = Net::HW_CSUM
+            | Net::SG
+            | with(Features::HOST_TSO4.union(Features::GSO), Net::TSO)
+            | with(Features::HOST_TSO6.union(Features::GSO), Net::TSO6)
+            | with(Features::HOST_ECN.union(Features::GSO), Net::TSO_ECN)
+            | with(Features::HOST_USO, Net::GSO_UDP_L4);
+    }
+    let large_receive = with(Features::GUEST_TSO4.union(Features::GUEST_TSO6), Net::GRO_HW);
+    let on = Net::HIGHDMA
+        | Net::RXCSUM
+        | Net::GSO_ROBUST.only_if(negotiated.contains(Features::CSUM))
+        | changeable
+        | large_receive
+        | with(Features::CTRL_VLAN, Net::HW_VLAN_CTAG_FILTER);
+    if negotiated.contains(Features::CTRL_GUEST_OFFLOADS) {
+        changeable |= large_receive;
+    }
+    (on, changeable)
+}

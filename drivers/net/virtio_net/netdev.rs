@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the stack calls.
+
+use crate::{link, nic::Nic, rx, stats, tx, NAME, VERSION};
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use knet::net::{
+    self, AddressList, Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats, MacAddress,
+    OpsLocked, PagePool, Poll, Polled, Queues, RingSizes, SkBuff, Statistics, TxQueue,
+};
+use virtio_net_wire::{
+    config::field,
+    ctrl::{AddVlan, DelVlan, GuestOffloads, MacTable, RxMode, SetGuestOffloads, SetMac, SetRxMode, VlanId},
+    Features,
+};
+
+impl Nic {
+    /// Queue pairs in use.
+    fn pairs(&self) -> usize {
+        self.pairs.load(Ordering::Relaxed)
+    }
+}
+
+impl Driver for Nic {
+    type Rx = rx::Queue;
+    type Tx = tx::Queue;
+
+    fn device(&self) -> &net::Device<Self> {
+        &self.netdev
+    }
+
+    fn queues(&self) -> &Queues<Self> {
+        &self.queues
+    }
+
+    fn page_pool(rx: &mut rx::Queue) -> Option<&mut PagePool> {
+        Some(rx.page_pool())
+    }
+
+    fn open(&self, lock: &OpsLocked<'_, Self>) -> Result {
+        for pair in 0..self.pairs() {
+            // Ready for packets at once.
+            self.queues.with_paused_rx(pair, lock, rx::Queue::fill)?;
+            self.queues.resume(pair, lock);
+        }
+        link::show(self, lock);
+        self.device.enable_config_changes(true);
+        Ok(())
+    }
+
+    fn stop(&self, lock: &OpsLocked<'_, Self>) {
+        self.device.enable_config_changes(false);
+        for pair in 0..self.pairs() {
+            self.queues.pause(pair, lock);
+        }
+        self.netdev.set_carrier(false);
+    }
+
+    #[inline]
+    fn start_xmit(&self, tx: &mut tx::Queue, queue: &TxQueue, skb: SkBuff) {
+        tx.xmit(queue, skb);
+    }
+
+    #[inline]
+    fn poll_rx(&self, rx: &mut rx::Queue, index: usize, poll: &Poll<'_>) -> Polled {
+        if let Some(mut guard) = self.queues.try_lock_tx(index, poll) {
+            let (tx, queue) = guard.parts();
+            tx.reclaim_beside(queue, poll);
+        }
+        rx.poll(poll)
+    }
+
+    #[inline]
+    fn poll_tx(&self, tx: &mut tx::Queue, queue: &TxQueue, poll: &Poll<'_>) -> Polled {
+        tx.poll(queue, poll)
+    }
+
+    fn tx_timeout(&self, index: usize) {
+        if let Some(stats) = self.tx_stats.get(index) {
+            stats.timeouts.add(1);
+        }
+        dev_err!(self.device.as_ref(), "transmit queue {} does not move\n", index);
+    }
+
+    fn link_stats(&self) -> LinkStats {
+        stats::link(self)
+    }
+
+    fn set_rx_mode(
+        &self,
+        promiscuous: bool,
+        all_multicast: bool,
+        unicast: &AddressList,
+        multicast: &AddressList,
+    ) -> Result {
+        let Some(control) = self.control.as_ref().filter(|_| self.negotiated.contains(Features::CTRL_RX)) else {
+            return Ok(());
+        };
+        let collect = |list: &AddressList| -> Result<KVec<[u8; 6]>> {
+            let mut addresses = KVec::with_capacity(list.len(), GFP_KERNEL)?;
+            for address in list.iter() {
+                addresses.push(address.0, GFP_KERNEL)?;
+            }
+            Ok(addresses)
+        };
+        let (unicast, multicast) = (collect(unicast)?, collect(multicast)?);
+        control.send(&self.device, &SetRxMode { mode: RxMode::Promiscuous, on: promiscuous })?;
+        control.send(&self.device, &SetRxMode { mode: RxMode::AllMulticast, on: all_multicast })?;
+        control.send(&self.device, &MacTable::new(&unicast, &multicast).ok_or(EINVAL)?)
+    }
+
+    fn set_mac_address(&self, address: MacAddress) -> Result {
+        match &self.control {
+            Some(control) if self.negotiated.contains(Features::CTRL_MAC_ADDR) => {
+                control.send(&self.device, &SetMac(address.0))
+            }
+            // A legacy device is told by its configuration space.
+            _ if self.negotiated.contains(Features::MAC) && !self.negotiated.contains(Features::VERSION_1) => {
+                self.device.write_config(field::MAC.offset() as u32, &address.0);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn set_features(&self, now: NetFeatures, wanted: NetFeatures) -> Result {
+        let large = wanted.contains(NetFeatures::GRO_HW);
+        if now.contains(NetFeatures::GRO_HW) == large {
+            return Ok(());
+        }
+        let offloads = self.negotiated & GuestOffloads::SWITCHABLE;
+        let offloads = if large { offloads } else { offloads.difference(Features::GUEST_GSO) };
+        let control = self.control.as_ref().ok_or(EOPNOTSUPP)?;
+        control.send(&self.device, &SetGuestOffloads(GuestOffloads::from_features(offloads)))
+    }
+
+    fn set_vlan_filter(&self, id: u16, wanted: bool) -> Result {
+        let Some(control) = self.control.as_ref().filter(|_| self.negotiated.contains(Features::CTRL_VLAN)) else {
+            return Ok(());
+        };
+        let id = VlanId::new(id).ok_or(EINVAL)?;
+        if wanted {
+            control.send(&self.device, &AddVlan(id))
+        } else {
+            control.send(&self.device, &DelVlan(id))
+        }
+    }
+
+    fn driver_info(&self) -> DriverInfo<'_> {
+        DriverInfo { name: NAME, version: VERSION, bus: self.device.bus_name() }
+    }
+
+    fn ring_sizes(&self) -> RingSizes {
+        self.rings
+    }
+
+    fn channels(&self) -> Channels {
+        Channels { used: self.pairs(), max: self.queues.rx_len() }
+    }
+
+    fn link_settings(&self) -> LinkSettings {
+        link::settings(self)
+    }
+
+    fn statistics(&self, statistics: &mut dyn Statistics) {
+        stats::visit(self, statistics);
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One device: probe, start, remove.
+
+use crate::{control::Control, features, link, rx, stats, tx};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::{aref::ARef, Arc},
+};
+use knet::{
+    net::{self, Builder, MacAddress, Queues},
+    virtio::{self, FoundQueue, Interrupt, Probe, QueueRequest},
+};
+use virtio_net_wire::{
+    config::{self, field},
+    ctrl::{SetMac, SetQueuePairs},
+    Features, HeaderLayout,
+};
+
+/// A virtio network device, its queues and its interface.
+pub(crate) struct Nic {
+    pub(crate) device: ARef<virtio::Device>,
+    pub(crate) negotiated: Features,
+    pub(crate) control: Option<Control>,
+    pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
+    pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
+    pub(crate) rings: net::RingSizes,
+    /// Queue pairs in use.
+    pub(crate) pairs: AtomicUsize,
+    // Before the interface, whose NAPI instances they have.
+    pub(crate) queues: Queues<Nic>,
+    pub(crate) netdev: net::Device<Nic>,
+}
+
+/// Queue pairs of a device: how many it has, and how many we use at first.
+struct Pairs {
+    most: usize,
+    used: usize,
+}
+
+impl Pairs {
+    fn of(device: &virtio::Device, negotiated: Features) -> Self {
+        let field = field::MAX_VIRTQUEUE_PAIRS;
+        let most = if field.exists(negotiated) {
+            config::max_queue_pairs(field.decode(device.read_config(field.offset() as u32)), negotiated)
+        } else {
+            1
+        };
+        let most = usize::from(most);
+        Self { most, used: most.min(knet::cpu::online()) }
+    }
+}
+
+/// The interface, as the features have it.
+fn interface(device: &virtio::Device, negotiated: Features, pairs: &Pairs) -> Result<net::Device<Nic>> {
+    let mut interface = Builder::new(device, pairs.most)?;
+    let (on, changeable) = features::of_stack(negotiated);
+    interface.features(on, changeable);
+    let mtu = negotiated
+        .contains(Features::MTU)
+        .then(|| u32::from(field::MTU.decode(device.read_config(field::MTU.offset() as u32))));
+    let (least, most) = (u32::from(*config::MTU.start()), u32::from(*config::MTU.end()));
+    interface.mtu(least, mtu.unwrap_or(most), mtu);
+    let address = negotiated
+        .contains(Features::MAC)
+        .then(|| MacAddress(device.read_config(field::MAC.offset() as u32)));
+    interface.address(address);
+    if negotiated.intersects(Features::ANY_LAYOUT.union(Features::VERSION_1)) {
+        interface.needed_headroom(HeaderLayout::from_features(negotiated).len());
+    }
+    interface.queues_in_use(pairs.used)?;
+    Ok(interface.build())
+}
+
+/// Asks for the queues in the order of section 5.1.2: rx0, tx0, rx1, tx1, …, control.
+fn find_queues(device: &Probe<'_>, negotiated: Features, pairs: usize, context: bool) -> Result<KVec<FoundQueue>> {
+    let mut requests = KVec::new();
+    for pair in 0..pairs {
+        let name = CString::try_from_fmt(fmt!("input.{pair}"))?;
+        requests.push(QueueRequest { name, interrupt: true, context }, GFP_KERNEL)?;
+        let name = CString::try_from_fmt(fmt!("output.{pair}"))?;
+        requests.push(QueueRequest { name, interrupt: true, context: false }, GFP_KERNEL)?;
+    }
+    if negotiated.contains(Features::CTRL_VQ) {
+        let name = CString::try_from_fmt(fmt!("control"))?;
+        requests.push(QueueRequest { name, interrupt: true, context: false }, GFP_KERNEL)?;
+    }
+    device.find_queues(&requests)
+}
+
+impl virtio::Driver for Nic {
+    const DEVICE_ID: u32 = 1;
+    const FEATURES: &'static [u32] = features::TABLE;
+    const FEATURES_LEGACY: &'static [u32] = features::TABLE_LEGACY;
+
+    fn validate(device: &virtio::Device) -> Result<[u64; 2]> {
+        if !device.has_config() {
+            dev_err!(device.as_ref(), "the transport gives no access to the configuration space\n");
+            return Err(EINVAL);
+        }
+        Ok(features::to_be_cleared(device).to_words())
+    }
+
+    fn probe(device: &Probe<'_>) -> Result<Pin<KBox<Self>>> {
+        let negotiated = Features::from_words(device.features());
+        let pairs = Pairs::of(device, negotiated);
+        let netdev = interface(device, negotiated, &pairs)?;
+        let context = rx::Queue::needs_context(negotiated, rx::large_mtu(&netdev, negotiated));
+        let mut found = find_queues(device, negotiated, pairs.most, context)?.into_iter();
+
+        let (mut rx, mut tx) = (KVec::new(), KVec::new());
+        let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
+        for index in 0..pairs.most {
+            let (Some(input), Some(output)) = (found.next(), found.next()) else { return Err(ENOENT) };
+            let stats = Arc::new(stats::Rx::default(), GFP_KERNEL)?;
+            rx_stats.push(stats.clone(), GFP_KERNEL)?;
+            rx.push(rx::Queue::new(device, input, negotiated, &netdev, index, stats)?, GFP_KERNEL)?;
+            let stats = Arc::new(stats::Tx::default(), GFP_KERNEL)?;
+            tx_stats.push(stats.clone(), GFP_KERNEL)?;
+            tx.push(tx::Queue::new(output.typed()?, negotiated, stats)?, GFP_KERNEL)?;
+        }
+        let control = found.next().map(|queue| Control::new(queue, negotiated)).transpose()?;
+        let size = |sizes: Option<(usize, usize)>| sizes.unwrap_or_default();
+        let (rx_size, rx_max) = size(rx.first().map(rx::Queue::sizes));
+        let (tx_size, tx_max) = size(tx.first().map(tx::Queue::sizes));
+
+        let nic = Self {
+            device: ARef::from(&**device),
+            negotiated,
+            control,
+            rx_stats,
+            tx_stats,
+            rings: net::RingSizes { rx: rx_size, tx: tx_size, rx_max, tx_max },
+            pairs: AtomicUsize::new(pairs.used),
+            queues: Queues::new(&netdev, rx, tx)?,
+            netdev,
+        };
+        Ok(KBox::pin(nic, GFP_KERNEL)?)
+    }
+
+    fn start(self: Pin<&Self>, device: &virtio::Device) -> Result {
+        self.netdev.register(self, || {
+            // Changes wait until the interface is up.
+            device.enable_config_changes(false);
+            device.ready();
+            self.use_queue_pairs(self.pairs.load(Ordering::Relaxed))?;
+            self.tell_random_address()?;
+            self.netdev.set_carrier(false);
+            if !self.negotiated.contains(Features::STATUS) {
+                self.netdev.set_carrier(true);
+            }
+            Ok(())
+        })
+    }
+
+    fn config_changed(&self) {
+        link::changed(self);
+    }
+
+    fn queue_interrupt(&self, interrupt: Interrupt<'_>) {
+        let (pair, is_tx) = (interrupt.queue() / 2, interrupt.queue() % 2 == 1);
+        if is_tx {
+            interrupt.disable();
+            self.queues.schedule_tx(pair, || ());
+        } else if pair < self.queues.rx_len() {
+            self.queues.schedule_rx(pair, || interrupt.disable());
+        } else if let Some(control) = &self.control {
+            control.interrupt();
+        }
+    }
+
+    fn remove(self: Pin<&Self>) {
+        self.netdev.unregister();
+    }
+}
+
+impl Nic {
+    /// Tells the device how many queue pairs are used, if it has a choice.
+    fn use_queue_pairs(&self, pairs: usize) -> Result {
+        match (&self.control, SetQueuePairs::new(pairs as u16)) {
+            (Some(control), Some(command)) if self.negotiated.contains(Features::MQ) => {
+                control.send(&self.device, &command)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A device that gave no address, but takes one, is told ours.
+    fn tell_random_address(&self) -> Result {
+        match &self.control {
+            Some(control)
+                if !self.negotiated.contains(Features::MAC)
+                    && self.negotiated.contains(Features::CTRL_MAC_ADDR) =>
+            {
+                control.send(&self.device, &SetMac(self.netdev.address().0))
+            }
+            _ => Ok(()),
+        }
+    }
+}

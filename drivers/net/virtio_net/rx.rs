@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Receive queues.
+//!
+//! How packets lie in buffers depends on the negotiated features: one module for
+//! each layout.
+
+use crate::stats::{self, RxBatch};
+use kernel::{prelude::*, sync::Arc};
+use knet::{
+    net::{self, Memory, PagePool, Poll, Polled, SkBuff},
+    virtio::{self, FoundQueue, Rearm},
+};
+use virtio_net_wire::{
+    header::Base,
+    rx,
+    rx_buffer::{Big, RxBufferMode, IP_MAX_LEN},
+    Features, HeaderLayout,
+};
+
+mod big;
+mod mergeable;
+mod small;
+mod spare;
+
+/// Packets up to this length are copied, which leaves the buffer to the ring.
+const COPY_LEN: usize = 128;
+/// Bytes of an Ethernet header.
+const ETH_HLEN: usize = virtio_net_wire::rx_buffer::ETHERNET_LEN;
+
+/// What all packets of a queue have in common.
+struct Common {
+    index: usize,
+    layout: HeaderLayout,
+    stats: Arc<stats::Rx>,
+}
+
+/// The ring, by the layout of its buffers.
+enum Ring {
+    Mergeable(mergeable::Ring),
+    Small(small::Ring),
+    Big(big::Ring),
+}
+
+/// Calls the same method of whichever ring it is.
+macro_rules! each_ring {
+    ($ring:expr, $name:ident => $call:expr) => {
+        match $ring {
+            Ring::Mergeable($name) => $call,
+            Ring::Small($name) => $call,
+            Ring::Big($name) => $call,
+        }
+    };
+}
+
+/// Whether a ring could be filled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refill {
+    /// Up to what it takes.
+    Full,
+    /// Not for want of memory: to be tried again.
+    NoMemory,
+}
+
+/// One receive queue.
+pub(crate) struct Queue {
+    // Before the pool, to which its buffers go back.
+    ring: Ring,
+    pool: PagePool,
+    common: Common,
+}
+
+impl Queue {
+    pub(crate) fn new(
+        device: &virtio::Device,
+        found: FoundQueue,
+        negotiated: Features,
+        netdev: &net::Device<crate::nic::Nic>,
+        index: usize,
+        stats: Arc<stats::Rx>,
+    ) -> Result<Self> {
+        let layout = HeaderLayout::from_features(negotiated);
+        let max_mtu = large_mtu(netdev, negotiated);
+        let (ring, pool) = match RxBufferMode::new(negotiated, max_mtu) {
+            RxBufferMode::Mergeable => {
+                let vq = found.typed()?;
+                let pool = PagePool::new(device, &vq, netdev)?;
+                let longest = if Big::is_needed(negotiated, max_mtu) { IP_MAX_LEN } else { netdev.max_mtu() as usize };
+                (Ring::Mergeable(mergeable::Ring::new(vq, layout, longest)?), pool)
+            }
+            RxBufferMode::Small => {
+                let vq = found.typed()?;
+                let pool = PagePool::new(device, &vq, netdev)?;
+                (Ring::Small(small::Ring::new(vq, layout)?), pool)
+            }
+            RxBufferMode::Big => {
+                let vq = found.typed()?;
+                let pool = PagePool::new(device, &vq, netdev)?;
+                (Ring::Big(big::Ring::new(vq, layout, negotiated, max_mtu)?), pool)
+            }
+        };
+        Ok(Self { ring, pool, common: Common { index, layout, stats } })
+    }
+
+    /// Whether the queue needs a word of context for each buffer.
+    pub(crate) fn needs_context(negotiated: Features, max_mtu: usize) -> bool {
+        RxBufferMode::new(negotiated, max_mtu) != RxBufferMode::Big
+    }
+
+    pub(crate) fn page_pool(&mut self) -> &mut PagePool {
+        &mut self.pool
+    }
+
+    /// The ring's size now, and the most that the device allows.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        each_ring!(&self.ring, ring => (ring.vq.size(), ring.vq.max_size()))
+    }
+
+    /// Receives up to the budget, and fills the ring again.
+    #[inline]
+    pub(crate) fn poll(&mut self, poll: &Poll<'_>) -> Polled {
+        if poll.budget() == 0 {
+            return Polled::Again;
+        }
+        let Self { ring, pool, common } = self;
+        let mut batch = RxBatch::default();
+        let refill = each_ring!(ring, ring => {
+            ring.vq.disable_interrupts();
+            ring.receive(common, pool, poll, &mut batch);
+            // Half a batch at least, so that the device is not told of each buffer.
+            if ring.vq.free() > poll.budget().min(ring.vq.size()) / 2 {
+                ring.refill(pool, Memory::Atomic, &common.stats)
+            } else {
+                Refill::Full
+            }
+        });
+        common.stats.add(&batch);
+        if batch.packets >= poll.budget() || refill == Refill::NoMemory {
+            return Polled::Again;
+        }
+        Polled::Done { work: batch.packets, rearm: self.rearm() }
+    }
+
+    fn rearm(&mut self) -> Rearm {
+        each_ring!(&mut self.ring, ring => ring.vq.enable_interrupts())
+    }
+
+    /// Fills the ring before the queue runs. What does not fit now, the first poll adds.
+    pub(crate) fn fill(&mut self) {
+        let Self { ring, pool, common } = self;
+        each_ring!(ring, ring => ring.refill(pool, Memory::MaySleep, &common.stats));
+    }
+}
+
+/// The MTU that decides on the size of buffers: the device's, if it has one.
+pub(crate) fn large_mtu(netdev: &net::Device<crate::nic::Nic>, negotiated: Features) -> usize {
+    if negotiated.contains(Features::MTU) {
+        netdev.max_mtu() as usize
+    } else {
+        0
+    }
+}
+
+impl Common {
+    #[inline]
+    fn header_len(&self) -> usize {
+        self.layout.len()
+    }
+
+    /// A packet that the length check refuses.
+    #[cold]
+    fn count_length_error(&self, batch: &mut RxBatch) {
+        self.stats.length_errors.add(1);
+        batch.drops = batch.drops.wrapping_add(1);
+    }
+
+    /// Gives a packet to the stack as its `header` says, or drops and counts it.
+    #[inline]
+    fn deliver(&self, mut skb: SkBuff, header: &[u8; HeaderLayout::MAX_LEN], poll: &Poll<'_>) {
+        let [flags, gso_type, ..] = *header;
+        let base = Base { flags, gso_type, ..Base::default() };
+        if base.is_plain() {
+            if base.is_data_valid() {
+                skb.set_checksum_verified();
+            }
+        } else if self.apply(&mut skb, header).is_err() {
+            self.stats.frame_errors.add(1);
+            return;
+        }
+        skb.receive(poll, self.index);
+    }
+
+    #[cold]
+    fn apply(&self, skb: &mut SkBuff, header: &[u8; HeaderLayout::MAX_LEN]) -> Result {
+        let decoded = rx::decode(self.layout, header).map_err(|_| EINVAL)?;
+        decoded.check_frame_len(skb.len()).map_err(|_| EINVAL)?;
+        skb.apply_virtio_header(header, false, false)
+    }
+}
+
+/// The header at the beginning of `data`, with zeroes for what this layout lacks.
+#[inline]
+fn copy_header(data: &[u8], layout: HeaderLayout) -> [u8; HeaderLayout::MAX_LEN] {
+    let mut header = [0; HeaderLayout::MAX_LEN];
+    // A copy of constant length for the usual layout.
+    if let (HeaderLayout::Mergeable12, Some(bytes)) = (layout, data.first_chunk::<12>()) {
+        if let Some(to) = header.first_chunk_mut::<12>() {
+            *to = *bytes;
+        }
+        return header;
+    }
+    for (to, from) in header.iter_mut().zip(data.iter().take(layout.len())) {
+        *to = *from;
+    }
+    header
+}
+
+/// A packet with a copy of `data`, which is short.
+#[inline]
+fn copied(poll: &Poll<'_>, data: &[u8]) -> Option<SkBuff> {
+    let mut skb = SkBuff::for_receive(poll, COPY_LEN)?;
+    skb.put(data).then_some(skb)
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets in one chain of pages each, long enough for the longest: large receive
+//! or a large MTU without mergeable buffers.
+//!
+//! Pages that a packet does not need stay in the chain, which is posted again.
+
+use super::{copied, copy_header, Common, Refill, COPY_LEN, ETH_HLEN};
+use crate::stats::{self, RxBatch};
+use kernel::{page::PAGE_SIZE, prelude::*};
+use knet::{
+    net::{BufferChain, Memory, PagePool, Poll},
+    virtio::{DeviceLength, Virtqueue},
+};
+use virtio_net_wire::{rx_buffer::Big, Features, HeaderLayout};
+
+/// Where the packet begins in the first page: behind the longest header, aligned.
+const GAP: usize = 32;
+
+/// A ring of chains.
+pub(super) struct Ring {
+    pub(super) vq: Virtqueue<KBox<BufferChain>>,
+    /// Chains that are not in the ring.
+    spare: KVec<KBox<BufferChain>>,
+    sizes: Big,
+    header_len: usize,
+}
+
+impl Ring {
+    pub(super) fn new(
+        vq: Virtqueue<KBox<BufferChain>>,
+        layout: HeaderLayout,
+        negotiated: Features,
+        max_mtu: usize,
+    ) -> Result<Self> {
+        let sizes = Big::new(negotiated, max_mtu, GAP, PAGE_SIZE).ok_or(EINVAL)?;
+        // Every chain has a place here, so that none needs memory to come back.
+        let spare = KVec::with_capacity(vq.size(), GFP_KERNEL)?;
+        Ok(Self { vq, spare, sizes, header_len: layout.len() })
+    }
+
+    /// A chain with all its pages.
+    fn chain(&mut self, pool: &mut PagePool, memory: Memory) -> Option<KBox<BufferChain>> {
+        let mut chain = match self.spare.pop() {
+            Some(chain) => chain,
+            None => BufferChain::with_capacity(self.sizes.pages, memory).ok()?,
+        };
+        while chain.len() < self.sizes.pages {
+            match pool.alloc(PAGE_SIZE, memory) {
+                Some(buffer) => chain.push(buffer),
+                None => {
+                    self.keep(chain);
+                    return None;
+                }
+            }
+        }
+        Some(chain)
+    }
+
+    fn keep(&mut self, chain: KBox<BufferChain>) {
+        // Without room, which cannot be, the chain would be freed.
+        let _ = self.spare.push_within_capacity(chain);
+    }
+
+    pub(super) fn refill(&mut self, pool: &mut PagePool, memory: Memory, stats: &stats::Rx) -> Refill {
+        let mut refill = Refill::Full;
+        while self.vq.free() > 0 {
+            let Some(chain) = self.chain(pool, memory) else {
+                refill = Refill::NoMemory;
+                break;
+            };
+            if let Err(refused) = self.vq.post_chain(chain, self.header_len, GAP) {
+                self.keep(refused.token);
+                if refused.error == ENOMEM {
+                    refill = Refill::NoMemory;
+                }
+                break;
+            }
+        }
+        if self.vq.kick() {
+            stats.kicks.add(1);
+        }
+        refill
+    }
+
+    pub(super) fn receive(&mut self, common: &Common, pool: &PagePool, poll: &Poll<'_>, batch: &mut RxBatch) {
+        while batch.packets < poll.budget() {
+            let Some((mut chain, len)) = self.vq.pop() else { break };
+            batch.packets = batch.packets.wrapping_add(1);
+            self.packet(&mut chain, len, common, poll, batch);
+            if !pool.is_coherent() {
+                // What the CPU has read goes to the device again by way of the pool.
+                drop(chain.take_filled(0));
+            }
+            self.keep(chain);
+        }
+    }
+
+    fn packet(
+        &self,
+        chain: &mut BufferChain,
+        len: DeviceLength,
+        common: &Common,
+        poll: &Poll<'_>,
+        batch: &mut RxBatch,
+    ) {
+        let skip = common.header_len();
+        // The device counts the header, but not the gap behind it.
+        let Ok(len) = len.checked(skip + ETH_HLEN, skip + self.sizes.data_len) else {
+            common.count_length_error(batch);
+            return;
+        };
+        let mut rest = len - skip;
+        batch.bytes = batch.bytes.wrapping_add(rest);
+        let Some(first) = chain.first_filled(GAP.wrapping_add(rest)) else {
+            batch.drops = batch.drops.wrapping_add(1);
+            return;
+        };
+        let header = copy_header(first, common.layout);
+        if let Some(data) = first.get(GAP..).filter(|data| data.len() == rest && rest <= COPY_LEN) {
+            match copied(poll, data) {
+                Some(skb) => common.deliver(skb, &header, poll),
+                None => batch.drops = batch.drops.wrapping_add(1),
+            }
+            return;
+        }
+        let skb = first.get(GAP..GAP + ETH_HLEN).and_then(|ethernet| copied(poll, ethernet));
+        let Some(mut skb) = skb else {
+            batch.drops = batch.drops.wrapping_add(1);
+            return;
+        };
+        let mut before = GAP + ETH_HLEN;
+        rest = rest.wrapping_add(GAP);
+        while rest > 0 {
+            let Some(received) = chain.take_filled(rest) else { break };
+            rest = rest.saturating_sub(received.len());
+            if skb.append(received, before).is_err() {
+                batch.drops = batch.drops.wrapping_add(1);
+                return;
+            }
+            before = 0;
+        }
+        common.deliver(skb, &header, poll);
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets over as many buffers as they need (`VIRTIO_NET_F_MRG_RXBUF`).
+//!
+//! The first buffer begins with the header, which says how many there are.
+
+use super::{copied, copy_header, spare::Spare, Common, Refill, COPY_LEN, ETH_HLEN};
+use crate::stats::{self, RxBatch};
+use kernel::{page::PAGE_SIZE, prelude::*};
+use knet::{
+    net::{Assembly, Memory, PagePool, Poll, Received, RxBuffer, SkBuff},
+    virtio::Virtqueue,
+};
+use virtio_net_wire::{
+    rx_buffer::{AveragePacketLen, Mergeable},
+    HeaderLayout,
+};
+
+/// A ring of mergeable buffers.
+pub(super) struct Ring {
+    pub(super) vq: Virtqueue<RxBuffer>,
+    spare: Spare,
+    sizes: Mergeable,
+    average: AveragePacketLen,
+}
+
+impl Ring {
+    /// `longest` is the longest IP packet, in bytes.
+    pub(super) fn new(vq: Virtqueue<RxBuffer>, layout: HeaderLayout, longest: usize) -> Result<Self> {
+        let sizes = Mergeable {
+            header_len: layout.len(),
+            min_data_len: Mergeable::min_data_len(layout.len(), longest, vq.size()),
+            page_size: PAGE_SIZE,
+            reserved: 0,
+            align: knet::net::CACHE_LINE,
+        };
+        Ok(Self { vq, spare: Spare::new()?, sizes, average: AveragePacketLen::new() })
+    }
+
+    pub(super) fn refill(&mut self, pool: &mut PagePool, memory: Memory, stats: &stats::Rx) -> Refill {
+        let len = self.sizes.buffer_len(self.average);
+        let mut refill = Refill::Full;
+        while self.vq.free() > 0 {
+            let Some(buffer) = self.spare.take(len, pool, memory) else {
+                refill = Refill::NoMemory;
+                break;
+            };
+            let capacity = buffer.capacity();
+            if self.vq.post(buffer, 0, capacity).is_err() {
+                break;
+            }
+        }
+        if self.vq.kick() {
+            stats.kicks.add(1);
+        }
+        refill
+    }
+
+    #[inline]
+    pub(super) fn receive(&mut self, common: &Common, pool: &PagePool, poll: &Poll<'_>, batch: &mut RxBatch) {
+        let coherent = pool.is_coherent();
+        while batch.packets < poll.budget() {
+            let Some((buffer, len)) = self.vq.pop() else { break };
+            batch.packets = batch.packets.wrapping_add(1);
+            let posted = buffer.capacity();
+            match buffer.received(len, common.header_len() + ETH_HLEN, 0, posted) {
+                Ok(first) => self.packet(first, common, coherent, poll, batch),
+                Err((_, buffer)) => {
+                    common.count_length_error(batch);
+                    buffer.recycle(poll);
+                }
+            }
+        }
+    }
+
+    /// The packet whose first buffer is `first`.
+    #[inline]
+    fn packet(&mut self, first: Received, common: &Common, coherent: bool, poll: &Poll<'_>, batch: &mut RxBatch) {
+        let header = copy_header(first.data(), common.layout);
+        let buffers = u16::from_le_bytes([header[10], header[11]]);
+        let skip = common.header_len();
+        batch.bytes = batch.bytes.wrapping_add(first.len() - skip);
+
+        let skb = match first.data().get(skip..) {
+            // The usual short packet: one buffer, which the ring takes again.
+            Some(data) if data.len() <= COPY_LEN => {
+                let skb = copied(poll, data);
+                self.spare.put(first.into_buffer(), coherent, poll);
+                skb
+            }
+            _ => Self::with_buffer(first, skip, poll),
+        };
+        let skb = match (skb, buffers) {
+            (Some(skb), 1) => skb,
+            (skb, buffers) => match self.rest(skb, buffers, common, poll, batch) {
+                Some(skb) => skb,
+                None => {
+                    batch.drops = batch.drops.wrapping_add(1);
+                    return;
+                }
+            },
+        };
+        self.average.add(skb.len());
+        common.deliver(skb, &header, poll);
+    }
+
+    /// A packet that keeps the buffer: around it, if there is room, or beside a copy of
+    /// the Ethernet header.
+    #[inline]
+    fn with_buffer(first: Received, skip: usize, poll: &Poll<'_>) -> Option<SkBuff> {
+        match SkBuff::around(poll, first, skip) {
+            Ok(skb) => Some(skb),
+            Err(first) => {
+                let mut skb = SkBuff::for_receive(poll, COPY_LEN)?;
+                let ethernet = first.data().get(skip..skip + ETH_HLEN)?;
+                if !skb.put(ethernet) {
+                    return None;
+                }
+                skb.append(first, skip + ETH_HLEN).ok()?;
+                Some(skb)
+            }
+        }
+    }
+
+    /// Takes the further buffers of a packet off the ring and appends them to `skb`. If
+    /// that is not there, or they are not, all go back.
+    fn rest(
+        &mut self,
+        skb: Option<SkBuff>,
+        buffers: u16,
+        common: &Common,
+        poll: &Poll<'_>,
+        batch: &mut RxBatch,
+    ) -> Option<SkBuff> {
+        if buffers == 0 {
+            common.stats.length_errors.add(1);
+            return None;
+        }
+        let mut assembly = skb.map(Assembly::new);
+        for _ in 1..buffers {
+            let Some((buffer, len)) = self.vq.pop() else {
+                common.stats.length_errors.add(1);
+                return None;
+            };
+            let posted = buffer.capacity();
+            let refused = match (buffer.received(len, 1, 0, posted), assembly.as_mut()) {
+                (Ok(received), Some(packet)) => {
+                    batch.bytes = batch.bytes.wrapping_add(received.len());
+                    packet.append(received).err()
+                }
+                (Ok(received), None) => Some(received.into_buffer()),
+                (Err((_, buffer)), _) => {
+                    common.stats.length_errors.add(1);
+                    Some(buffer)
+                }
+            };
+            if let Some(buffer) = refused {
+                buffer.recycle(poll);
+                assembly = None;
+            }
+        }
+        assembly.map(Assembly::finish)
+    }
+}

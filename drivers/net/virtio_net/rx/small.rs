@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets in one buffer each, no longer than an ordinary frame: neither mergeable
+//! buffers nor large receive.
+
+use super::{copied, copy_header, spare::Spare, Common, Refill, COPY_LEN, ETH_HLEN};
+use crate::stats::{self, RxBatch};
+use kernel::prelude::*;
+use knet::{
+    net::{Memory, PagePool, Poll, RxBuffer, SkBuff, CACHE_LINE, RX_HEADROOM},
+    virtio::Virtqueue,
+};
+use virtio_net_wire::{rx_buffer::Small, HeaderLayout};
+
+/// A ring of small buffers.
+pub(super) struct Ring {
+    pub(super) vq: Virtqueue<RxBuffer>,
+    spare: Spare,
+    sizes: Small,
+}
+
+impl Ring {
+    pub(super) fn new(vq: Virtqueue<RxBuffer>, layout: HeaderLayout) -> Result<Self> {
+        let sizes = Small {
+            headroom: RX_HEADROOM,
+            header_len: layout.len(),
+            tailroom: PagePool::SKB_OVERHEAD,
+            align: CACHE_LINE,
+        };
+        Ok(Self { vq, spare: Spare::new()?, sizes })
+    }
+
+    pub(super) fn refill(&mut self, pool: &mut PagePool, memory: Memory, stats: &stats::Rx) -> Refill {
+        let mut refill = Refill::Full;
+        while self.vq.free() > 0 {
+            let Some(buffer) = self.spare.take(self.sizes.allocated_len(), pool, memory) else {
+                refill = Refill::NoMemory;
+                break;
+            };
+            if self.vq.post(buffer, self.sizes.headroom, self.sizes.posted_len()).is_err() {
+                break;
+            }
+        }
+        if self.vq.kick() {
+            stats.kicks.add(1);
+        }
+        refill
+    }
+
+    #[inline]
+    pub(super) fn receive(&mut self, common: &Common, pool: &PagePool, poll: &Poll<'_>, batch: &mut RxBatch) {
+        let coherent = pool.is_coherent();
+        let skip = common.header_len();
+        while batch.packets < poll.budget() {
+            let Some((buffer, len)) = self.vq.pop() else { break };
+            batch.packets = batch.packets.wrapping_add(1);
+            let received = match buffer.received(len, skip + ETH_HLEN, self.sizes.headroom, self.sizes.posted_len()) {
+                Ok(received) => received,
+                Err((_, buffer)) => {
+                    common.count_length_error(batch);
+                    buffer.recycle(poll);
+                    continue;
+                }
+            };
+            let header = copy_header(received.data(), common.layout);
+            batch.bytes = batch.bytes.wrapping_add(received.len() - skip);
+            let skb = match received.data().get(skip..) {
+                Some(data) if data.len() <= COPY_LEN => {
+                    let skb = copied(poll, data);
+                    self.spare.put(received.into_buffer(), coherent, poll);
+                    skb
+                }
+                _ => SkBuff::around(poll, received, skip).ok(),
+            };
+            match skb {
+                Some(skb) => common.deliver(skb, &header, poll),
+                None => batch.drops = batch.drops.wrapping_add(1),
+            }
+        }
+    }
+}

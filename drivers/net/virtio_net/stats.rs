@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counters of each queue.
+
+use crate::nic::Nic;
+use knet::{
+    net::{Driver, LinkStats, Statistics},
+    stats::Counter,
+};
+
+/// Counters of a receive queue.
+#[derive(Default)]
+pub(crate) struct Rx {
+    pub(crate) packets: Counter,
+    pub(crate) bytes: Counter,
+    /// Packets that were lost here, for want of memory or for what is wrong with them.
+    pub(crate) drops: Counter,
+    /// Times that the device was told of new buffers.
+    pub(crate) kicks: Counter,
+    /// Packets whose length or number of buffers cannot be.
+    pub(crate) length_errors: Counter,
+    /// Packets whose header does not fit them.
+    pub(crate) frame_errors: Counter,
+}
+
+/// Counters of a transmit queue.
+#[derive(Default)]
+pub(crate) struct Tx {
+    pub(crate) packets: Counter,
+    pub(crate) bytes: Counter,
+    /// Times that the device was told of new packets.
+    pub(crate) kicks: Counter,
+    /// Times that the stack waited too long.
+    pub(crate) timeouts: Counter,
+    /// Times that the ring was full and the stack was stopped.
+    pub(crate) stop: Counter,
+    /// Times that the stack was let go on.
+    pub(crate) wake: Counter,
+    /// Packets that were lost here.
+    pub(crate) drops: Counter,
+}
+
+/// What one poll received; added to the counters once.
+#[derive(Default)]
+pub(crate) struct RxBatch {
+    pub(crate) packets: usize,
+    pub(crate) bytes: usize,
+    pub(crate) drops: usize,
+}
+
+impl Rx {
+    #[inline]
+    pub(crate) fn add(&self, batch: &RxBatch) {
+        self.packets.add(batch.packets as u64);
+        self.bytes.add(batch.bytes as u64);
+        if batch.drops != 0 {
+            self.drops.add(batch.drops as u64);
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &Counter); 4] {
+        [("packets", &self.packets), ("bytes", &self.bytes), ("drops", &self.drops), ("kicks", &self.kicks)]
+    }
+}
+
+impl Tx {
+    fn named(&self) -> [(&'static str, &Counter); 6] {
+        [
+            ("packets", &self.packets),
+            ("bytes", &self.bytes),
+            ("kicks", &self.kicks),
+            ("tx_timeouts", &self.timeouts),
+            ("stop", &self.stop),
+            ("wake", &self.wake),
+        ]
+    }
+}
+
+/// The counters of the device, summed over its queues.
+pub(crate) fn link(nic: &Nic) -> LinkStats {
+    let mut link = LinkStats::default();
+    for rx in nic.rx_stats.iter() {
+        link.rx_packets += rx.packets.get();
+        link.rx_bytes += rx.bytes.get();
+        link.rx_dropped += rx.drops.get();
+        link.rx_length_errors += rx.length_errors.get();
+        link.rx_frame_errors += rx.frame_errors.get();
+    }
+    for tx in nic.tx_stats.iter() {
+        link.tx_packets += tx.packets.get();
+        link.tx_bytes += tx.bytes.get();
+        link.tx_errors += tx.timeouts.get();
+        link.tx_dropped += tx.drops.get();
+        link.tx_fifo_errors += tx.drops.get();
+    }
+    link
+}
+
+/// The counters for `ethtool -S`: sums first, then queue by queue.
+pub(crate) fn visit(nic: &Nic, statistics: &mut dyn Statistics) {
+    let sums = |index: usize| -> u64 { nic.rx_stats.iter().map(|rx| rx.named()[index].1.get()).sum() };
+    for (index, (name, _)) in Rx::default().named().iter().enumerate() {
+        statistics.counter(format_args!("rx_{name}"), sums(index));
+    }
+    let sums = |index: usize| -> u64 { nic.tx_stats.iter().map(|tx| tx.named()[index].1.get()).sum() };
+    for (index, (name, _)) in Tx::default().named().iter().enumerate() {
+        statistics.counter(format_args!("tx_{name}"), sums(index));
+    }
+    let used = nic.channels().used;
+    for (queue, rx) in nic.rx_stats.iter().take(used).enumerate() {
+        for (name, counter) in rx.named() {
+            statistics.counter(format_args!("rx{queue}_{name}"), counter.get());
+        }
+    }
+    for (queue, tx) in nic.tx_stats.iter().take(used).enumerate() {
+        for (name, counter) in tx.named() {
+            statistics.counter(format_args!("tx{queue}_{name}"), counter.get());
+        }
+    }
+}

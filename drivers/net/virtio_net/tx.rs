@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Transmit queues.
+
+use crate::stats;
+use kernel::{prelude::*, sync::Arc};
+use knet::{
+    net::{Poll, Polled, SkBuff, TxHeader, TxQueue, MAX_SEGMENTS},
+    virtio::{SgTable, Virtqueue},
+};
+use virtio_net_wire::{Features, HeaderLayout};
+
+/// One transmit queue.
+pub(crate) struct Queue {
+    vq: Virtqueue<SkBuff>,
+    sg: KBox<SgTable<MAX_SEGMENTS>>,
+    layout: HeaderLayout,
+    place: TxHeader,
+    /// Whether the device relies on `hdr_len` of segmented packets.
+    exact_header_len: bool,
+    stats: Arc<stats::Tx>,
+}
+
+impl Queue {
+    pub(crate) fn new(vq: Virtqueue<SkBuff>, negotiated: Features, stats: Arc<stats::Tx>) -> Result<Self> {
+        let any_layout = negotiated.intersects(Features::ANY_LAYOUT.union(Features::VERSION_1));
+        Ok(Self {
+            vq,
+            sg: KBox::new(SgTable::new(), GFP_KERNEL)?,
+            layout: HeaderLayout::from_features(negotiated),
+            place: if any_layout { TxHeader::Joined } else { TxHeader::Separate },
+            exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
+            stats,
+        })
+    }
+
+    /// The ring's size now, and the most that the device allows.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.vq.size(), self.vq.max_size())
+    }
+
+    /// Queues a packet behind its header, or drops and counts it.
+    fn queue(&mut self, skb: SkBuff) -> Result {
+        let mut offload = skb.tx_offload()?;
+        if let Some(gso) = offload.gso.as_mut().filter(|_| self.exact_header_len) {
+            gso.hdr_len = skb.gso_header_len(gso.kind);
+        }
+        let mut header = [0; HeaderLayout::MAX_LEN];
+        let len = offload.encode(self.layout, &mut header).ok_or(EINVAL)?;
+        let header = header.get(..len).ok_or(EINVAL)?;
+        self.vq.send(&mut self.sg, skb, header, self.place).map_err(|refused| refused.error)
+    }
+
+    /// Sends a packet, and tells the device unless more follow.
+    #[inline]
+    pub(crate) fn xmit(&mut self, queue: &TxQueue, mut skb: SkBuff) {
+        // Interrupts are for when the stack waits, or for the end of a burst.
+        self.vq.disable_interrupts();
+        skb.tx_timestamp();
+        let bytes = skb.len();
+        if self.queue(skb).is_err() {
+            // The stack is stopped before the ring is full: this is a broken device, or
+            // a packet that was never promised.
+            self.stats.drops.add(1);
+            self.kick();
+            return;
+        }
+        if self.vq.free() < MAX_SEGMENTS {
+            queue.stop();
+            self.stats.stop.add(1);
+        }
+        if queue.sent(bytes) {
+            self.kick();
+            if !self.vq.enable_interrupts_delayed() {
+                queue.schedule_poll(|| self.vq.disable_interrupts());
+            }
+        }
+    }
+
+    #[inline]
+    fn kick(&mut self) {
+        if self.vq.kick() {
+            self.stats.kicks.add(1);
+        }
+    }
+
+    /// Frees what the device has sent, and lets the stack go on if there is room.
+    #[inline]
+    fn reclaim(&mut self, queue: &TxQueue, poll: &Poll<'_>) {
+        let (mut packets, mut bytes) = (0usize, 0usize);
+        while let Some((skb, _)) = self.vq.pop() {
+            packets = packets.wrapping_add(1);
+            bytes = bytes.wrapping_add(skb.len());
+            skb.consume(poll.budget());
+        }
+        if packets != 0 {
+            queue.completed(packets, bytes);
+            self.stats.packets.add(packets as u64);
+            self.stats.bytes.add(bytes as u64);
+        }
+        if queue.is_stopped() && self.vq.free() >= MAX_SEGMENTS {
+            self.stats.wake.add(1);
+            queue.wake();
+        }
+    }
+
+    /// Reclaims from the receive queue's poll, which runs anyway.
+    pub(crate) fn reclaim_beside(&mut self, queue: &TxQueue, poll: &Poll<'_>) {
+        loop {
+            self.vq.disable_interrupts();
+            self.reclaim(queue, poll);
+            if self.vq.enable_interrupts_delayed() {
+                break;
+            }
+        }
+    }
+
+    /// Reclaims from the queue's own poll.
+    pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled {
+        self.vq.disable_interrupts();
+        self.reclaim(queue, poll);
+        Polled::Done { work: 0, rearm: self.vq.enable_interrupts() }
+    }
+}
