@@ -104,7 +104,10 @@ def main():
     control = Control()
     run("ip", "netns", "add", "peer")
     run("ip", "-n", "peer", "link", "set", "lo", "up")
-    run("sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
+    for where in ([], ["ip", "netns", "exec", "peer"]):
+        run(*where, "sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647",
+            "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.router_solicitations=0",
+            "net.ipv6.conf.default.accept_ra=0")
     environment = Environment(job, control)
     control.say("KTAP version 1")
     control.say(f"1..{len(job['cases'])}")

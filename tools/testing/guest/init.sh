@@ -6,6 +6,13 @@
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HOME=/tmp LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 export PATH HOME LC_ALL PYTHONDONTWRITEBYTECODE
+
+if [ "$1" != cached ]; then
+	# The same root again, cached: its files do not change under a test.
+	mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 \
+		vnr.cached /mnt && exec chroot /mnt "$0" cached
+fi
+
 exec </dev/null
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -20,12 +27,11 @@ mount -t tmpfs tmpfs /var/tmp
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mount -t configfs configfs /sys/kernel/config 2>/dev/null
 ip link set lo up
-# Traffic must be the tests' own.
-sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0 \
-	net.ipv6.conf.default.accept_ra=0 kernel.panic_on_oops=0 kernel.hung_task_timeout_secs=60
+sysctl -qw kernel.panic_on_oops=0 kernel.hung_task_timeout_secs=60
 
 job=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.job=//p')
 python3 "$(dirname "$0")/agent.py" "$job" || echo "agent ended with status $?"
-sync
+# Nothing can be started any more once devices go down: wait by reading.
+mkfifo /run/never
 echo o >/proc/sysrq-trigger
-sleep 30
+read -r _ <>/run/never

@@ -3,7 +3,8 @@
  * Verified traffic for the guest tests, fast enough under emulation.
  *
  *   traffic serve PORT                          echo, sink and source, IPv4 and IPv6
- *   traffic echo udp|tcp ADDR PORT FROM TO STEP every size there and back, compared
+ *   traffic echo udp|tcp|icmp ADDR PORT FROM TO STEP
+ *                                               every size there and back, compared
  *   traffic stream send|recv ADDR PORT BYTES    one way by TCP, compared where it ends
  *   traffic burst ADDR PORT COUNT SIZE GAP_US [SEGMENT]
  *                                               one way by UDP, counted where it ends
@@ -239,7 +240,7 @@ static int serve(int port)
 	}
 }
 
-static int open_to(const char *address, const char *port, int type)
+static int open_to(const char *address, const char *port, int type, int icmp)
 {
 	struct addrinfo hints = { .ai_socktype = type, .ai_flags = AI_NUMERICHOST }, *found;
 	struct timeval patience = { .tv_sec = type == SOCK_STREAM ? 30 : 2 };
@@ -247,7 +248,11 @@ static int open_to(const char *address, const char *port, int type)
 
 	if (getaddrinfo(address, port, &hints, &found))
 		fail("address");
-	fd = socket(found->ai_family, type, 0);
+	if (icmp)
+		icmp = found->ai_family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	fd = socket(found->ai_family, type, icmp);
+	if (fd < 0)
+		fail("socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (type == SOCK_STREAM)
@@ -259,10 +264,42 @@ static int open_to(const char *address, const char *port, int type)
 	return fd;
 }
 
-/* 0 same, 1 changed, 2 lost. */
-static int echo_one(int fd, int tcp, size_t size)
+enum kind { UDP, TCP, ICMP };
+
+struct icmp_head {
+	uint8_t type, code;
+	uint16_t checksum, id, sequence;
+};
+
+/* One echo request of the kernel's own; the answer has another type and our id. */
+static int echo_icmp(int fd, const char *address, size_t size)
 {
-	if (tcp) {
+	static uint8_t packet[CHUNK];
+	struct icmp_head *head = (void *)packet;
+	static uint16_t sequence;
+
+	*head = (struct icmp_head){ .type = strchr(address, ':') ? 128 : 8,
+				    .sequence = htons(++sequence) };
+	memcpy(packet + sizeof(*head), expected, size);
+	if (send(fd, packet, sizeof(*head) + size, 0) < 0)
+		return 2;
+	for (;;) {
+		ssize_t n = recv(fd, packet, CHUNK, 0);
+
+		if (n < 0)
+			return 2;
+		if (head->sequence == htons(sequence))
+			return n != (ssize_t)(sizeof(*head) + size) ||
+			       memcmp(packet + sizeof(*head), expected, size);
+	}
+}
+
+/* 0 same, 1 changed, 2 lost. */
+static int echo_one(int fd, enum kind kind, const char *address, size_t size)
+{
+	if (kind == ICMP)
+		return echo_icmp(fd, address, size);
+	if (kind == TCP) {
 		if (write_all(fd, expected, size))
 			return 2;
 		if (read_all(fd, buffer, size))
@@ -282,25 +319,25 @@ static int echo_one(int fd, int tcp, size_t size)
 	}
 }
 
-static int echo(int tcp, const char *address, const char *port, int from, int to, int step)
+static int echo(enum kind kind, const char *address, const char *port, int from, int to, int step)
 {
-	int fd = open_to(address, port, tcp ? SOCK_STREAM : SOCK_DGRAM);
+	int fd = open_to(address, port, kind == TCP ? SOCK_STREAM : SOCK_DGRAM, kind == ICMP);
 	struct request request = { .mode = ECHO };
 	int bad[3] = { 0 }, first[3] = { -1, -1, -1 };
 
 	if (to > MAX_MESSAGE)
 		to = MAX_MESSAGE;
-	if (tcp && write_all(fd, &request, sizeof(request)))
+	if (kind == TCP && write_all(fd, &request, sizeof(request)))
 		fail("send");
 	for (int size = from; size <= to; size += step) {
 		int result;
 
 		fill(expected, size, 0, size + 1);
-		result = echo_one(fd, tcp, size);
+		result = echo_one(fd, kind, address, size);
 		if (first[result] < 0)
 			first[result] = size;
 		bad[result]++;
-		if (result && (tcp || bad[1] + bad[2] > 5))
+		if (result && (kind == TCP || bad[1] + bad[2] > 5))
 			break;
 	}
 	printf("{\"same\": %d, \"changed\": %d, \"lost\": %d, \"first_changed\": %d, \"first_lost\": %d}\n",
@@ -310,7 +347,7 @@ static int echo(int tcp, const char *address, const char *port, int from, int to
 
 static int stream(int send, const char *address, const char *port, uint64_t length)
 {
-	int fd = open_to(address, port, SOCK_STREAM);
+	int fd = open_to(address, port, SOCK_STREAM, 0);
 	struct request request = { .mode = send ? SINK : SOURCE, .seed = getpid(), .length = length };
 	double start = now();
 	int64_t end = -1;
@@ -331,7 +368,7 @@ static int stream(int send, const char *address, const char *port, uint64_t leng
 static int burst(const char *address, const char *port, uint32_t count, uint32_t size, int gap,
 		 uint16_t segment)
 {
-	int fd = open_to(address, port, SOCK_DGRAM);
+	int fd = open_to(address, port, SOCK_DGRAM, 0);
 	struct counted ask = { .magic = REPORT, .run = getpid() };
 	struct report report = { 0 };
 	uint32_t pack = segment ? 60000 / segment : 1, sent = 0;
@@ -369,7 +406,7 @@ static int burst(const char *address, const char *port, uint32_t count, uint32_t
 	}
 	/* A fresh socket: the answer must not be one datagram that segments. */
 	close(fd);
-	fd = open_to(address, port, SOCK_DGRAM);
+	fd = open_to(address, port, SOCK_DGRAM, 0);
 	for (int i = 0; i < 5; i++) {
 		send(fd, &ask, sizeof(ask), 0);
 		if (recv(fd, &report, sizeof(report), 0) == sizeof(report))
@@ -387,7 +424,7 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		return serve(atoi(argv[2]));
 	if (argc == 8 && !strcmp(argv[1], "echo"))
-		return echo(!strcmp(argv[2], "tcp"), argv[3], argv[4], atoi(argv[5]), atoi(argv[6]),
+		return echo(argv[2][0] == 't' ? TCP : argv[2][0] == 'i' ? ICMP : UDP, argv[3], argv[4], atoi(argv[5]), atoi(argv[6]),
 			    atoi(argv[7]));
 	if (argc == 6 && !strcmp(argv[1], "stream"))
 		return stream(!strcmp(argv[2], "send"), argv[3], argv[4], strtoull(argv[5], NULL, 0));

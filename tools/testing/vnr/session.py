@@ -57,7 +57,8 @@ class Session:
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
-        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, memory=self.plan.memory)
+        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu,
+                      cpus=max(2, *(nic.pairs for nic in self.plan.nics)), memory=self.plan.memory)
         try:
             with guest:
                 for line in guest.lines():
