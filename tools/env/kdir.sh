@@ -16,6 +16,14 @@ folders() {
 	done
 }
 
+# existing - those of the folders on standard input that this machine has.
+existing() {
+	local dir
+	while read -r dir; do
+		[ ! -d "$dir" ] || printf '%s ' "$dir"
+	done
+}
+
 if [ -z "${KDIR:-}" ]; then
 	[ "${1:-}" = --folders ] || "$env_dir/kbuild.sh"
 	exit
@@ -28,7 +36,7 @@ config=$kdir/.config
 grep -q '^CONFIG_RUST=y' "$config" || die "the kernel of $kdir has no CONFIG_RUST=y" \
 	"a Rust module needs it: Debian's 7.3 kernels of trixie-backports have it"
 release=$(cat "$kdir/include/config/kernel.release")
-bind=$(folders "$kdir" | sort -u | tr '\n' ' ')
+bind=$(folders "$kdir" | sort -u | existing)
 
 if [ ! -e "$kdir/rust/libkernel.rmeta" ]; then
 	tree=$("$env_dir/tree.sh")
