@@ -7,8 +7,9 @@ module := tools/env/module.sh
 in_tree := tools/env/in-tree.sh
 testing := tools/testing
 
-# Settings given on the command line reach the scripts by environment.
-export KDIR KSRC V T DRIVER PARAMS FULL B INSTALL_MOD_PATH
+# Settings of a run reach the scripts by environment; those not given do not.
+settings := KDIR KSRC V T DRIVER PARAMS FULL B INSTALL_MOD_PATH
+$(foreach s,$(settings),$(if $($(s)),$(eval export $(s))))
 
 # Rust sources as they lie in the checkout; tests that must not build included.
 rust_sources = $(shell find rust drivers samples tools -name '*.rs' \
@@ -17,7 +18,9 @@ rust_sources = $(shell find rust drivers samples tools -name '*.rs' \
 .PHONY: all
 all:
 	@ko=$$($(module)) || exit; \
-	if [ -z "$$KDIR" ]; then cmp -s "$$ko" virtio_net_rs.ko || cp "$$ko" virtio_net_rs.ko; fi; \
+	if [ -z "$$KDIR" ] && ! cmp -s "$$ko" virtio_net_rs.ko; then \
+		cp "$$ko" build/.ko.new && mv build/.ko.new virtio_net_rs.ko; \
+	fi; \
 	echo "  BUILT   $${ko#$(CURDIR)/}"
 
 .PHONY: install
@@ -71,10 +74,10 @@ help:
 #? Targets (times: 2 cores, after the first run, which takes about 5 minutes
 #? more to make the cached Debian tree and kernel build tree):
 #?
-#?   make                  build virtio_net_rs.ko for Debian's 7.3 kernel       20 s
+#?   make                  build virtio_net_rs.ko for Debian's 7.3 kernel       15 s
 #?   make KDIR=<folder>    build it for another kernel with CONFIG_RUST=y,
 #?                         such as /lib/modules/$(uname -r)/build; the result
-#?                         is build/<release>/virtio_net_rs.ko                 20 s
+#?                         is build/<release>/virtio_net_rs.ko                 15 s
 #?   make install          copy it below INSTALL_MOD_PATH (default: /) and run
 #?                         depmod; give KDIR= to install for that kernel
 #?   make test             host tests, then guest tests of both drivers; KTAP
