@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # bench.sh [OPTION...] - compare the Rust with the C driver (make bench).
 #   B="NAME..."   scenarios, the quick set if empty
-#   BENCH_FULL=1  more repeats
+#   FULL=1        more repeats
 #   SYMBOLS=1     print costs by symbol too
 #   RATES=0       instruction counts only
 # Options go to bench/bench.py; --help lists them.
@@ -10,7 +10,7 @@
 . "$(dirname "$0")/../env/lib.sh"
 
 args=() scenarios=${B:-}
-[ "${BENCH_FULL:-0}" = 0 ] || args+=(--full)
+[ "${FULL:-0}" = 0 ] || args+=(--full)
 [ "${SYMBOLS:-0}" = 0 ] || args+=(--symbols)
 [ "${RATES:-1}" != 0 ] || args+=(--no-rates)
 

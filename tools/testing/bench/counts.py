@@ -52,16 +52,15 @@ class Groups:
     def of(self, symbol, driver):
         if symbol.module == driver:
             return "module"
-        if symbol is USER:
-            return "user"
-        return self.by_name(symbol.name)
+        return self.lookup(symbol.name, f"[{symbol.module}]")
 
     @lru_cache(maxsize=None)
-    def by_name(self, name):
+    def lookup(self, name, module):
         for pattern, group in self.rules:
-            if fnmatchcase(name, pattern):
+            # "[name]" stands for a whole module; brackets are no glob here.
+            if pattern == module or fnmatchcase(name, pattern):
                 return group
-        return "other kernel"
+        return "other"
 
 
 def read_dump(path):

@@ -124,7 +124,7 @@ def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
         "-smp", "1", "-m", "1G", "-nodefaults", "-no-reboot", "-display", "none",
         "-serial", f"file:{out}/console.log",
         "-kernel", f"/boot/vmlinuz-{release}", "-initrd", str(archive),
-        "-append", "console=ttyS0 nokaslr quiet panic=-1 net.ifnames=0 ipv6.disable=1"
+        "-append", "console=ttyS0 nokaslr quiet oops=panic panic=-1 net.ifnames=0 ipv6.disable=1"
                    " tsc=reliable damon_stat.enabled=N",
         "-virtfs", f"local,path={out},mount_tag=out,security_model=none",
     ]
@@ -192,12 +192,24 @@ def run_guest(out, command, plan, label, limit):
     show_progress(label, out, plan, time.monotonic() - start, last=True)
     lines = [line.split() for line in (out / "log").read_text().splitlines()]
     fatal = [" ".join(line[1:]) for line in lines if line[0] == "fatal"]
-    if fatal:
-        raise GuestError(f"{label}: {fatal[0]}; {hint}")
+    splat = first_splat(out / "console.log")
+    if fatal or splat:
+        raise GuestError(f"{label}: {'; '.join(fatal + splat)}; {hint}")
     done = sum(line[0] == "part" for line in lines)
     if done != plan.parts:
         raise GuestError(f"{label}: {done} of {plan.parts} runs finished; {hint}")
     return lines
+
+
+SPLAT = re.compile(r"BUG:|WARNING:|kernel BUG|Oops|Kernel panic|general protection|RIP: 0010")
+
+
+def first_splat(console):
+    """The kernel's complaints, if any: what a broken driver counts is void."""
+    if not console.exists():
+        return []
+    lines = console.read_text(errors="replace").splitlines()
+    return [line.strip() for line in lines if SPLAT.search(line)][:3]
 
 
 def show_progress(label, out, plan, spent, last=False):

@@ -15,9 +15,10 @@ STACK = {
     "xsk": "#4f8f8b",
     "xdp": "#2f6f9f",
     "skb/slab": "#9db4d0",
-    "net core": "#c3cede",
-    "other kernel": "#dddddd",
-    "user": "#f0f0f0",
+    "net-core": "#c3cede",
+    "other": "#dddddd",
+    "user": "#f0e8d8",
+    "source": "#f4f4f4",
 }
 
 
@@ -55,4 +56,5 @@ def draw_pair(axis, result, used):
     )
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
-    axis.margins(y=0.08)
+    axis.set_ylim(0, 1.1 * max(sum(max(v, 0) for v in result[side]["by_group"].values())
+                               for side in ("c", "rust")))

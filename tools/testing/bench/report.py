@@ -188,7 +188,7 @@ def markdown(report):
             out.append(f"- (*) negotiated feature bits differ: {feature_note(r)}")
         if not r["same_rings"]:
             out.append(f"- (*) ring sizes differ: C {r['c']['rings']}, Rust {r['rust']['rings']}")
-        out.append(f"- {r['repeats']} repeats of {r['packets']:g} x {r['unit']}; rings (rx, tx) {r['c']['rings']}; "
+        out.append(f"- {r['repeats']} of {r['repeats_run']} repeats, each {r['packets']:g} x {r['unit']}; rings (rx, tx) {r['c']['rings']}; "
                    f"feature bits of C: {' '.join(map(str, set_bits(r['c']['features'])))}")
         if r["source"]:
             out.append(f"- traffic source, already taken off: total {r['source']['total']}, "
