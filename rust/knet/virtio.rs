@@ -113,8 +113,14 @@ impl Device {
         // A device that changes for ever must not hold the driver for ever.
         for _ in 0..64 {
             let before = generation();
-            // SAFETY: `bytes` has room for `N` bytes.
-            unsafe { get(self.as_raw(), offset, bytes.as_mut_ptr().cast(), N as u32) };
+            // A number is read whole, anything else byte by byte: transports have no
+            // other accesses.
+            let step = if matches!(N, 1 | 2 | 4) { N } else { 1 };
+            for (i, part) in bytes.chunks_mut(step).enumerate() {
+                let at = offset.wrapping_add((i * step) as u32);
+                // SAFETY: `part` has room for its length.
+                unsafe { get(self.as_raw(), at, part.as_mut_ptr().cast(), part.len() as u32) };
+            }
             if generation() == before {
                 break;
             }
