@@ -199,7 +199,7 @@ impl Common {
 }
 
 /// The header at the beginning of `data`, with zeroes for what this layout lacks.
-#[inline]
+#[inline(always)]
 fn copy_header(data: &[u8], layout: HeaderLayout) -> [u8; HeaderLayout::MAX_LEN] {
     let mut header = [0; HeaderLayout::MAX_LEN];
     // A copy of constant length for the usual layout.

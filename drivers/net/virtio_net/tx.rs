@@ -8,7 +8,11 @@ use knet::{
     net::{Poll, Polled, SkBuff, TxHeader, TxQueue, MAX_SEGMENTS},
     virtio::{SgTable, Virtqueue},
 };
-use virtio_net_wire::{Features, HeaderLayout};
+use virtio_net_wire::{
+    header::{V1, V1Hash, V1HashTunnel},
+    Features, HeaderLayout,
+};
+use zerocopy::{Immutable, IntoBytes};
 
 /// One transmit queue.
 pub(crate) struct Queue {
@@ -39,15 +43,32 @@ impl Queue {
         (self.vq.size(), self.vq.max_size())
     }
 
-    /// Queues a packet behind its header, or drops and counts it.
+    /// Queues a packet behind its header, or drops it.
+    #[inline(always)]
     fn queue(&mut self, skb: SkBuff) -> Result {
+        if skb.is_complete() && self.layout == HeaderLayout::Mergeable12 {
+            return self.send(skb, V1::default());
+        }
+        self.queue_with_offload(skb)
+    }
+
+    fn queue_with_offload(&mut self, skb: SkBuff) -> Result {
         let mut offload = skb.tx_offload()?;
         if let Some(gso) = offload.gso.as_mut().filter(|_| self.exact_header_len) {
             gso.hdr_len = skb.gso_header_len(gso.kind);
         }
-        let mut header = [0; HeaderLayout::MAX_LEN];
-        let len = offload.encode(self.layout, &mut header).ok_or(EINVAL)?;
-        let header = header.get(..len).ok_or(EINVAL)?;
+        let v1 = offload.to_v1();
+        let v1_hash = V1Hash { v1, ..V1Hash::default() };
+        match self.layout {
+            HeaderLayout::Mergeable12 => self.send(skb, v1),
+            HeaderLayout::Legacy10 => self.send(skb, v1.base),
+            HeaderLayout::Hash20 => self.send(skb, v1_hash),
+            HeaderLayout::Tunnel24 => self.send(skb, V1HashTunnel { v1_hash, ..V1HashTunnel::default() }),
+        }
+    }
+
+    #[inline(always)]
+    fn send<H: IntoBytes + Immutable + Copy>(&mut self, skb: SkBuff, header: H) -> Result {
         self.vq.send(&mut self.sg, skb, header, self.place).map_err(|refused| refused.error)
     }
 

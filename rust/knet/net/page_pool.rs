@@ -115,8 +115,11 @@ impl PagePool {
 /// `dev` is valid.
 #[inline]
 unsafe fn needs_sync(dev: *const bindings::device) -> bool {
-    // SAFETY: By the caller's promise.
-    unsafe { bindings::dma_dev_need_sync(dev) }
+    const SKIP: usize = bindings::struct_device_flags_DEV_FLAG_DMA_SKIP_SYNC as usize;
+    const BITS: usize = usize::BITS as usize;
+    // SAFETY: By the caller's promise; a whole-word read.
+    let word = unsafe { (&raw const (*dev).flags[SKIP / BITS]).read_volatile() };
+    word & 1 << (SKIP % BITS) == 0 || cfg!(CONFIG_DMA_API_DEBUG)
 }
 
 impl Drop for PagePool {

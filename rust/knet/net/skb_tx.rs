@@ -10,6 +10,7 @@ use crate::{
 use kernel::prelude::*;
 use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum};
 pub use virtio_net_wire::tx::TxOffload;
+use zerocopy::{Immutable, IntoBytes};
 
 /// Where the virtio header goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,13 @@ pub enum TxHeader {
 pub const MAX_SEGMENTS: usize = bindings::MAX_SKB_FRAGS as usize + 2;
 
 impl SkBuff {
+    /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is
+    /// [`TxOffload::NONE`].
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        self.headers().ip_summed() != bindings::CHECKSUM_PARTIAL as u8 && self.shared_info().gso_size == 0
+    }
+
     /// What the stack leaves to the device (`virtio_net_hdr_from_skb`).
     ///
     /// # Errors
@@ -110,38 +118,37 @@ impl SkBuff {
 }
 
 impl Virtqueue<SkBuff> {
-    /// Queues a packet behind its virtio header.
+    /// Queues a packet behind its virtio header, which has at most 48 bytes.
     ///
     /// # Errors
     ///
     /// As [`PushError`]; the packet is as it was.
-    #[inline]
-    pub fn send(
+    #[inline(always)]
+    pub fn send<H: IntoBytes + Immutable + Copy>(
         &mut self,
         sg: &mut SgTable<MAX_SEGMENTS>,
         mut skb: SkBuff,
-        header: &[u8],
+        header: H,
         place: TxHeader,
     ) -> Result<(), PushError<SkBuff>> {
+        const { assert!(size_of::<H>() <= size_of::<[c_char; 48]>()) };
         let joined = place == TxHeader::Joined
             && skb.raw().data as usize & 1 == 0
-            && skb.headroom() >= header.len()
+            && skb.headroom() >= size_of::<H>()
             && !skb.header_is_shared();
         let linear = skb.linear_len();
         sg.clear();
         // SAFETY: The packet owns all these bytes, and the queue gets the packet. The
-        // header is in its headroom or control block, each long enough: headers have
-        // at most 24 bytes, the control block 48.
+        // header is in its headroom or control block, each long enough.
         unsafe {
             if joined {
-                let start = skb.raw().data.wrapping_sub(header.len());
-                core::ptr::copy_nonoverlapping(header.as_ptr(), start, header.len());
-                sg.push_linear(start, header.len().wrapping_add(linear));
+                let start = skb.raw().data.wrapping_sub(size_of::<H>());
+                start.cast::<H>().write_unaligned(header);
+                sg.push_linear(start, size_of::<H>().wrapping_add(linear));
             } else {
                 let start = skb.raw_mut().cb.as_mut_ptr().cast::<u8>();
-                let n = header.len().min(size_of_val(&skb.raw().cb));
-                core::ptr::copy_nonoverlapping(header.as_ptr(), start, n);
-                sg.push_linear(start, n);
+                start.cast::<H>().write_unaligned(header);
+                sg.push_linear(start, size_of::<H>());
                 if linear != 0 {
                     sg.push_linear(skb.raw().data, linear);
                 }

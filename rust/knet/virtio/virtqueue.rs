@@ -7,7 +7,7 @@
 use super::QueueSet;
 use crate::bindings;
 use core::{marker::PhantomData, ptr::NonNull};
-use kernel::{error::to_result, ffi::c_void, page::PAGE_SIZE, prelude::*, sync::Arc};
+use kernel::{ffi::c_void, page::PAGE_SIZE, prelude::*, sync::Arc};
 
 /// What goes into a virtqueue and comes out again: the owner of the memory that
 /// the device works on.
@@ -115,7 +115,7 @@ impl<const N: usize> SgTable<N> {
         entry.page_link = page as usize as _;
         entry.offset = offset as u32;
         entry.length = len as u32;
-        self.used += 1;
+        self.used = self.used.wrapping_add(1);
         true
     }
 
@@ -241,11 +241,11 @@ impl<T: Token> Virtqueue<T> {
     /// Settles an attempt to add `token` whose words have been handed over.
     #[inline]
     fn settle(ret: c_int, data: NonNull<c_void>, context: *mut c_void) -> Result<(), PushError<T>> {
-        match to_result(ret) {
-            Ok(()) => Ok(()),
-            // SAFETY: The queue did not take the words, so they are used once.
-            Err(error) => Err(PushError { error, token: unsafe { T::from_raw(data, context) } }),
+        if ret == 0 {
+            return Ok(());
         }
+        // SAFETY: The queue did not take the words, so they are used once.
+        Err(PushError { error: Error::from_errno(ret), token: unsafe { T::from_raw(data, context) } })
     }
 
     /// Adds segments that the device reads (`virtqueue_add_outbuf`).
