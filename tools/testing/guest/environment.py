@@ -68,8 +68,8 @@ class Environment:
         self.full = job["full"]
         self.driver = None
         self.dut = self.peer = None
-        self.nics = [Nic(i, n["role"], n["mac"], n["mmio"], n["label"])
-                     for i, n in enumerate(job["nics"])]
+        self.nics = [Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"])
+                     for n in job["nics"]]
 
     def select(self, driver, label):
         self.driver = driver

@@ -27,7 +27,7 @@ mount -t tmpfs tmpfs /var/tmp
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mount -t configfs configfs /sys/kernel/config 2>/dev/null
 ip link set lo up
-sysctl -qw kernel.panic_on_oops=0 kernel.hung_task_timeout_secs=60
+sysctl -qw kernel.hung_task_timeout_secs=60
 
 job=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.job=//p')
 python3 "$(dirname "$0")/agent.py" "$job" || echo "agent ended with status $?"

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+from genl import queue_statistics
 from vnrtest import Failed, wait_for
 
 BUS = "/sys/bus/virtio"
@@ -66,25 +67,26 @@ def inside(namespace):
 class Nic:
     """One virtio-net device. `namespace` is where its netdev is kept."""
 
-    def __init__(self, index, role, mac, mmio, label):
+    def __init__(self, place, role, mac, mmio, label):
         self.role, self.mac, self.label = role, mac, label
         self.address = mac
-        self.virtio = self._find(index, mmio)
+        self.place, self.mmio = place, mmio
+        self.find()
         self.namespace = None if role == "dut" else "peer"
         self.name = role
         last = 1 if role == "dut" else 2
         self.ip4, self.ip6 = f"192.0.2.{last}", f"2001:db8::{last}"
 
-    @staticmethod
-    def _find(index, mmio):
-        if mmio:
-            for path in glob.glob("/sys/bus/platform/devices/LNRO0005:*"):
-                if read(f"{path}/firmware_node/uid") == str(index):
-                    return os.path.basename(glob.glob(f"{path}/virtio*")[0])
+    def find(self):
+        """The device's name on the virtio bus: its place is on the bus below."""
+        if self.mmio:
+            paths = [path for path in glob.glob("/sys/bus/platform/devices/LNRO0005:*/virtio*")
+                     if read(f"{path}/../firmware_node/uid") == str(self.place)]
         else:
-            for path in glob.glob(f"/sys/bus/pci/devices/*:{0x10 + index:02x}.0/virtio*"):
-                return os.path.basename(path)
-        raise Failed(f"the guest has no virtio device for NIC {index}")
+            paths = glob.glob(f"/sys/bus/pci/devices/*:{self.place:02x}.0/virtio*")
+        if not paths:
+            raise Failed(f"the guest has no virtio device at place {self.place:#x}")
+        self.virtio = os.path.basename(paths[0])
 
     # Binding
 
@@ -200,6 +202,19 @@ class Nic:
         stats = self.link()["stats64"]
         return {f"{side}_{key}": value for side in ("rx", "tx")
                 for key, value in stats[side].items()}
+
+    def queue_counters(self):
+        """{("rx" or "tx", queue, "packets" or "bytes"): count}, from ethtool -S
+        if it has them, otherwise from the queue statistics of the netdev family."""
+        found = {}
+        for name, value in self.statistics().items():
+            match = re.fullmatch(r"(rx|tx)_?(?:queue_)?(\d+)_(packets|bytes)", name)
+            if match:
+                found[match[1], int(match[2]), match[3]] = value
+        if not found:
+            with self.enter():
+                found = queue_statistics(socket.if_nametoindex(self.name))
+        return found
 
     def channels(self):
         """Combined queue pairs in use, by ethtool -l; None if it cannot say."""

@@ -4,7 +4,6 @@ pairs, and what else a device may say."""
 
 import re
 
-from nic import read
 from vnrtest import case, check, equal
 
 ORDER = 80
@@ -79,17 +78,15 @@ def all_queues(env):
     for process in running:
         result, good = env.finish(process)
         check(good, f"one of {len(running)} streams: {result}")
-    queues = [f"{env.dut.device}/net/dut/queues/tx-{i}" for i in range(pairs)]
-    for queue in queues:
-        read(f"{queue}/xps_cpus")
     # From each CPU, a packet: transmit queues are chosen by CPU.
-    counts = env.dut.statistics()
-    before = [counts.get(f"tx{i}_packets", counts.get(f"tx_queue_{i}_packets")) for i in range(pairs)]
-    check(None not in before, f"ethtool -S has no packet count of each TX queue: {sorted(counts)[:8]}")
+    before = env.dut.queue_counters()
     for cpu in range(pairs):
         env.dut.command("taskset", "-c", str(cpu), "ping", "-n", "-q", "-c", "2", "-i", "0.02",
                         "-W", "2", env.peer.ip4)
-    counts = env.dut.statistics()
-    after = [counts.get(f"tx{i}_packets", counts.get(f"tx_queue_{i}_packets")) for i in range(pairs)]
-    idle = [i for i in range(pairs) if after[i] == before[i]]
+    after = env.dut.queue_counters()
+    for side in ("rx", "tx"):
+        counted = sorted(queue for s, queue, key in after if (s, key) == (side, "packets"))
+        equal(counted, list(range(pairs)), f"{side} queues with a packet count")
+    idle = [i for i in range(pairs)
+            if after["tx", i, "packets"] == before["tx", i, "packets"]]
     check(not idle, f"no packet left by TX queue {idle}")

@@ -4,7 +4,7 @@ DRIVER, PARAMS and FULL. Runs inside the tree and a private network namespace;
 test.sh starts it so."""
 
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -42,7 +42,9 @@ def main():
         sys.exit(f"error: {error}")
     results = Results()
     start = time.monotonic()
-    shutil.rmtree(paths.OUT / "last", ignore_errors=True)
+    # Ended from outside, take the guest along.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
     paths.OUT.mkdir(parents=True, exist_ok=True)
     host_too = not os.environ.get("PARAMS") and wanted == "both"
     if not plans and not (host_too and any(

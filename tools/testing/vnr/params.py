@@ -9,6 +9,10 @@ iommu_platform=on, ...) goes to the QEMU device as it is."""
 import itertools
 
 GUEST_GSO = ("guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "guest_uso4", "guest_uso6")
+# QEMU's microvm gives its first four transports the interrupts of its PCI links.
+MMIO_FIRST = 4
+CONTROLLED = ("ctrl_rx", "ctrl_rx_extra", "ctrl_vlan", "ctrl_mac_addr", "ctrl_guest_offloads",
+              "guest_announce")
 DEFAULTS = {"ring": "split", "mode": "mergeable", "queues": "1", "transport": "modern"}
 VALUES = {
     "ring": ("split", "packed"),
@@ -91,8 +95,15 @@ class Params(dict):
                 props["disable-legacy"] = "off"
             else:
                 props["disable-legacy"] = "on"
+        if self.get("ctrl_vq") == "off":
+            # A device must not offer what needs the control queue without it.
+            props.update(dict.fromkeys(CONTROLLED, "off"))
         props.update((key, value) for key, value in self.items() if key not in DEFAULTS)
         return props
+
+    def place(self, index):
+        """Where NIC number index is: the transport's number, or the PCI slot's."""
+        return MMIO_FIRST + index if self.mmio else 0x10 + index
 
     def device_args(self, index, tap, mac):
         """QEMU arguments of the NIC number index."""
@@ -100,9 +111,9 @@ class Params(dict):
         if self.pairs > 1:
             netdev += f",queues={self.queues}"
         if self.mmio:
-            place = f"virtio-net-device,bus=virtio-mmio-bus.{index}"
+            place = f"virtio-net-device,bus=virtio-mmio-bus.{self.place(index)}"
         else:
-            place = f"virtio-net-pci,romfile=,addr={0x10 + index:#x}"
+            place = f"virtio-net-pci,romfile=,addr={self.place(index):#x}"
         props = "".join(f",{key}={value}" for key, value in self.properties().items())
         return ["-netdev", netdev,
                 "-device", f"{place},id=nic{index},netdev=net{index},mac={mac}{props}"]

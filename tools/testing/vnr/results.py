@@ -104,7 +104,7 @@ class Results:
         """Device parameters by driver: passed of run, for the matrix suite."""
         rows = {}
         for result in self.all:
-            if result.variant.startswith("matrix."):
+            if result.driver != "host" and result.variant.startswith("matrix."):
                 label = result.variant.split("/", 1)[1]
                 cell = rows.setdefault(label, {}).setdefault(result.driver, [0, 0])
                 cell[0] += result.status != "fail"

@@ -24,7 +24,7 @@ class Session:
         for index, nic in enumerate(self.plan.nics):
             peer = index == len(self.plan.nics) - 1
             nics.append({"role": "peer" if peer else "dut", "label": nic.label, "mmio": nic.mmio,
-                         "mac": mac_address(index)})
+                         "mac": mac_address(index), "place": nic.place(index)})
         return {"cases": cases, "nics": nics, "peer_driver": self.plan.peer_driver,
                 "module": str(paths.MODULE), "tests": str(paths.TESTS),
                 "traffic": str(paths.OUT / "bin" / "traffic"),

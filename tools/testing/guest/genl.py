@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the kernel's "netdev" generic netlink family tells: page pools, queues."""
+
+import os
+import socket
+import struct
+
+NETLINK_GENERIC, CTRL_ID, CTRL_GETFAMILY = 16, 16, 3
+NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+FAMILY_ID, FAMILY_NAME = 1, 2
+PAGE_POOL_GET = 5
+QSTATS_GET, QSTATS_IFINDEX, QSTATS_QUEUE_ID, QSTATS_SCOPE, SCOPE_QUEUE = 12, 1, 3, 4, 1
+QSTATS = {8: ("rx", "packets"), 9: ("rx", "bytes"), 10: ("tx", "packets"), 11: ("tx", "bytes")}
+POOL = {1: "id", 2: "ifindex", 3: "napi_id", 4: "inflight", 5: "inflight_mem", 6: "detach_time"}
+
+
+def _attribute(kind, payload):
+    size = 4 + len(payload)
+    return struct.pack("=HH", size, kind) + payload + bytes(-size % 4)
+
+
+def _attributes(data):
+    found = {}
+    while len(data) >= 4:
+        size, kind = struct.unpack_from("=HH", data)
+        found[kind & 0x3FFF] = data[4:size]
+        data = data[(size + 3) & ~3:]
+    return found
+
+
+def _request(link, family, command, flags, payload=b""):
+    """Send one message; yield the attributes of each answer."""
+    body = struct.pack("=BBH", command, 1, 0) + payload
+    link.send(struct.pack("=IHHII", 16 + len(body), family, NLM_F_REQUEST | flags, 1, 0) + body)
+    while True:
+        data = link.recv(65536)
+        while data:
+            size, kind = struct.unpack_from("=IH", data)
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                code = struct.unpack_from("=i", data, 16)[0]
+                if code:
+                    raise OSError(-code, os.strerror(-code))
+                return
+            yield _attributes(data[20:size])
+            data = data[(size + 3) & ~3:]
+        if not flags & NLM_F_DUMP:
+            return
+
+
+def _dump(command, payload=b""):
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as link:
+        link.settimeout(5)
+        name = _attribute(FAMILY_NAME, b"netdev\0")
+        answer = next(_request(link, CTRL_ID, CTRL_GETFAMILY, 0, name))
+        family = struct.unpack("=H", answer[FAMILY_ID])[0]
+        yield from _request(link, family, command, NLM_F_DUMP, payload)
+
+
+def _number(value):
+    return int.from_bytes(value, "little")
+
+
+def page_pools():
+    """[{"id", "ifindex", "inflight", "detach_time", ...}] of this thread's namespace."""
+    return [{POOL[kind]: _number(value) for kind, value in pool.items() if kind in POOL}
+            for pool in _dump(PAGE_POOL_GET)]
+
+
+def queue_statistics(ifindex):
+    """{("rx" or "tx", queue, "packets" or "bytes"): count} of a netdev."""
+    payload = _attribute(QSTATS_IFINDEX, struct.pack("=I", ifindex)) \
+        + _attribute(QSTATS_SCOPE, struct.pack("=I", SCOPE_QUEUE))
+    found = {}
+    for answer in _dump(QSTATS_GET, payload):
+        queue = _number(answer[QSTATS_QUEUE_ID])
+        for kind, (side, what) in QSTATS.items():
+            if kind in answer:
+                found[side, queue, what] = _number(answer[kind])
+    return found

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What was allocated is given back: page pools, slabs, pages."""
+
+from genl import page_pools
+from nic import read, run, settle
+from vnrtest import case, check, wait_for
+
+ORDER = 65
+PARAMS = ["", "mode=big,queues=4", "mode=small,packed=on"]
+
+
+def pools_of_both(env):
+    found = page_pools()
+    with env.peer.enter():
+        return found + page_pools()
+
+
+def some_traffic(env):
+    env.echo("udp", env.peer.ip4, 0, 1600, 101)
+    env.stream("send", env.peer.ip4, 2 << 20)
+    env.stream("recv", env.peer.ip6, 2 << 20)
+
+
+@case(60)
+def page_pools_drain(env):
+    """Page pools are gone, with nothing in flight, once the devices are unbound."""
+    for _ in range(3):
+        env.fresh()
+        some_traffic(env)
+        env.server.kill()
+        env.server.wait()
+        for nic in env.nics:
+            nic.unbind()
+        wait_for(lambda: not pools_of_both(env), "no page pool left", 10)
+
+
+@case(60)
+def page_pools_stay_bounded(env):
+    """Pages in flight do not grow with traffic once the rings are full."""
+    some_traffic(env)
+    settle(0.5)
+    first = sum(pool.get("inflight", 0) for pool in page_pools())
+    for _ in range(4):
+        some_traffic(env)
+    settle(0.5)
+    last = sum(pool.get("inflight", 0) for pool in page_pools())
+    check(last <= first + max(64, first // 2), f"pages in flight: {first}, later {last}")
+
+
+def memory():
+    """(bytes in slabs, bytes free or easily freed)"""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+    settle(1)
+    rows = dict(line.split(":") for line in read("/proc/meminfo").splitlines())
+    values = {key: int(value.split()[0]) * 1024 for key, value in rows.items()}
+    return values["SUnreclaim"], values["MemAvailable"]
+
+
+@case(300)
+def nothing_leaks_over_cycles(env):
+    """20 times load, traffic, unload: no growth of slabs or memory."""
+    def cycle():
+        env.fresh()
+        some_traffic(env)
+        env.server.kill()
+        env.server.wait()
+        for nic in env.nics:
+            nic.unbind()
+        env.modules.unload(env.driver)
+
+    for _ in range(6):
+        cycle()
+    slab, available = memory()
+    for _ in range(20):
+        cycle()
+    slab_later, available_later = memory()
+    check(slab_later - slab < 1 << 20, f"slabs grew by {(slab_later - slab) >> 10} KiB in 20 cycles")
+    check(available - available_later < 8 << 20,
+          f"available memory shrank by {(available - available_later) >> 10} KiB in 20 cycles")
+
+
+@case(60)
+def low_memory_recovers(env):
+    """Receiving goes on after a time in which pages were hard to get."""
+    total = int(next(line for line in read("/proc/meminfo").splitlines()
+                     if line.startswith("MemAvailable")).split()[1]) >> 10
+    env.serve_dut()
+    flood = env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 1400, 0)
+    # Nearly all memory, by tmpfs, which takes pages as traffic does.
+    run("dd", "if=/dev/zero", "of=/dev/shm/fill", "bs=1M", f"count={total - 48}", check=False)
+    settle(1)
+    run("rm", "-f", "/dev/shm/fill")
+    flood.kill()
+    flood.wait()
+    wait_for(env.reachable, "traffic afterwards")
+    some_traffic(env)
