@@ -43,9 +43,20 @@ def side_result(costs, nic):
         "totals": [round(t, 2) for t in totals],
         "cores": [round(c, 2) for c in cores],
         "spread": {"total": round(spread(totals), 5), "core": round(spread(cores), 5)},
+        "noisiest": noisiest(costs),
         "features": nic["features"],
         "rings": nic["rings"],
     }
+
+
+def noisiest(costs, shown=6):
+    """The symbols that vary most between repeats, with max - min: what to blame."""
+    symbols = set().union(*(c.by_symbol for c in costs))
+    ranges = []
+    for symbol in symbols:
+        values = [c.by_symbol.get(symbol, 0.0) for c in costs]
+        ranges.append((round(max(values) - min(values), 2), symbol.name))
+    return dict((name, width) for width, name in sorted(ranges, reverse=True)[:shown])
 
 
 def symbol_rows(costs, drivers, groups):
@@ -107,9 +118,9 @@ def gate(result):
     slack = min(result["spread"], TOTAL_SLACK_CAP)
     failures = []
     if result["ratio"]["core"] > CORE_LIMIT:
-        failures.append(f"core ratio {result['ratio']['core']:.3f} > {CORE_LIMIT:.2f}")
+        failures.append(f"core ratio {result['ratio']['core']:.4f} > {CORE_LIMIT:.2f}")
     if result["ratio"]["total"] > 1 + slack:
-        failures.append(f"total ratio {result['ratio']['total']:.3f} > {1 + slack:.3f}")
+        failures.append(f"total ratio {result['ratio']['total']:.4f} > {1 + slack:.4f}")
     return failures
 
 
