@@ -7,6 +7,7 @@ from collections import Counter, defaultdict, namedtuple
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 
 Symbol = namedtuple("Symbol", "name module start")
 USER = Symbol("[user]", "user", 0)
@@ -104,10 +105,7 @@ class Cost:
         self.core = sum(self.by_group[group] for group in groups.core)
 
 
-def mean_of(dicts):
-    """Key by key mean; a key absent somewhere counts as 0 there."""
-    total = Counter()
-    for one in dicts:
-        for key, count in one.items():
-            total[key] += count / len(dicts)
-    return total
+def median_of(dicts):
+    """Key by key median, which one disturbed repeat does not move; absent is 0."""
+    keys = set().union(*dicts)
+    return Counter({key: median(one.get(key, 0.0) for one in dicts) for key in keys})

@@ -137,27 +137,30 @@ def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
         command += [
             "-netdev", "hubport,id=rx0,hubid=0", "-netdev", "hubport,id=rx1,hubid=0",
             "-device", "e1000,netdev=rx1,mac=52:54:00:00:00:13,addr=13.0",
-            "-device", nic_device("rx", "rx0"),
+            "-device", nic_device("rx", "rx0", icount),
         ]
     if "tx" in nics:
         # Frames vanish in a null device; completions come in batches by timer.
         command += [
             "-netdev", "hubport,id=tx0,hubid=1", "-chardev", "null,id=void",
             "-object", "filter-redirector,id=sink,netdev=tx0,queue=rx,outdev=void",
-            "-device", nic_device("tx", "tx0") + ",tx=timer,x-txtimer=150000",
+            "-device", nic_device("tx", "tx0", icount) + ",tx=timer,x-txtimer=150000",
         ]
     if "tap" in nics:
         command += [
             "-netdev", "tap,id=tap0,ifname=vnrbench,script=no,downscript=no,vhost=off",
-            "-device", nic_device("tap", "tap0"),
+            "-device", nic_device("tap", "tap0", icount),
         ]
     return command
 
 
-def nic_device(name, netdev):
+def nic_device(name, netdev, icount):
     slot = NICS[name].slot
     # The DMA API in use, as AF_XDP zero-copy needs it and as behind an IOMMU.
     options = "disable-legacy=on,iommu_platform=on,queue_reset=on"
+    if icount:
+        # Doorbells act within the vCPU's thread, not when the host gets to it.
+        options += ",ioeventfd=off"
     return (
         f"virtio-net-pci,netdev={netdev},mac=52:54:00:00:00:{slot},addr={slot}.0,"
         + options

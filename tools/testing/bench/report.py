@@ -5,7 +5,7 @@ import json
 import subprocess
 from statistics import median
 
-from counts import mean_of
+from counts import median_of
 from scenarios import SIDES
 
 CORE_LIMIT = 1.05
@@ -32,8 +32,8 @@ def demangle(names):
 def side_result(costs, nic):
     """One driver's figures over its repeats."""
     totals, cores = [c.total for c in costs], [c.core for c in costs]
-    modules = mean_of([c.by_module for c in costs])
-    groups = mean_of([c.by_group for c in costs])
+    modules = median_of([c.by_module for c in costs])
+    groups = median_of([c.by_group for c in costs])
     return {
         "driver": nic["driver"],
         "total": round(median(totals), 2),
@@ -61,10 +61,10 @@ def noisiest(costs, shown=6):
 
 def symbol_rows(costs, drivers, groups):
     """(name, module, group, C, Rust) with the larger differences first."""
-    means = {side: mean_of([c.by_symbol for c in costs[side]]) for side in SIDES}
+    typical = {side: median_of([c.by_symbol for c in costs[side]]) for side in SIDES}
     merged = {}
     for side in SIDES:
-        for symbol, count in means[side].items():
+        for symbol, count in typical[side].items():
             # A driver's module goes by its side: the same name is the same row.
             group = groups.of(symbol, drivers[side])
             place = "driver" if symbol.module == drivers[side] else symbol.module

@@ -4,7 +4,7 @@
 import re
 import subprocess
 
-from counts import mean_of
+from counts import median_of
 from report import demangle
 
 FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
@@ -36,7 +36,7 @@ def listing(scenario, rows):
 
 def annotate(costs, table, driver, module):
     """The driver's disassembly with executions per unit of each instruction."""
-    by_address = mean_of([c.by_address for c in costs])
+    by_address = median_of([c.by_address for c in costs])
     functions = {}
     for address, count in by_address.items():
         symbol = table.find(address)
