@@ -15,7 +15,7 @@ mod queue_set;
 mod virtqueue;
 
 pub use command::CommandQueue;
-pub use queue_set::{Interrupt, QueueRequest};
+pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use virtqueue::{DeviceLength, LengthError, PushError, Rearm, SgTable, Token, Virtqueue};
 
 pub(crate) use queue_set::QueueSet;
@@ -258,6 +258,11 @@ pub struct FoundQueue {
 }
 
 impl FoundQueue {
+    /// The interrupt affinity of all queues that were found with this one.
+    pub fn affinity(&self) -> Affinity {
+        Affinity(self.set.clone())
+    }
+
     /// Fixes the type of the tokens that go through the queue.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ pub(crate) struct Nic {
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
     pub(crate) rings: net::RingSizes,
+    pub(crate) affinity: virtio::Affinity,
     /// Queue pairs in use.
     pub(crate) pairs: AtomicUsize,
     // Before the interface, whose NAPI instances they have.
@@ -108,8 +109,10 @@ impl virtio::Driver for Nic {
         let pairs = Pairs::of(device, negotiated);
         let netdev = interface(device, negotiated, &pairs)?;
         let context = rx::Queue::needs_context(negotiated, rx::large_mtu(&netdev, negotiated));
-        let mut found = find_queues(device, negotiated, pairs.most, context)?.into_iter();
+        let found = find_queues(device, negotiated, pairs.most, context)?;
 
+        let affinity = found.first().ok_or(ENOENT)?.affinity();
+        let mut found = found.into_iter();
         let (mut rx, mut tx) = (KVec::new(), KVec::new());
         let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
         for index in 0..pairs.most {
@@ -132,6 +135,7 @@ impl virtio::Driver for Nic {
             control,
             rx_stats,
             tx_stats,
+            affinity,
             rings: net::RingSizes { rx: rx_size, tx: tx_size, rx_max, tx_max },
             pairs: AtomicUsize::new(pairs.used),
             queues: Queues::new(&netdev, rx, tx)?,
@@ -141,6 +145,9 @@ impl virtio::Driver for Nic {
     }
 
     fn start(self: Pin<&Self>, device: &virtio::Device) -> Result {
+        if crate::affinity::spread(&self).is_err() {
+            dev_warn!(device.as_ref(), "no memory to spread the queues over processors\n");
+        }
         self.netdev.register(self, || {
             // Changes wait until the interface is up.
             device.enable_config_changes(false);

@@ -12,12 +12,14 @@
 //! | [`link`] | link state, speed, announcements |
 //! | [`netdev`] | what the stack calls |
 //! | [`stats`] | counters |
+//! | [`affinity`] | which processors serve which queue pair |
 
 #![forbid(unsafe_code)]
 
 use kernel::{prelude::*, str::CStr};
 use knet::virtio;
 
+mod affinity;
 mod control;
 mod features;
 mod link;

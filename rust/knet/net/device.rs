@@ -16,7 +16,7 @@ use core::{
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
 };
-use kernel::{error::to_result, prelude::*};
+use kernel::{cpumask::Cpumask, error::to_result, prelude::*};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,6 +282,22 @@ impl<D: Driver> Device<D> {
             bindings::netdev_unlock(self.as_raw());
             result
         }
+    }
+
+    /// Packets that `processors` send go to transmit queue `index` (`netif_set_xps_queue`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EINVAL` if there is no such queue.
+    pub fn prefer_tx_queue(&self, index: usize, processors: &Cpumask) -> Result {
+        // SAFETY: The device is valid.
+        if index >= unsafe { (*self.as_raw()).num_tx_queues as usize } {
+            return Err(EINVAL);
+        }
+        // SAFETY: The device has that queue. Process context.
+        to_result(unsafe {
+            bindings::netif_set_xps_queue(self.as_raw(), processors.as_raw().cast_const().cast(), index as u16)
+        })
     }
 
     /// Whether the interface is up (`netif_running`).

@@ -271,7 +271,7 @@ impl<D: Driver> Queues<D> {
     pub fn try_lock_tx(&self, index: usize, _poll: &Poll<'_>) -> Option<TxGuard<'_, D>> {
         let slot = self.tx.get(index)?;
         // SAFETY: The `netdev_queue` lives as long as the device; softirq context.
-        unsafe { bindings::__netif_tx_trylock(slot.txq) }.then_some(TxGuard { slot })
+        unsafe { bindings::__netif_tx_trylock(slot.txq) }.then(|| TxGuard { slot })
     }
 
     /// Calls `f` on transmit queue `index` under its lock. Not from interrupts.

@@ -5,7 +5,7 @@
 use super::Device;
 use crate::bindings;
 use core::{marker::PhantomData, ptr::NonNull};
-use kernel::{prelude::*, str::CString, sync::Arc};
+use kernel::{cpumask::Cpumask, prelude::*, str::CString, sync::Arc};
 
 /// What a driver asks of one queue.
 pub struct QueueRequest {
@@ -82,12 +82,38 @@ impl QueueSet {
     }
 }
 
+/// Which processors take the interrupts of a device's queues.
+pub struct Affinity(pub(super) Arc<QueueSet>);
+
+impl Affinity {
+    /// Asks for the interrupts of queue `index` to go to `processors`; a wish, which the
+    /// transport may not be able to fulfil (`virtqueue_set_affinity`).
+    pub fn set(&self, index: usize, processors: &Cpumask) {
+        self.0.set_affinity(index, processors.as_raw().cast_const());
+    }
+}
+
+impl QueueSet {
+    fn set_affinity(&self, index: usize, mask: *const bindings::cpumask) {
+        let Some(vq) = self.queue(index) else { return };
+        // SAFETY: The queue is live; a null mask takes the wish back.
+        unsafe {
+            if let Some(set_vq_affinity) = (*(*self.vdev.as_ptr()).config).set_vq_affinity {
+                set_vq_affinity(vq.as_ptr(), mask);
+            }
+        }
+    }
+}
+
 impl Drop for QueueSet {
     fn drop(&mut self) {
         if self.queues.is_empty() {
             return;
         }
         self.reset_device();
+        for index in 0..self.queues.len() {
+            self.set_affinity(index, core::ptr::null());
+        }
         // SAFETY: The queues were found, and no `Virtqueue` points to them any more.
         unsafe {
             if let Some(del_vqs) = (*(*self.vdev.as_ptr()).config).del_vqs {

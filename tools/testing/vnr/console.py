@@ -12,7 +12,7 @@ SPLAT = re.compile("|".join((
     r"\bsoft lockup\b", r"\bhard LOCKUP\b", r"\brcu(?:_\w+)?: INFO: .*(?:stall|detected)",
     r"NETDEV WATCHDOG", r"page_pool_release_retry", r"stalled pool", r"\bDMA-API: ",
     r"\bODEBUG: ", r"\bpage allocation failure\b", r"\bBad page state\b", r"\blist_(?:add|del) corruption",
-    r"\brust_kernel: panicked\b", r"scheduling while atomic", r"sleeping function called",
+    r"\brust_kernel: panicked\b", r"softirq: huh", r"is not a head!", r"scheduling while atomic", r"sleeping function called",
     r"\bslab.*corruption\b", r"\bunregister_netdevice: waiting for\b",
 )))
 # The kernel's own words that look like one: each with its reason.
