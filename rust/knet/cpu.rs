@@ -17,7 +17,10 @@ pub fn online_ids() -> impl Iterator<Item = CpuId> + Clone {
     (0..nr_cpu_ids()).filter_map(CpuId::from_u32).filter(|cpu| {
         // SAFETY: The mask lives for ever, and has a bit for each possible processor.
         unsafe {
-            bindings::cpumask_test_cpu(cpu.as_u32() as i32, (&raw const bindings::__cpu_online_mask).cast())
+            bindings::cpumask_test_cpu(
+                cpu.as_u32() as i32,
+                (&raw const bindings::__cpu_online_mask).cast_mut(),
+            )
         }
     })
 }

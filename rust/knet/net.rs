@@ -5,7 +5,8 @@
 /// Bytes of a cache line.
 pub const CACHE_LINE: usize = crate::bindings::SMP_CACHE_BYTES as usize;
 /// Bytes to leave free in front of received packets, for headers that the stack adds.
-pub const RX_HEADROOM: usize = (crate::bindings::NET_SKB_PAD + crate::bindings::NET_IP_ALIGN) as usize;
+pub const RX_HEADROOM: usize =
+    (crate::bindings::NET_SKB_PAD + crate::bindings::NET_IP_ALIGN) as usize;
 
 mod device;
 mod ethtool;

@@ -119,7 +119,14 @@ impl Device {
             for (i, part) in bytes.chunks_mut(step).enumerate() {
                 let at = offset.wrapping_add((i * step) as u32);
                 // SAFETY: `part` has room for its length.
-                unsafe { get(self.as_raw(), at, part.as_mut_ptr().cast(), part.len() as u32) };
+                unsafe {
+                    get(
+                        self.as_raw(),
+                        at,
+                        part.as_mut_ptr().cast(),
+                        part.len() as u32,
+                    )
+                };
             }
             if generation() == before {
                 break;
@@ -132,10 +139,19 @@ impl Device {
     /// want it. May sleep.
     pub fn write_config(&self, offset: u32, bytes: &[u8]) {
         // SAFETY: The operations are valid while the device is.
-        let Some(set) = (unsafe { (*self.config()).set }) else { return };
+        let Some(set) = (unsafe { (*self.config()).set }) else {
+            return;
+        };
         for (i, byte) in bytes.iter().enumerate() {
             // SAFETY: `byte` is readable for its one byte.
-            unsafe { set(self.as_raw(), offset.wrapping_add(i as u32), core::ptr::from_ref(byte).cast(), 1) };
+            unsafe {
+                set(
+                    self.as_raw(),
+                    offset.wrapping_add(i as u32),
+                    core::ptr::from_ref(byte).cast(),
+                    1,
+                )
+            };
         }
     }
 
@@ -244,7 +260,14 @@ impl<'a> Probe<'a> {
         let mut found = KVec::with_capacity(requests.len(), GFP_KERNEL)?;
         for index in 0..requests.len() {
             let vq = set.queue(index).ok_or(ENOENT)?;
-            found.push(FoundQueue { vq, set: set.clone(), context: requests[index].context }, GFP_KERNEL)?;
+            found.push(
+                FoundQueue {
+                    vq,
+                    set: set.clone(),
+                    context: requests[index].context,
+                },
+                GFP_KERNEL,
+            )?;
         }
         Ok(found)
     }
@@ -294,7 +317,10 @@ impl<T: Driver> Registration<T> {
     /// Registers the driver under `name` (`__register_virtio_driver`).
     pub fn new(name: &'static CStr, module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let ids = [
-            bindings::virtio_device_id { device: T::DEVICE_ID, vendor: bindings::VIRTIO_DEV_ANY_ID },
+            bindings::virtio_device_id {
+                device: T::DEVICE_ID,
+                vendor: bindings::VIRTIO_DEV_ANY_ID,
+            },
             bindings::virtio_device_id::default(),
         ];
         try_pin_init!(&this in Self {
@@ -340,7 +366,10 @@ impl<T: Driver> Registration<T> {
         let device = unsafe { Device::from_raw(vdev) };
         kernel::error::from_result(|| {
             // Interrupts that come before the data are ignored.
-            let data = T::probe(&Probe { device, interrupt: Self::interrupt })?;
+            let data = T::probe(&Probe {
+                device,
+                interrupt: Self::interrupt,
+            })?;
             // SAFETY: The device is ours until `remove`, and has no data yet.
             unsafe { Bound::attach(device, data)?.start(device) }.map(|()| 0)
         })

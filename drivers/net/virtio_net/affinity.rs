@@ -20,7 +20,11 @@ pub(crate) fn spread(nic: &Nic) -> Result {
     if pairs == 0 || online == 0 {
         return Ok(());
     }
-    let (share, more) = if online >= pairs { (online / pairs, online % pairs) } else { (1, 0) };
+    let (share, more) = if online >= pairs {
+        (online / pairs, online % pairs)
+    } else {
+        (1, 0)
+    };
     let mut processors = cpu::online_ids().cycle();
     for pair in 0..pairs {
         let mut set = CpumaskVar::new_zero(GFP_KERNEL)?;

@@ -21,7 +21,10 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(queue: virtio::FoundQueue, negotiated: Features) -> Result<Self> {
-        Ok(Self { queue: KBox::try_pin_init(CommandQueue::new(queue.typed()?), GFP_KERNEL)?, negotiated })
+        Ok(Self {
+            queue: KBox::try_pin_init(CommandQueue::new(queue.typed()?), GFP_KERNEL)?,
+            negotiated,
+        })
     }
 
     /// The device has answered.
@@ -42,7 +45,9 @@ impl Control {
         }
         let mut payload = KVec::from_elem(0u8, command.payload_len(), GFP_KERNEL)?;
         command.write(&mut payload).ok_or(EINVAL)?;
-        let answer: Result<[u8; 1]> = self.queue.execute(device, &command.header(), &payload, TIMEOUT_MS);
+        let answer: Result<[u8; 1]> =
+            self.queue
+                .execute(device, &command.header(), &payload, TIMEOUT_MS);
         if let Err(error) = answer {
             dev_err!(
                 device.as_ref(),

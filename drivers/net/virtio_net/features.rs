@@ -62,7 +62,11 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
     }
     let (_, unmet) = offered.difference(mtu).without_unmet_dependencies();
     if !unmet.is_empty() {
-        dev_warn!(device.as_ref(), "features without what they require are not used: {:?}\n", unmet);
+        dev_warn!(
+            device.as_ref(),
+            "features without what they require are not used: {:?}\n",
+            unmet
+        );
     }
     unmet | mtu
 }
@@ -81,7 +85,10 @@ pub(crate) fn of_stack(negotiated: Features) -> (net::Features, net::Features) {
             | with(Features::HOST_ECN.union(Features::GSO), Net::TSO_ECN)
             | with(Features::HOST_USO, Net::GSO_UDP_L4);
     }
-    let large_receive = with(Features::GUEST_TSO4.union(Features::GUEST_TSO6), Net::GRO_HW);
+    let large_receive = with(
+        Features::GUEST_TSO4.union(Features::GUEST_TSO6),
+        Net::GRO_HW,
+    );
     let on = Net::HIGHDMA
         | Net::RXCSUM
         | Net::GSO_ROBUST.only_if(negotiated.contains(Features::CSUM))

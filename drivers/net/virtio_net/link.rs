@@ -16,7 +16,9 @@ use virtio_net_wire::{
 /// What the device says of its link.
 fn status(device: &virtio::Device, negotiated: Features) -> Status {
     if negotiated.contains(Features::STATUS) {
-        Status::from_bits_retain(field::STATUS.decode(device.read_config(field::STATUS.offset() as u32)))
+        Status::from_bits_retain(
+            field::STATUS.decode(device.read_config(field::STATUS.offset() as u32)),
+        )
     } else {
         // A device that cannot say is always connected.
         Status::LINK_UP
@@ -51,7 +53,10 @@ fn set_carrier(nic: &Nic, status: Status, _lock: &OpsLocked<'_, Nic>) {
 /// Speed and duplex, where the device says them.
 pub(crate) fn settings(nic: &Nic) -> LinkSettings {
     if !nic.negotiated.contains(Features::SPEED_DUPLEX) {
-        return LinkSettings { speed: None, full_duplex: None };
+        return LinkSettings {
+            speed: None,
+            full_duplex: None,
+        };
     }
     let speed = field::SPEED.decode(nic.device.read_config(field::SPEED.offset() as u32));
     let duplex = field::DUPLEX.decode(nic.device.read_config(field::DUPLEX.offset() as u32));

@@ -6,12 +6,16 @@ use crate::{link, nic::Nic, rx, stats, tx, NAME, VERSION};
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use knet::net::{
-    self, AddressList, Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats, MacAddress,
-    OpsLocked, PagePool, Poll, Polled, Queues, RingSizes, SkBuff, Statistics, TxQueue,
+    self, AddressList, Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings,
+    LinkStats, MacAddress, OpsLocked, PagePool, Poll, Polled, Queues, RingSizes, SkBuff,
+    Statistics, TxQueue,
 };
 use virtio_net_wire::{
     config::field,
-    ctrl::{AddVlan, DelVlan, GuestOffloads, MacTable, RxMode, SetGuestOffloads, SetMac, SetRxMode, VlanId},
+    ctrl::{
+        AddVlan, DelVlan, GuestOffloads, MacTable, RxMode, SetGuestOffloads, SetMac, SetRxMode,
+        VlanId,
+    },
     Features,
 };
 
@@ -80,7 +84,11 @@ impl Driver for Nic {
         if let Some(stats) = self.tx_stats.get(index) {
             stats.timeouts.add(1);
         }
-        dev_err!(self.device.as_ref(), "transmit queue {} does not move\n", index);
+        dev_err!(
+            self.device.as_ref(),
+            "transmit queue {} does not move\n",
+            index
+        );
     }
 
     fn link_stats(&self) -> LinkStats {
@@ -94,7 +102,11 @@ impl Driver for Nic {
         unicast: &AddressList,
         multicast: &AddressList,
     ) -> Result {
-        let Some(control) = self.control.as_ref().filter(|_| self.negotiated.contains(Features::CTRL_RX)) else {
+        let Some(control) = self
+            .control
+            .as_ref()
+            .filter(|_| self.negotiated.contains(Features::CTRL_RX))
+        else {
             return Ok(());
         };
         let collect = |list: &AddressList| -> Result<KVec<[u8; 6]>> {
@@ -105,9 +117,24 @@ impl Driver for Nic {
             Ok(addresses)
         };
         let (unicast, multicast) = (collect(unicast)?, collect(multicast)?);
-        control.send(&self.device, &SetRxMode { mode: RxMode::Promiscuous, on: promiscuous })?;
-        control.send(&self.device, &SetRxMode { mode: RxMode::AllMulticast, on: all_multicast })?;
-        control.send(&self.device, &MacTable::new(&unicast, &multicast).ok_or(EINVAL)?)
+        control.send(
+            &self.device,
+            &SetRxMode {
+                mode: RxMode::Promiscuous,
+                on: promiscuous,
+            },
+        )?;
+        control.send(
+            &self.device,
+            &SetRxMode {
+                mode: RxMode::AllMulticast,
+                on: all_multicast,
+            },
+        )?;
+        control.send(
+            &self.device,
+            &MacTable::new(&unicast, &multicast).ok_or(EINVAL)?,
+        )
     }
 
     fn set_mac_address(&self, address: MacAddress) -> Result {
@@ -116,8 +143,11 @@ impl Driver for Nic {
                 control.send(&self.device, &SetMac(address.0))
             }
             // A legacy device is told by its configuration space.
-            _ if self.negotiated.contains(Features::MAC) && !self.negotiated.contains(Features::VERSION_1) => {
-                self.device.write_config(field::MAC.offset() as u32, &address.0);
+            _ if self.negotiated.contains(Features::MAC)
+                && !self.negotiated.contains(Features::VERSION_1) =>
+            {
+                self.device
+                    .write_config(field::MAC.offset() as u32, &address.0);
                 Ok(())
             }
             _ => Ok(()),
@@ -130,13 +160,24 @@ impl Driver for Nic {
             return Ok(());
         }
         let offloads = self.negotiated & GuestOffloads::SWITCHABLE;
-        let offloads = if large { offloads } else { offloads.difference(Features::GUEST_GSO) };
+        let offloads = if large {
+            offloads
+        } else {
+            offloads.difference(Features::GUEST_GSO)
+        };
         let control = self.control.as_ref().ok_or(EOPNOTSUPP)?;
-        control.send(&self.device, &SetGuestOffloads(GuestOffloads::from_features(offloads)))
+        control.send(
+            &self.device,
+            &SetGuestOffloads(GuestOffloads::from_features(offloads)),
+        )
     }
 
     fn set_vlan_filter(&self, id: u16, wanted: bool) -> Result {
-        let Some(control) = self.control.as_ref().filter(|_| self.negotiated.contains(Features::CTRL_VLAN)) else {
+        let Some(control) = self
+            .control
+            .as_ref()
+            .filter(|_| self.negotiated.contains(Features::CTRL_VLAN))
+        else {
             return Ok(());
         };
         let id = VlanId::new(id).ok_or(EINVAL)?;
@@ -148,7 +189,11 @@ impl Driver for Nic {
     }
 
     fn driver_info(&self) -> DriverInfo<'_> {
-        DriverInfo { name: NAME, version: VERSION, bus: self.device.bus_name() }
+        DriverInfo {
+            name: NAME,
+            version: VERSION,
+            bus: self.device.bus_name(),
+        }
     }
 
     fn ring_sizes(&self) -> RingSizes {
@@ -156,7 +201,10 @@ impl Driver for Nic {
     }
 
     fn channels(&self) -> Channels {
-        Channels { used: self.pairs(), max: self.queues.rx_len() }
+        Channels {
+            used: self.pairs(),
+            max: self.queues.rx_len(),
+        }
     }
 
     fn link_settings(&self) -> LinkSettings {

@@ -45,24 +45,37 @@ impl Pairs {
     fn of(device: &virtio::Device, negotiated: Features) -> Self {
         let field = field::MAX_VIRTQUEUE_PAIRS;
         let most = if field.exists(negotiated) {
-            config::max_queue_pairs(field.decode(device.read_config(field.offset() as u32)), negotiated)
+            config::max_queue_pairs(
+                field.decode(device.read_config(field.offset() as u32)),
+                negotiated,
+            )
         } else {
             1
         };
         let most = usize::from(most);
-        Self { most, used: most.min(knet::cpu::online()) }
+        Self {
+            most,
+            used: most.min(knet::cpu::online()),
+        }
     }
 }
 
 /// The interface, as the features have it.
-fn interface(device: &virtio::Device, negotiated: Features, pairs: &Pairs) -> Result<net::Device<Nic>> {
+fn interface(
+    device: &virtio::Device,
+    negotiated: Features,
+    pairs: &Pairs,
+) -> Result<net::Device<Nic>> {
     let mut interface = Builder::new(device, pairs.most)?;
     let (on, changeable) = features::of_stack(negotiated);
     interface.features(on, changeable);
     let mtu = negotiated
         .contains(Features::MTU)
         .then(|| u32::from(field::MTU.decode(device.read_config(field::MTU.offset() as u32))));
-    let (least, most) = (u32::from(*config::MTU.start()), u32::from(*config::MTU.end()));
+    let (least, most) = (
+        u32::from(*config::MTU.start()),
+        u32::from(*config::MTU.end()),
+    );
     interface.mtu(least, mtu.unwrap_or(most), mtu);
     let address = negotiated
         .contains(Features::MAC)
@@ -76,17 +89,43 @@ fn interface(device: &virtio::Device, negotiated: Features, pairs: &Pairs) -> Re
 }
 
 /// Asks for the queues in the order of section 5.1.2: rx0, tx0, rx1, tx1, …, control.
-fn find_queues(device: &Probe<'_>, negotiated: Features, pairs: usize, context: bool) -> Result<KVec<FoundQueue>> {
+fn find_queues(
+    device: &Probe<'_>,
+    negotiated: Features,
+    pairs: usize,
+    context: bool,
+) -> Result<KVec<FoundQueue>> {
     let mut requests = KVec::new();
     for pair in 0..pairs {
         let name = CString::try_from_fmt(fmt!("input.{pair}"))?;
-        requests.push(QueueRequest { name, interrupt: true, context }, GFP_KERNEL)?;
+        requests.push(
+            QueueRequest {
+                name,
+                interrupt: true,
+                context,
+            },
+            GFP_KERNEL,
+        )?;
         let name = CString::try_from_fmt(fmt!("output.{pair}"))?;
-        requests.push(QueueRequest { name, interrupt: true, context: false }, GFP_KERNEL)?;
+        requests.push(
+            QueueRequest {
+                name,
+                interrupt: true,
+                context: false,
+            },
+            GFP_KERNEL,
+        )?;
     }
     if negotiated.contains(Features::CTRL_VQ) {
         let name = CString::try_from_fmt(fmt!("control"))?;
-        requests.push(QueueRequest { name, interrupt: true, context: false }, GFP_KERNEL)?;
+        requests.push(
+            QueueRequest {
+                name,
+                interrupt: true,
+                context: false,
+            },
+            GFP_KERNEL,
+        )?;
     }
     device.find_queues(&requests)
 }
@@ -98,7 +137,10 @@ impl virtio::Driver for Nic {
 
     fn validate(device: &virtio::Device) -> Result<[u64; 2]> {
         if !device.has_config() {
-            dev_err!(device.as_ref(), "the transport gives no access to the configuration space\n");
+            dev_err!(
+                device.as_ref(),
+                "the transport gives no access to the configuration space\n"
+            );
             return Err(EINVAL);
         }
         Ok(features::to_be_cleared(device).to_words())
@@ -116,15 +158,26 @@ impl virtio::Driver for Nic {
         let (mut rx, mut tx) = (KVec::new(), KVec::new());
         let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
         for index in 0..pairs.most {
-            let (Some(input), Some(output)) = (found.next(), found.next()) else { return Err(ENOENT) };
+            let (Some(input), Some(output)) = (found.next(), found.next()) else {
+                return Err(ENOENT);
+            };
             let stats = Arc::new(stats::Rx::default(), GFP_KERNEL)?;
             rx_stats.push(stats.clone(), GFP_KERNEL)?;
-            rx.push(rx::Queue::new(device, input, negotiated, &netdev, index, stats)?, GFP_KERNEL)?;
+            rx.push(
+                rx::Queue::new(device, input, negotiated, &netdev, index, stats)?,
+                GFP_KERNEL,
+            )?;
             let stats = Arc::new(stats::Tx::default(), GFP_KERNEL)?;
             tx_stats.push(stats.clone(), GFP_KERNEL)?;
-            tx.push(tx::Queue::new(output.typed()?, negotiated, stats)?, GFP_KERNEL)?;
+            tx.push(
+                tx::Queue::new(output.typed()?, negotiated, stats)?,
+                GFP_KERNEL,
+            )?;
         }
-        let control = found.next().map(|queue| Control::new(queue, negotiated)).transpose()?;
+        let control = found
+            .next()
+            .map(|queue| Control::new(queue, negotiated))
+            .transpose()?;
         let size = |sizes: Option<(usize, usize)>| sizes.unwrap_or_default();
         let (rx_size, rx_max) = size(rx.first().map(rx::Queue::sizes));
         let (tx_size, tx_max) = size(tx.first().map(tx::Queue::sizes));
@@ -136,7 +189,12 @@ impl virtio::Driver for Nic {
             rx_stats,
             tx_stats,
             affinity,
-            rings: net::RingSizes { rx: rx_size, tx: tx_size, rx_max, tx_max },
+            rings: net::RingSizes {
+                rx: rx_size,
+                tx: tx_size,
+                rx_max,
+                tx_max,
+            },
             pairs: AtomicUsize::new(pairs.used),
             queues: Queues::new(&netdev, rx, tx)?,
             netdev,
@@ -146,7 +204,10 @@ impl virtio::Driver for Nic {
 
     fn start(self: Pin<&Self>, device: &virtio::Device) -> Result {
         if crate::affinity::spread(&self).is_err() {
-            dev_warn!(device.as_ref(), "no memory to spread the queues over processors\n");
+            dev_warn!(
+                device.as_ref(),
+                "no memory to spread the queues over processors\n"
+            );
         }
         self.netdev.register(self, || {
             // Changes wait until the interface is up.

@@ -85,8 +85,15 @@ impl Queue {
             RxBufferMode::Mergeable => {
                 let vq = found.typed()?;
                 let pool = PagePool::new(device, &vq, netdev)?;
-                let longest = if Big::is_needed(negotiated, max_mtu) { IP_MAX_LEN } else { netdev.max_mtu() as usize };
-                (Ring::Mergeable(mergeable::Ring::new(vq, layout, longest)?), pool)
+                let longest = if Big::is_needed(negotiated, max_mtu) {
+                    IP_MAX_LEN
+                } else {
+                    netdev.max_mtu() as usize
+                };
+                (
+                    Ring::Mergeable(mergeable::Ring::new(vq, layout, longest)?),
+                    pool,
+                )
             }
             RxBufferMode::Small => {
                 let vq = found.typed()?;
@@ -96,10 +103,21 @@ impl Queue {
             RxBufferMode::Big => {
                 let vq = found.typed()?;
                 let pool = PagePool::new(device, &vq, netdev)?;
-                (Ring::Big(big::Ring::new(vq, layout, negotiated, max_mtu)?), pool)
+                (
+                    Ring::Big(big::Ring::new(vq, layout, negotiated, max_mtu)?),
+                    pool,
+                )
             }
         };
-        Ok(Self { ring, pool, common: Common { index, layout, stats } })
+        Ok(Self {
+            ring,
+            pool,
+            common: Common {
+                index,
+                layout,
+                stats,
+            },
+        })
     }
 
     /// Whether the queue needs a word of context for each buffer.
@@ -138,7 +156,10 @@ impl Queue {
         if batch.packets >= poll.budget() || refill == Refill::NoMemory {
             return Polled::Again;
         }
-        Polled::Done { work: batch.packets, rearm: self.rearm() }
+        Polled::Done {
+            work: batch.packets,
+            rearm: self.rearm(),
+        }
     }
 
     fn rearm(&mut self) -> Rearm {
@@ -178,7 +199,11 @@ impl Common {
     #[inline]
     fn deliver(&self, mut skb: SkBuff, header: &[u8; HeaderLayout::MAX_LEN], poll: &Poll<'_>) {
         let [flags, gso_type, ..] = *header;
-        let base = Base { flags, gso_type, ..Base::default() };
+        let base = Base {
+            flags,
+            gso_type,
+            ..Base::default()
+        };
         if base.is_plain() {
             if base.is_data_valid() {
                 skb.set_checksum_verified();

@@ -59,7 +59,12 @@ impl Rx {
     }
 
     fn named(&self) -> [(&'static str, &Counter); 4] {
-        [("packets", &self.packets), ("bytes", &self.bytes), ("drops", &self.drops), ("kicks", &self.kicks)]
+        [
+            ("packets", &self.packets),
+            ("bytes", &self.bytes),
+            ("drops", &self.drops),
+            ("kicks", &self.kicks),
+        ]
     }
 }
 
@@ -98,11 +103,21 @@ pub(crate) fn link(nic: &Nic) -> LinkStats {
 
 /// The counters for `ethtool -S`: sums first, then queue by queue.
 pub(crate) fn visit(nic: &Nic, statistics: &mut dyn Statistics) {
-    let sums = |index: usize| -> u64 { nic.rx_stats.iter().map(|rx| rx.named()[index].1.get()).sum() };
+    let sums = |index: usize| -> u64 {
+        nic.rx_stats
+            .iter()
+            .map(|rx| rx.named()[index].1.get())
+            .sum()
+    };
     for (index, (name, _)) in Rx::default().named().iter().enumerate() {
         statistics.counter(format_args!("rx_{name}"), sums(index));
     }
-    let sums = |index: usize| -> u64 { nic.tx_stats.iter().map(|tx| tx.named()[index].1.get()).sum() };
+    let sums = |index: usize| -> u64 {
+        nic.tx_stats
+            .iter()
+            .map(|tx| tx.named()[index].1.get())
+            .sum()
+    };
     for (index, (name, _)) in Tx::default().named().iter().enumerate() {
         statistics.counter(format_args!("tx_{name}"), sums(index));
     }

@@ -9,7 +9,7 @@ use knet::{
     virtio::{SgTable, Virtqueue},
 };
 use virtio_net_wire::{
-    header::{V1, V1Hash, V1HashTunnel},
+    header::{V1Hash, V1HashTunnel, V1},
     Features, HeaderLayout,
 };
 use zerocopy::{Immutable, IntoBytes};
@@ -26,13 +26,21 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(vq: Virtqueue<SkBuff>, negotiated: Features, stats: Arc<stats::Tx>) -> Result<Self> {
+    pub(crate) fn new(
+        vq: Virtqueue<SkBuff>,
+        negotiated: Features,
+        stats: Arc<stats::Tx>,
+    ) -> Result<Self> {
         let any_layout = negotiated.intersects(Features::ANY_LAYOUT.union(Features::VERSION_1));
         Ok(Self {
             vq,
             sg: KBox::new(SgTable::new(), GFP_KERNEL)?,
             layout: HeaderLayout::from_features(negotiated),
-            place: if any_layout { TxHeader::Joined } else { TxHeader::Separate },
+            place: if any_layout {
+                TxHeader::Joined
+            } else {
+                TxHeader::Separate
+            },
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
             stats,
         })
@@ -58,18 +66,29 @@ impl Queue {
             gso.hdr_len = skb.gso_header_len(gso.kind);
         }
         let v1 = offload.to_v1();
-        let v1_hash = V1Hash { v1, ..V1Hash::default() };
+        let v1_hash = V1Hash {
+            v1,
+            ..V1Hash::default()
+        };
         match self.layout {
             HeaderLayout::Mergeable12 => self.send(skb, v1),
             HeaderLayout::Legacy10 => self.send(skb, v1.base),
             HeaderLayout::Hash20 => self.send(skb, v1_hash),
-            HeaderLayout::Tunnel24 => self.send(skb, V1HashTunnel { v1_hash, ..V1HashTunnel::default() }),
+            HeaderLayout::Tunnel24 => self.send(
+                skb,
+                V1HashTunnel {
+                    v1_hash,
+                    ..V1HashTunnel::default()
+                },
+            ),
         }
     }
 
     #[inline(always)]
     fn send<H: IntoBytes + Immutable + Copy>(&mut self, skb: SkBuff, header: H) -> Result {
-        self.vq.send(&mut self.sg, skb, header, self.place).map_err(|refused| refused.error)
+        self.vq
+            .send(&mut self.sg, skb, header, self.place)
+            .map_err(|refused| refused.error)
     }
 
     /// Sends a packet, and tells the device unless more follow.
@@ -140,6 +159,9 @@ impl Queue {
     pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled {
         self.vq.disable_interrupts();
         self.reclaim(queue, poll);
-        Polled::Done { work: 0, rearm: self.vq.enable_interrupts() }
+        Polled::Done {
+            work: 0,
+            rearm: self.vq.enable_interrupts(),
+        }
     }
 }

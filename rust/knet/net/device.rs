@@ -110,7 +110,10 @@ impl<D> OpsLocked<'_, D> {
     /// The caller holds the instance lock of `netdev` while the value lives.
     #[inline]
     pub(super) unsafe fn new(netdev: *mut bindings::net_device) -> Self {
-        Self { netdev, _lock: PhantomData }
+        Self {
+            netdev,
+            _lock: PhantomData,
+        }
     }
 
     pub(super) fn netdev(&self) -> *mut bindings::net_device {
@@ -130,7 +133,13 @@ impl<D: Driver> Builder<D> {
     /// `ENOMEM`.
     pub fn new(parent: &virtio::Device, queues: usize) -> Result<Self> {
         // SAFETY: No preconditions.
-        let dev = unsafe { bindings::alloc_etherdev_mqs(size_of::<Priv<D>>() as c_int, queues as u32, queues as u32) };
+        let dev = unsafe {
+            bindings::alloc_etherdev_mqs(
+                size_of::<Priv<D>>() as c_int,
+                queues as u32,
+                queues as u32,
+            )
+        };
         let dev = NonNull::new(dev).ok_or(ENOMEM)?;
         // SAFETY: The device is new and ours.
         unsafe {
@@ -148,7 +157,11 @@ impl<D: Driver> Builder<D> {
                     | bindings::netdev_priv_flags_IFF_TX_SKB_NO_LINEAR) as _,
             );
         }
-        Ok(Self(Device { dev, registered: AtomicBool::new(false), _driver: PhantomData }))
+        Ok(Self(Device {
+            dev,
+            registered: AtomicBool::new(false),
+            _driver: PhantomData,
+        }))
     }
 
     fn raw(&mut self) -> &mut bindings::net_device {
@@ -186,7 +199,9 @@ impl<D: Driver> Builder<D> {
         // SAFETY: The device is ours.
         unsafe {
             match address {
-                Some(address) => bindings::dev_addr_mod(dev, 0, address.0.as_ptr().cast(), address.0.len()),
+                Some(address) => {
+                    bindings::dev_addr_mod(dev, 0, address.0.as_ptr().cast(), address.0.len())
+                }
                 None => bindings::eth_hw_addr_random(dev),
             }
         }
@@ -296,7 +311,11 @@ impl<D: Driver> Device<D> {
         }
         // SAFETY: The device has that queue. Process context.
         to_result(unsafe {
-            bindings::netif_set_xps_queue(self.as_raw(), processors.as_raw().cast_const().cast(), index as u16)
+            bindings::netif_set_xps_queue(
+                self.as_raw(),
+                processors.as_raw().cast_const().cast(),
+                index as u16,
+            )
         })
     }
 
@@ -329,9 +348,7 @@ impl<D: Driver> Device<D> {
     /// The features that are on.
     pub fn features(&self) -> Features {
         // SAFETY: The device is valid; a whole-word read.
-        Features(unsafe {
-            (&raw const (*self.as_raw()).features).read_volatile()
-        })
+        Features(unsafe { (&raw const (*self.as_raw()).features).read_volatile() })
     }
 
     /// The largest MTU that users can set, in bytes.
@@ -344,7 +361,13 @@ impl<D: Driver> Device<D> {
     pub fn address(&self) -> MacAddress {
         let mut address = [0; 6];
         // SAFETY: The device is valid, and its address has at least that many bytes.
-        unsafe { core::ptr::copy_nonoverlapping((*self.as_raw()).dev_addr.cast(), address.as_mut_ptr(), 6) };
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                (*self.as_raw()).dev_addr.cast(),
+                address.as_mut_ptr(),
+                6,
+            )
+        };
         MacAddress(address)
     }
 }

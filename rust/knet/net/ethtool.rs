@@ -75,7 +75,10 @@ impl Statistics for Names<'_> {
     fn counter(&mut self, name: fmt::Arguments<'_>, _value: u64) {
         let Some(entry) = self.0.next() else { return };
         entry.fill(0);
-        let mut name_only = Truncated { buffer: &mut entry[..NAME_LEN - 1], used: 0 };
+        let mut name_only = Truncated {
+            buffer: &mut entry[..NAME_LEN - 1],
+            used: 0,
+        };
         let _ = fmt::write(&mut name_only, name);
     }
 }
@@ -147,7 +150,10 @@ impl<D: Driver> Operations<D> {
         unsafe { bindings::ethtool_op_get_link(dev.cast()) }
     }
 
-    unsafe extern "C" fn ts_info(dev: *mut NetDevice, info: *mut bindings::kernel_ethtool_ts_info) -> c_int {
+    unsafe extern "C" fn ts_info(
+        dev: *mut NetDevice,
+        info: *mut bindings::kernel_ethtool_ts_info,
+    ) -> c_int {
         // SAFETY: C calls this for a registered device, with an initialised result.
         unsafe { bindings::ethtool_op_get_ts_info(dev.cast(), info) }
     }
@@ -212,7 +218,11 @@ impl<D: Driver> Operations<D> {
         }
     }
 
-    unsafe extern "C" fn stats(dev: *mut NetDevice, _stats: *mut bindings::ethtool_stats, data: *mut u64) {
+    unsafe extern "C" fn stats(
+        dev: *mut NetDevice,
+        _stats: *mut bindings::ethtool_stats,
+        data: *mut u64,
+    ) {
         // SAFETY: As in `strings`.
         unsafe {
             let driver = Self::driver(dev);

@@ -46,7 +46,13 @@ pub trait Driver: Sized + Send + Sync + 'static {
     fn link_stats(&self) -> LinkStats;
     /// Which addresses to receive; an error makes the stack try again later
     /// (`ndo_set_rx_mode_async`).
-    fn set_rx_mode(&self, promiscuous: bool, all_multicast: bool, unicast: &AddressList, multicast: &AddressList) -> Result;
+    fn set_rx_mode(
+        &self,
+        promiscuous: bool,
+        all_multicast: bool,
+        unicast: &AddressList,
+        multicast: &AddressList,
+    ) -> Result;
     /// A new address for the device (`ndo_set_mac_address`).
     fn set_mac_address(&self, address: MacAddress) -> Result;
     /// Other features are wanted than there are now (`ndo_set_features`).
@@ -160,7 +166,10 @@ impl<D: Driver> Operations<D> {
             if (*skb).__bindgen_anon_4.headers.as_ref().encapsulation() == 0 {
                 return features;
             }
-            let shared = (*skb).head.add((*skb).end as usize).cast::<bindings::skb_shared_info>();
+            let shared = (*skb)
+                .head
+                .add((*skb).end as usize)
+                .cast::<bindings::skb_shared_info>();
             if (*shared).gso_size == 0 || bindings::netif_needs_gso(skb, features) {
                 features & !bindings::NETIF_F_CSUM_MASK
             } else {
@@ -169,7 +178,10 @@ impl<D: Driver> Operations<D> {
         }
     }
 
-    unsafe extern "C" fn set_mac_address(dev: *mut bindings::net_device, address: *mut c_void) -> c_int {
+    unsafe extern "C" fn set_mac_address(
+        dev: *mut bindings::net_device,
+        address: *mut c_void,
+    ) -> c_int {
         // SAFETY: C calls this for a registered device, with a `struct sockaddr`.
         unsafe {
             let driver = Self::driver(dev);
@@ -211,7 +223,10 @@ impl<D: Driver> Operations<D> {
         }
     }
 
-    unsafe extern "C" fn stats64(dev: *mut bindings::net_device, to: *mut bindings::rtnl_link_stats64) {
+    unsafe extern "C" fn stats64(
+        dev: *mut bindings::net_device,
+        to: *mut bindings::rtnl_link_stats64,
+    ) {
         // SAFETY: C calls this for a registered device, with a zeroed result.
         let (driver, to) = unsafe { (Self::driver(dev), &mut *to) };
         let stats = driver.link_stats();
@@ -239,10 +254,20 @@ impl<D: Driver> Operations<D> {
         from_result(|| driver.set_vlan_filter(id, false).map(|()| 0))
     }
 
-    unsafe extern "C" fn set_features(dev: *mut bindings::net_device, wanted: bindings::netdev_features_t) -> c_int {
+    unsafe extern "C" fn set_features(
+        dev: *mut bindings::net_device,
+        wanted: bindings::netdev_features_t,
+    ) -> c_int {
         // SAFETY: C calls this for a registered device.
         let driver = unsafe { Self::driver(dev) };
-        from_result(|| driver.set_features(driver.device().features(), Features::from_bits_retain(wanted)).map(|()| 0))
+        from_result(|| {
+            driver
+                .set_features(
+                    driver.device().features(),
+                    Features::from_bits_retain(wanted),
+                )
+                .map(|()| 0)
+        })
     }
 
     unsafe extern "C" fn tx_timeout(dev: *mut bindings::net_device, index: u32) {

@@ -73,7 +73,10 @@ impl PagePool {
         }
         // SAFETY: The parameters are valid, and copied.
         let pool = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
-        Ok(Self { pool: NonNull::new(pool).ok_or(ENOMEM)?, mapped })
+        Ok(Self {
+            pool: NonNull::new(pool).ok_or(ENOMEM)?,
+            mapped,
+        })
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::page_pool {
@@ -157,7 +160,11 @@ unsafe impl Token for RxBuffer {
     #[inline]
     unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self {
         let context = context as usize;
-        Self { page: data.cast(), offset: context as u16, capacity: (context >> 16) as u16 }
+        Self {
+            page: data.cast(),
+            offset: context as u16,
+            capacity: (context >> 16) as u16,
+        }
     }
 }
 
@@ -198,7 +205,8 @@ impl RxBuffer {
         let offset = usize::from(self.offset).wrapping_add(skip);
         if mapped {
             // SAFETY: By the type invariant; the pool maps its pages.
-            entry.dma_address = unsafe { (*self.descriptor()).dma_addr }.wrapping_add(offset) as u64;
+            entry.dma_address =
+                unsafe { (*self.descriptor()).dma_addr }.wrapping_add(offset) as u64;
             entry.dma_length = len as u32;
         } else {
             entry.page_link = self.page.as_ptr() as usize as _;
@@ -227,7 +235,11 @@ impl RxBuffer {
             Err(error) => return Err((error, self)),
         };
         self.sync_for_cpu(headroom, len);
-        Ok(Received { buffer: self, headroom: headroom as u16, len: len as u16 })
+        Ok(Received {
+            buffer: self,
+            headroom: headroom as u16,
+            len: len as u16,
+        })
     }
 
     /// Makes what the device wrote visible to the CPU, where that is needed.
@@ -240,7 +252,12 @@ impl RxBuffer {
             let dev = (*pool).p.dev;
             if !dev.is_null() && needs_sync(dev) {
                 let offset = usize::from(self.offset).wrapping_add(headroom);
-                bindings::page_pool_dma_sync_for_cpu(pool, self.page.as_ptr(), offset as u32, len as u32);
+                bindings::page_pool_dma_sync_for_cpu(
+                    pool,
+                    self.page.as_ptr(),
+                    offset as u32,
+                    len as u32,
+                );
             }
         }
     }
@@ -295,7 +312,12 @@ impl Received {
     #[inline]
     pub fn data(&self) -> &[u8] {
         // SAFETY: By the type invariant.
-        unsafe { core::slice::from_raw_parts(self.buffer.start().wrapping_add(self.headroom()), self.len()) }
+        unsafe {
+            core::slice::from_raw_parts(
+                self.buffer.start().wrapping_add(self.headroom()),
+                self.len(),
+            )
+        }
     }
 
     /// The buffer, empty again.
@@ -326,7 +348,10 @@ impl Virtqueue<RxBuffer> {
         len: usize,
     ) -> Result<(), PushError<RxBuffer>> {
         if len == 0 || headroom.saturating_add(len) > buffer.capacity() {
-            return Err(PushError { error: EINVAL, token: buffer });
+            return Err(PushError {
+                error: EINVAL,
+                token: buffer,
+            });
         }
         // SAFETY: The pool lives at least as long as its pages.
         let mapped = unsafe { !(*buffer.pool()).p.dev.is_null() };
@@ -356,7 +381,12 @@ impl BufferChain {
             Memory::MaySleep => kernel::alloc::flags::GFP_KERNEL,
             Memory::Atomic => kernel::alloc::flags::GFP_ATOMIC,
         };
-        Ok(KBox::new(Self { buffers: KVec::with_capacity(n, flags)? }, flags)?)
+        Ok(KBox::new(
+            Self {
+                buffers: KVec::with_capacity(n, flags)?,
+            },
+            flags,
+        )?)
     }
 
     /// How many buffers it has.
@@ -390,7 +420,11 @@ impl BufferChain {
         let buffer = self.buffers.remove(0).ok()?;
         let len = len.min(buffer.capacity());
         buffer.sync_for_cpu(0, len);
-        Some(Received { buffer, headroom: 0, len: len as u16 })
+        Some(Received {
+            buffer,
+            headroom: 0,
+            len: len as u16,
+        })
     }
 }
 
@@ -411,16 +445,27 @@ impl Virtqueue<KBox<BufferChain>> {
         // SAFETY: All-zero is a valid `scatterlist`.
         let mut entries: [bindings::scatterlist; MOST] = unsafe { core::mem::zeroed() };
         let Some(first) = chain.buffers.first() else {
-            return Err(PushError { error: EINVAL, token: chain });
+            return Err(PushError {
+                error: EINVAL,
+                token: chain,
+            });
         };
         let n = chain.buffers.len().wrapping_add(1);
         if n > MOST || header > gap || gap >= first.capacity() {
-            return Err(PushError { error: EINVAL, token: chain });
+            return Err(PushError {
+                error: EINVAL,
+                token: chain,
+            });
         }
         // SAFETY: The pool lives at least as long as its pages.
         let mapped = unsafe { !(*first.pool()).p.dev.is_null() };
         first.fill(&mut entries[0], 0, header, mapped);
-        first.fill(&mut entries[1], gap, first.capacity().wrapping_sub(gap), mapped);
+        first.fill(
+            &mut entries[1],
+            gap,
+            first.capacity().wrapping_sub(gap),
+            mapped,
+        );
         for (entry, buffer) in entries[2..].iter_mut().zip(chain.buffers.iter().skip(1)) {
             buffer.fill(entry, 0, buffer.capacity(), mapped);
         }

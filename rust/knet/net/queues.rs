@@ -10,7 +10,6 @@
 use super::{
     device::{Device, OpsLocked},
     ops::Driver,
-
 };
 use crate::{bindings, virtio::Rearm};
 use core::{
@@ -154,7 +153,8 @@ impl<D: Driver> Queues<D> {
     pub fn new(netdev: &Device<D>, rx: KVec<D::Rx>, tx: KVec<D::Tx>) -> Result<Self> {
         let dev = netdev.as_raw();
         // SAFETY: The device is valid.
-        let (most_rx, most_tx) = unsafe { ((*dev).num_rx_queues as usize, (*dev).num_tx_queues as usize) };
+        let (most_rx, most_tx) =
+            unsafe { ((*dev).num_rx_queues as usize, (*dev).num_tx_queues as usize) };
         if rx.len() > most_rx || tx.len() > most_tx {
             return Err(EINVAL);
         }
@@ -164,7 +164,8 @@ impl<D: Driver> Queues<D> {
             netdev: dev,
         };
         for (index, body) in rx.into_iter().enumerate() {
-            this.rx.push(Slot::new(index, core::ptr::null_mut(), body), GFP_KERNEL)?;
+            this.rx
+                .push(Slot::new(index, core::ptr::null_mut(), body), GFP_KERNEL)?;
         }
         for (index, body) in tx.into_iter().enumerate() {
             // SAFETY: `index` is below the number of transmit queues.
@@ -174,10 +175,19 @@ impl<D: Driver> Queues<D> {
         // The slots have their final places now.
         for slot in &mut this.rx {
             // SAFETY: The slot is zeroed, and stays in place until `drop`.
-            unsafe { bindings::netif_napi_add_config(dev, slot.napi.get(), Some(poll_rx::<D>), slot.index as c_int) };
+            unsafe {
+                bindings::netif_napi_add_config(
+                    dev,
+                    slot.napi.get(),
+                    Some(poll_rx::<D>),
+                    slot.index as c_int,
+                )
+            };
             if let Some(pool) = D::page_pool(slot.body.get_mut()) {
                 // SAFETY: The instance is disabled; the pool goes before it does.
-                unsafe { bindings::page_pool_enable_direct_recycling(pool.as_raw(), slot.napi.get()) };
+                unsafe {
+                    bindings::page_pool_enable_direct_recycling(pool.as_raw(), slot.napi.get())
+                };
             }
         }
         for slot in &this.tx {
@@ -236,7 +246,12 @@ impl<D: Driver> Queues<D> {
     /// # Errors
     ///
     /// `EBUSY` if it is not paused, `EINVAL` if there is no such queue.
-    pub fn with_paused_rx<R>(&self, index: usize, _lock: &OpsLocked<'_, D>, f: impl FnOnce(&mut D::Rx) -> R) -> Result<R> {
+    pub fn with_paused_rx<R>(
+        &self,
+        index: usize,
+        _lock: &OpsLocked<'_, D>,
+        f: impl FnOnce(&mut D::Rx) -> R,
+    ) -> Result<R> {
         let slot = self.rx.get(index).ok_or(EINVAL)?;
         if slot.enabled.get() {
             return Err(EBUSY);
@@ -330,7 +345,10 @@ impl<D: Driver> TxGuard<'_, D> {
     #[inline]
     pub fn parts(&mut self) -> (&mut D::Tx, &TxQueue) {
         // SAFETY: The guard holds the transmit lock.
-        (unsafe { &mut *self.slot.body.get() }, TxQueue::of(self.slot))
+        (
+            unsafe { &mut *self.slot.body.get() },
+            TxQueue::of(self.slot),
+        )
     }
 }
 
@@ -438,12 +456,21 @@ impl TxQueue {
 }
 
 unsafe extern "C" fn poll_rx<D: Driver>(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
-    let poll = Poll { napi, budget: budget as usize, _poll: PhantomData };
+    let poll = Poll {
+        napi,
+        budget: budget as usize,
+        _poll: PhantomData,
+    };
     // SAFETY: NAPI polls an instance of a live slot, one poll at a time: the body is
     // ours. The driver was published before the device could be opened.
     let polled = unsafe {
         let slot = Slot::<D, D::Rx>::of(napi);
-        D::poll_rx(&*slot.driver.get(), &mut *slot.body.get(), slot.index, &poll)
+        D::poll_rx(
+            &*slot.driver.get(),
+            &mut *slot.body.get(),
+            slot.index,
+            &poll,
+        )
     };
     match polled {
         Polled::Done { work, rearm } if work < poll.budget => {
@@ -464,13 +491,22 @@ unsafe extern "C" fn poll_rx<D: Driver>(napi: *mut bindings::napi_struct, budget
 }
 
 unsafe extern "C" fn poll_tx<D: Driver>(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
-    let poll = Poll { napi, budget: budget as usize, _poll: PhantomData };
+    let poll = Poll {
+        napi,
+        budget: budget as usize,
+        _poll: PhantomData,
+    };
     // SAFETY: NAPI polls an instance of a live slot. The body is ours while the
     // transmit lock is held. The queue outlives its NAPI.
     unsafe {
         let slot = Slot::<D, D::Tx>::of(napi);
         bindings::__netif_tx_lock(slot.txq);
-        let polled = D::poll_tx(&*slot.driver.get(), &mut *slot.body.get(), TxQueue::of(slot), &poll);
+        let polled = D::poll_tx(
+            &*slot.driver.get(),
+            &mut *slot.body.get(),
+            TxQueue::of(slot),
+            &poll,
+        );
         let Polled::Done { rearm, .. } = polled else {
             bindings::__netif_tx_unlock(slot.txq);
             return budget;
@@ -491,4 +527,3 @@ unsafe extern "C" fn poll_tx<D: Driver>(napi: *mut bindings::napi_struct, budget
     }
     0
 }
-

@@ -32,13 +32,18 @@ impl SkBuff {
         let capacity = received.buffer().capacity();
         let headroom = received.headroom().wrapping_add(skip);
         let end = received.headroom().wrapping_add(received.len());
-        if skip > received.len() || capacity.saturating_sub(end) < bindings::SKB_SHINFO_SIZE as usize {
+        if skip > received.len()
+            || capacity.saturating_sub(end) < bindings::SKB_SHINFO_SIZE as usize
+        {
             return Err(received);
         }
         let len = received.len().wrapping_sub(skip);
         // SAFETY: The buffer owns `capacity` bytes there; softirq context.
-        let skb = unsafe { bindings::napi_build_skb(received.buffer().start().cast(), capacity as u32) };
-        let Some(skb) = NonNull::new(skb) else { return Err(received) };
+        let skb =
+            unsafe { bindings::napi_build_skb(received.buffer().start().cast(), capacity as u32) };
+        let Some(skb) = NonNull::new(skb) else {
+            return Err(received);
+        };
         // The packet owns the memory from here on.
         let _ = ManuallyDrop::new(received.into_buffer());
         // SAFETY: A new buffer is ours.
@@ -49,8 +54,11 @@ impl SkBuff {
         raw.len = len as u32;
         this.mark_for_recycle();
         // SAFETY: The device outlives its packets.
-        this.raw_mut().__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev =
-            unsafe { (*poll.napi()).dev.cast() };
+        this.raw_mut()
+            .__bindgen_anon_1
+            .__bindgen_anon_1
+            .__bindgen_anon_1
+            .dev = unsafe { (*poll.napi()).dev.cast() };
         Ok(this)
     }
 
@@ -94,7 +102,9 @@ impl SkBuff {
 
         let mut joined = false;
         if let Some(last) = n.checked_sub(1).and_then(|last| shared.frags.get_mut(last)) {
-            if last.netmem == page as usize as _ && (last.offset.wrapping_add(last.len)) as usize == offset {
+            if last.netmem == page as usize as _
+                && (last.offset.wrapping_add(last.len)) as usize == offset
+            {
                 last.len = last.len.wrapping_add(len as u32);
                 joined = true;
             }
@@ -103,7 +113,9 @@ impl SkBuff {
             // One reference to the page is enough for the joined fragment.
             drop(received.into_buffer());
         } else {
-            let Some(frag) = shared.frags.get_mut(n) else { return Err(received) };
+            let Some(frag) = shared.frags.get_mut(n) else {
+                return Err(received);
+            };
             frag.netmem = page as usize as _;
             frag.offset = offset as u32;
             frag.len = len as u32;
@@ -136,7 +148,12 @@ impl SkBuff {
     /// `EINVAL` if the header does not fit the packet.
     #[cold]
     #[inline(never)]
-    pub fn apply_virtio_header(&mut self, header: &[u8], tunnel: bool, tunnel_checksum: bool) -> Result {
+    pub fn apply_virtio_header(
+        &mut self,
+        header: &[u8],
+        tunnel: bool,
+        tunnel_checksum: bool,
+    ) -> Result {
         let mut longest = [0u8; size_of::<bindings::virtio_net_hdr_v1_hash_tunnel>()];
         let n = header.len().min(longest.len());
         longest[..n].copy_from_slice(&header[..n]);
@@ -144,16 +161,27 @@ impl SkBuff {
         // SAFETY: By the type invariant; the copy has the longest header's length.
         unsafe {
             let (skb, header) = (self.as_ptr(), longest.as_mut_ptr());
-            to_result(bindings::virtio_net_handle_csum_offload(skb, header.cast(), tunnel_checksum))?;
+            to_result(bindings::virtio_net_handle_csum_offload(
+                skb,
+                header.cast(),
+                tunnel_checksum,
+            ))?;
             // On little-endian machines, a legacy header is little-endian as well.
-            to_result(bindings::virtio_net_hdr_tnl_to_skb(skb, header.cast(), tunnel, tunnel_checksum, true))
+            to_result(bindings::virtio_net_hdr_tnl_to_skb(
+                skb,
+                header.cast(),
+                tunnel,
+                tunnel_checksum,
+                true,
+            ))
         }
     }
 
     /// The device has verified the checksum (`CHECKSUM_UNNECESSARY`).
     #[inline]
     pub fn set_checksum_verified(&mut self) {
-        self.headers_mut().set_ip_summed(bindings::CHECKSUM_UNNECESSARY as u8);
+        self.headers_mut()
+            .set_ip_summed(bindings::CHECKSUM_UNNECESSARY as u8);
     }
 
     /// Gives a complete Ethernet frame of receive queue `queue` to the stack, by way
@@ -196,7 +224,10 @@ impl Assembly {
     /// Begins with the packet of the first buffer.
     #[inline]
     pub fn new(head: SkBuff) -> Self {
-        Self { head, last: core::ptr::null_mut() }
+        Self {
+            head,
+            last: core::ptr::null_mut(),
+        }
     }
 
     /// Appends a whole received buffer.
@@ -214,7 +245,8 @@ impl Assembly {
         }
         let (len, truesize) = (received.len(), received.buffer().capacity());
         // SAFETY: The chain belongs to `head`; the borrow ends here.
-        let mut last = ManuallyDrop::new(unsafe { SkBuff::from_ptr(NonNull::new_unchecked(self.last)) });
+        let mut last =
+            ManuallyDrop::new(unsafe { SkBuff::from_ptr(NonNull::new_unchecked(self.last)) });
         match last.append(received, 0) {
             Ok(()) => {
                 self.head.account(len, truesize);
@@ -228,7 +260,9 @@ impl Assembly {
     fn chain(&mut self, received: Received) -> Result<(), RxBuffer> {
         // SAFETY: No preconditions; softirq context allows atomic allocation.
         let skb = unsafe { bindings::alloc_skb(0, bindings::GFP_ATOMIC) };
-        let Some(skb) = NonNull::new(skb) else { return Err(received.into_buffer()) };
+        let Some(skb) = NonNull::new(skb) else {
+            return Err(received.into_buffer());
+        };
         // SAFETY: A new buffer is ours.
         let mut next = unsafe { SkBuff::from_ptr(skb) };
         let own = next.raw().truesize as usize;

@@ -8,8 +8,8 @@ use crate::{
     virtio::{PushError, SgTable, Virtqueue},
 };
 use kernel::prelude::*;
-use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum};
 pub use virtio_net_wire::tx::TxOffload;
+use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum};
 use zerocopy::{Immutable, IntoBytes};
 
 /// Where the virtio header goes.
@@ -29,7 +29,8 @@ impl SkBuff {
     /// [`TxOffload::NONE`].
     #[inline]
     pub fn is_complete(&self) -> bool {
-        self.headers().ip_summed() != bindings::CHECKSUM_PARTIAL as u8 && self.shared_info().gso_size == 0
+        self.headers().ip_summed() != bindings::CHECKSUM_PARTIAL as u8
+            && self.shared_info().gso_size == 0
     }
 
     /// What the stack leaves to the device (`virtio_net_hdr_from_skb`).
@@ -79,7 +80,10 @@ impl SkBuff {
     /// Bytes of all headers up to the payload of a segmented packet, or of its linear
     /// part if the headers are not there (`__virtio_net_set_hdrlen`).
     pub fn gso_header_len(&self, kind: GsoKind) -> u16 {
-        let transport = self.headers().transport_header.wrapping_sub(self.headroom() as u16);
+        let transport = self
+            .headers()
+            .transport_header
+            .wrapping_sub(self.headroom() as u16);
         let header_len = if kind.is_tcp() {
             // SAFETY: The linear part has that many bytes.
             let linear = unsafe { core::slice::from_raw_parts(self.raw().data, self.linear_len()) };
@@ -155,7 +159,11 @@ impl Virtqueue<SkBuff> {
             }
             let shared = skb.shared_info();
             for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
-                sg.push_page(frag.netmem as usize as *mut _, frag.offset as usize, frag.len as usize);
+                sg.push_page(
+                    frag.netmem as usize as *mut _,
+                    frag.offset as usize,
+                    frag.len as usize,
+                );
             }
             self.push_out(sg, skb)
         }

@@ -20,7 +20,13 @@ impl<T: Driver> Bound<T> {
     ///
     /// The device is in its driver's hands and has no data.
     pub(super) unsafe fn attach(device: &Device, data: Pin<KBox<T>>) -> Result<&Self> {
-        let bound = KBox::new(Self { work: Opaque::zeroed(), data }, GFP_KERNEL)?;
+        let bound = KBox::new(
+            Self {
+                work: Opaque::zeroed(),
+                data,
+            },
+            GFP_KERNEL,
+        )?;
         let bound: &Self = KBox::leak(bound);
         // SAFETY: The work item stays in place until `release`. Callbacks read the
         // pointer whole.
@@ -45,7 +51,12 @@ impl<T: Driver> Bound<T> {
     /// The device is bound to this driver; the reference ends before `release`.
     pub(super) unsafe fn of<'a>(vdev: *mut bindings::virtio_device) -> Option<&'a Self> {
         // SAFETY: The pointer is null or what `attach` wrote.
-        unsafe { (&raw const (*vdev).priv_).read_volatile().cast::<Self>().as_ref() }
+        unsafe {
+            (&raw const (*vdev).priv_)
+                .read_volatile()
+                .cast::<Self>()
+                .as_ref()
+        }
     }
 
     pub(super) fn data(&self) -> &T {
@@ -89,7 +100,9 @@ impl<T: Driver> Bound<T> {
     pub(super) unsafe fn release(device: &Device) {
         let vdev = device.as_raw();
         // SAFETY: By the caller's promise.
-        let Some(bound) = (unsafe { Self::of(vdev) }) else { return };
+        let Some(bound) = (unsafe { Self::of(vdev) }) else {
+            return;
+        };
         bound.data.as_ref().remove();
         // SAFETY: The work item was initialised in `attach`; it does not run again. Reset
         // ends all callbacks of the device, so that the data is ours alone.

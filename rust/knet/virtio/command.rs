@@ -77,8 +77,17 @@ impl CommandQueue {
             Ok(copy)
         };
         let parts = [copy(header)?, copy(payload)?];
-        let command = KBox::new(Command { parts, reply: [0xff; REPLY_LEN] }, GFP_KERNEL)?;
-        let [header, payload] = command.parts.each_ref().map(|part| (part.as_ptr(), part.len()));
+        let command = KBox::new(
+            Command {
+                parts,
+                reply: [0xff; REPLY_LEN],
+            },
+            GFP_KERNEL,
+        )?;
+        let [header, payload] = command
+            .parts
+            .each_ref()
+            .map(|part| (part.as_ptr(), part.len()));
         let out = [header, payload];
         let out = if payload.1 == 0 { &out[..1] } else { &out[..] };
         let into = [(command.reply.as_ptr(), N)];

@@ -55,14 +55,24 @@ impl QueueSet {
         let queues = KVec::from_elem(core::ptr::null_mut(), n, GFP_KERNEL)?;
         // The set is allocated first, so that nothing can fail once the queues are there.
         let mut set = kernel::sync::UniqueArc::new(
-            QueueSet { vdev: NonNull::new(device.as_raw()).ok_or(EINVAL)?, queues, _names: names },
+            QueueSet {
+                vdev: NonNull::new(device.as_raw()).ok_or(EINVAL)?,
+                queues,
+                _names: names,
+            },
             GFP_KERNEL,
         )?;
         // SAFETY: The device is valid and `find_vqs` is mandatory; both arrays have
         // `n` elements.
         let ret = unsafe {
             let find_vqs = (*(*device.as_raw()).config).find_vqs.ok_or(EOPNOTSUPP)?;
-            find_vqs(device.as_raw(), n as u32, set.queues.as_mut_ptr(), infos.as_mut_ptr(), core::ptr::null_mut())
+            find_vqs(
+                device.as_raw(),
+                n as u32,
+                set.queues.as_mut_ptr(),
+                infos.as_mut_ptr(),
+                core::ptr::null_mut(),
+            )
         };
         if ret < 0 {
             set.queues.clear();
@@ -134,7 +144,10 @@ impl Interrupt<'_> {
     ///
     /// `vq` is live while the value is.
     pub(super) unsafe fn new(vq: *mut bindings::virtqueue) -> Self {
-        Self { vq, _vq: PhantomData }
+        Self {
+            vq,
+            _vq: PhantomData,
+        }
     }
 
     /// Which of the device's queues, counted from 0.

@@ -34,7 +34,10 @@ pub unsafe trait Token: Sized {
 // SAFETY: A box is its pointer.
 unsafe impl<T: Send> Token for KBox<T> {
     fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
-        (NonNull::from(KBox::leak(self)).cast(), core::ptr::null_mut())
+        (
+            NonNull::from(KBox::leak(self)).cast(),
+            core::ptr::null_mut(),
+        )
     }
 
     unsafe fn from_raw(data: NonNull<c_void>, _context: *mut c_void) -> Self {
@@ -93,7 +96,10 @@ impl<const N: usize> SgTable<N> {
     /// An empty table.
     pub fn new() -> Self {
         // SAFETY: All-zero is a valid `scatterlist`.
-        Self { entries: unsafe { core::mem::zeroed() }, used: 0 }
+        Self {
+            entries: unsafe { core::mem::zeroed() },
+            used: 0,
+        }
     }
 
     /// Forgets all segments.
@@ -109,8 +115,15 @@ impl<const N: usize> SgTable<N> {
     /// The bytes stay allocated for as long as the token, pushed with them, is in
     /// the queue, and nobody else writes to them meanwhile.
     #[inline]
-    pub(crate) unsafe fn push_page(&mut self, page: *mut bindings::page, offset: usize, len: usize) -> bool {
-        let Some(entry) = self.entries.get_mut(self.used) else { return false };
+    pub(crate) unsafe fn push_page(
+        &mut self,
+        page: *mut bindings::page,
+        offset: usize,
+        len: usize,
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(self.used) else {
+            return false;
+        };
         // The lowest bits are the chain and end marks; `finish` sets the latter.
         entry.page_link = page as usize as _;
         entry.offset = offset as u32;
@@ -134,7 +147,11 @@ impl<const N: usize> SgTable<N> {
     /// Marks the last segment; false if there is none.
     #[inline]
     fn finish(&mut self) -> bool {
-        match self.used.checked_sub(1).and_then(|last| self.entries.get_mut(last)) {
+        match self
+            .used
+            .checked_sub(1)
+            .and_then(|last| self.entries.get_mut(last))
+        {
             Some(entry) => {
                 entry.page_link |= SG_END;
                 true
@@ -170,7 +187,8 @@ pub(crate) fn virt_to_page(address: *const u8) -> *mut bindings::page {
     // SAFETY: Both are set once, early in boot.
     let (direct, vmemmap) = unsafe { (bindings::page_offset_base, bindings::vmemmap_base) };
     let pfn = (address as usize).wrapping_sub(direct as usize) / PAGE_SIZE;
-    (vmemmap as usize).wrapping_add(pfn.wrapping_mul(size_of::<bindings::page>())) as *mut bindings::page
+    (vmemmap as usize).wrapping_add(pfn.wrapping_mul(size_of::<bindings::page>()))
+        as *mut bindings::page
 }
 
 /// The address of a page in the direct map (`page_address`).
@@ -199,7 +217,11 @@ unsafe impl<T: Token + Send> Send for Virtqueue<T> {}
 
 impl<T: Token> Virtqueue<T> {
     pub(super) fn new(vq: NonNull<bindings::virtqueue>, set: Arc<QueueSet>) -> Self {
-        Self { vq, set, _tokens: PhantomData }
+        Self {
+            vq,
+            set,
+            _tokens: PhantomData,
+        }
     }
 
     #[inline]
@@ -245,7 +267,10 @@ impl<T: Token> Virtqueue<T> {
             return Ok(());
         }
         // SAFETY: The queue did not take the words, so they are used once.
-        Err(PushError { error: Error::from_errno(ret), token: unsafe { T::from_raw(data, context) } })
+        Err(PushError {
+            error: Error::from_errno(ret),
+            token: unsafe { T::from_raw(data, context) },
+        })
     }
 
     /// Adds segments that the device reads (`virtqueue_add_outbuf`).
@@ -260,7 +285,10 @@ impl<T: Token> Virtqueue<T> {
         token: T,
     ) -> Result<(), PushError<T>> {
         if !sg.finish() {
-            return Err(PushError { error: EINVAL, token });
+            return Err(PushError {
+                error: EINVAL,
+                token,
+            });
         }
         let (data, context) = token.into_raw();
         // SAFETY: By the type invariant; the table has `used` entries and an end mark.
@@ -294,9 +322,23 @@ impl<T: Token> Virtqueue<T> {
         // SAFETY: By the type invariant and the caller's promise.
         let ret = unsafe {
             if premapped {
-                bindings::virtqueue_add_inbuf_premapped(vq, sg, n, data.as_ptr(), context, bindings::GFP_ATOMIC)
+                bindings::virtqueue_add_inbuf_premapped(
+                    vq,
+                    sg,
+                    n,
+                    data.as_ptr(),
+                    context,
+                    bindings::GFP_ATOMIC,
+                )
             } else {
-                bindings::virtqueue_add_inbuf_ctx(vq, sg, n, data.as_ptr(), context, bindings::GFP_ATOMIC)
+                bindings::virtqueue_add_inbuf_ctx(
+                    vq,
+                    sg,
+                    n,
+                    data.as_ptr(),
+                    context,
+                    bindings::GFP_ATOMIC,
+                )
             }
         };
         Self::settle(ret, data, context)
@@ -318,9 +360,15 @@ impl<T: Token> Virtqueue<T> {
         let mut lists = [core::ptr::null_mut::<bindings::scatterlist>(); 6];
         let n = out.len().saturating_add(into.len());
         if n > lists.len() {
-            return Err(PushError { error: EINVAL, token });
+            return Err(PushError {
+                error: EINVAL,
+                token,
+            });
         }
-        for (((start, len), table), list) in Iterator::chain(out.iter(), into).zip(&mut tables).zip(&mut lists) {
+        for (((start, len), table), list) in Iterator::chain(out.iter(), into)
+            .zip(&mut tables)
+            .zip(&mut lists)
+        {
             // SAFETY: By the caller's promise.
             unsafe { table.push_linear(*start, *len) };
             table.finish();
@@ -365,7 +413,10 @@ impl<T: Token> Virtqueue<T> {
     #[inline]
     pub fn kick(&mut self) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { bindings::virtqueue_kick_prepare(self.as_ptr()) && bindings::virtqueue_notify(self.as_ptr()) }
+        unsafe {
+            bindings::virtqueue_kick_prepare(self.as_ptr())
+                && bindings::virtqueue_notify(self.as_ptr())
+        }
     }
 
     /// Asks for no interrupts (`virtqueue_disable_cb`).
@@ -381,7 +432,10 @@ impl<T: Token> Virtqueue<T> {
     pub fn enable_interrupts(&mut self) -> Rearm {
         // SAFETY: By the type invariant.
         let opaque = unsafe { bindings::virtqueue_enable_cb_prepare(self.as_ptr()) };
-        Rearm { vq: self.vq, opaque }
+        Rearm {
+            vq: self.vq,
+            opaque,
+        }
     }
 
     /// Asks for an interrupt once most buffers are used; false if many are already
@@ -400,7 +454,9 @@ impl<T: Token> Drop for Virtqueue<T> {
         loop {
             // SAFETY: By the type invariant; the device is reset.
             let data = unsafe { bindings::virtqueue_detach_unused_buf(self.as_ptr()) };
-            let Some(data) = NonNull::new(data) else { break };
+            let Some(data) = NonNull::new(data) else {
+                break;
+            };
             // SAFETY: Each token comes out once. The context is lost here, which
             // `from_raw` allows for a value that is dropped at once.
             drop(unsafe { T::from_raw(data, core::ptr::null_mut()) });
@@ -439,4 +495,3 @@ impl Rearm {
         unsafe { bindings::virtqueue_disable_cb(self.vq.as_ptr()) };
     }
 }
-

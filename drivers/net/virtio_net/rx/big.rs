@@ -36,7 +36,12 @@ impl Ring {
         let sizes = Big::new(negotiated, max_mtu, GAP, PAGE_SIZE).ok_or(EINVAL)?;
         // Every chain has a place here, so that none needs memory to come back.
         let spare = KVec::with_capacity(vq.size(), GFP_KERNEL)?;
-        Ok(Self { vq, spare, sizes, header_len: layout.len() })
+        Ok(Self {
+            vq,
+            spare,
+            sizes,
+            header_len: layout.len(),
+        })
     }
 
     /// A chain with all its pages.
@@ -62,7 +67,12 @@ impl Ring {
         let _ = self.spare.push_within_capacity(chain);
     }
 
-    pub(super) fn refill(&mut self, pool: &mut PagePool, memory: Memory, stats: &stats::Rx) -> Refill {
+    pub(super) fn refill(
+        &mut self,
+        pool: &mut PagePool,
+        memory: Memory,
+        stats: &stats::Rx,
+    ) -> Refill {
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
             let Some(chain) = self.chain(pool, memory) else {
@@ -83,9 +93,17 @@ impl Ring {
         refill
     }
 
-    pub(super) fn receive(&mut self, common: &Common, pool: &PagePool, poll: &Poll<'_>, batch: &mut RxBatch) {
+    pub(super) fn receive(
+        &mut self,
+        common: &Common,
+        pool: &PagePool,
+        poll: &Poll<'_>,
+        batch: &mut RxBatch,
+    ) {
         while batch.packets < poll.budget() {
-            let Some((mut chain, len)) = self.vq.pop() else { break };
+            let Some((mut chain, len)) = self.vq.pop() else {
+                break;
+            };
             batch.packets = batch.packets.wrapping_add(1);
             self.packet(&mut chain, len, common, poll, batch);
             if !pool.is_coherent() {
@@ -117,14 +135,19 @@ impl Ring {
             return;
         };
         let header = copy_header(first, common.layout);
-        if let Some(data) = first.get(GAP..).filter(|data| data.len() == rest && rest <= COPY_LEN) {
+        if let Some(data) = first
+            .get(GAP..)
+            .filter(|data| data.len() == rest && rest <= COPY_LEN)
+        {
             match copied(poll, data) {
                 Some(skb) => common.deliver(skb, &header, poll),
                 None => batch.drops = batch.drops.wrapping_add(1),
             }
             return;
         }
-        let skb = first.get(GAP..GAP + ETH_HLEN).and_then(|ethernet| copied(poll, ethernet));
+        let skb = first
+            .get(GAP..GAP + ETH_HLEN)
+            .and_then(|ethernet| copied(poll, ethernet));
         let Some(mut skb) = skb else {
             batch.drops = batch.drops.wrapping_add(1);
             return;
@@ -132,7 +155,9 @@ impl Ring {
         let mut before = GAP + ETH_HLEN;
         rest = rest.wrapping_add(GAP);
         while rest > 0 {
-            let Some(received) = chain.take_filled(rest) else { break };
+            let Some(received) = chain.take_filled(rest) else {
+                break;
+            };
             rest = rest.saturating_sub(received.len());
             if skb.append(received, before).is_err() {
                 batch.drops = batch.drops.wrapping_add(1);

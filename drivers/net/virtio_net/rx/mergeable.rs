@@ -26,7 +26,11 @@ pub(super) struct Ring {
 
 impl Ring {
     /// `longest` is the longest IP packet, in bytes.
-    pub(super) fn new(vq: Virtqueue<RxBuffer>, layout: HeaderLayout, longest: usize) -> Result<Self> {
+    pub(super) fn new(
+        vq: Virtqueue<RxBuffer>,
+        layout: HeaderLayout,
+        longest: usize,
+    ) -> Result<Self> {
         let sizes = Mergeable {
             header_len: layout.len(),
             min_data_len: Mergeable::min_data_len(layout.len(), longest, vq.size()),
@@ -34,10 +38,20 @@ impl Ring {
             reserved: 0,
             align: knet::net::CACHE_LINE,
         };
-        Ok(Self { vq, spare: Spare::new()?, sizes, average: AveragePacketLen::new() })
+        Ok(Self {
+            vq,
+            spare: Spare::new()?,
+            sizes,
+            average: AveragePacketLen::new(),
+        })
     }
 
-    pub(super) fn refill(&mut self, pool: &mut PagePool, memory: Memory, stats: &stats::Rx) -> Refill {
+    pub(super) fn refill(
+        &mut self,
+        pool: &mut PagePool,
+        memory: Memory,
+        stats: &stats::Rx,
+    ) -> Refill {
         let len = self.sizes.buffer_len(self.average);
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
@@ -57,10 +71,18 @@ impl Ring {
     }
 
     #[inline]
-    pub(super) fn receive(&mut self, common: &Common, pool: &PagePool, poll: &Poll<'_>, batch: &mut RxBatch) {
+    pub(super) fn receive(
+        &mut self,
+        common: &Common,
+        pool: &PagePool,
+        poll: &Poll<'_>,
+        batch: &mut RxBatch,
+    ) {
         let coherent = pool.is_coherent();
         while batch.packets < poll.budget() {
-            let Some((buffer, len)) = self.vq.pop() else { break };
+            let Some((buffer, len)) = self.vq.pop() else {
+                break;
+            };
             batch.packets = batch.packets.wrapping_add(1);
             let posted = buffer.capacity();
             match buffer.received(len, common.header_len() + ETH_HLEN, 0, posted) {
@@ -75,7 +97,14 @@ impl Ring {
 
     /// The packet whose first buffer is `first`.
     #[inline]
-    fn packet(&mut self, first: Received, common: &Common, coherent: bool, poll: &Poll<'_>, batch: &mut RxBatch) {
+    fn packet(
+        &mut self,
+        first: Received,
+        common: &Common,
+        coherent: bool,
+        poll: &Poll<'_>,
+        batch: &mut RxBatch,
+    ) {
         let header = copy_header(first.data(), common.layout);
         let buffers = u16::from_le_bytes([header[10], header[11]]);
         let skip = common.header_len();

@@ -27,17 +27,30 @@ impl Ring {
             tailroom: PagePool::SKB_OVERHEAD,
             align: CACHE_LINE,
         };
-        Ok(Self { vq, spare: Spare::new()?, sizes })
+        Ok(Self {
+            vq,
+            spare: Spare::new()?,
+            sizes,
+        })
     }
 
-    pub(super) fn refill(&mut self, pool: &mut PagePool, memory: Memory, stats: &stats::Rx) -> Refill {
+    pub(super) fn refill(
+        &mut self,
+        pool: &mut PagePool,
+        memory: Memory,
+        stats: &stats::Rx,
+    ) -> Refill {
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
             let Some(buffer) = self.spare.take(self.sizes.allocated_len(), pool, memory) else {
                 refill = Refill::NoMemory;
                 break;
             };
-            if self.vq.post(buffer, self.sizes.headroom, self.sizes.posted_len()).is_err() {
+            if self
+                .vq
+                .post(buffer, self.sizes.headroom, self.sizes.posted_len())
+                .is_err()
+            {
                 break;
             }
         }
@@ -48,13 +61,26 @@ impl Ring {
     }
 
     #[inline]
-    pub(super) fn receive(&mut self, common: &Common, pool: &PagePool, poll: &Poll<'_>, batch: &mut RxBatch) {
+    pub(super) fn receive(
+        &mut self,
+        common: &Common,
+        pool: &PagePool,
+        poll: &Poll<'_>,
+        batch: &mut RxBatch,
+    ) {
         let coherent = pool.is_coherent();
         let skip = common.header_len();
         while batch.packets < poll.budget() {
-            let Some((buffer, len)) = self.vq.pop() else { break };
+            let Some((buffer, len)) = self.vq.pop() else {
+                break;
+            };
             batch.packets = batch.packets.wrapping_add(1);
-            let received = match buffer.received(len, skip + ETH_HLEN, self.sizes.headroom, self.sizes.posted_len()) {
+            let received = match buffer.received(
+                len,
+                skip + ETH_HLEN,
+                self.sizes.headroom,
+                self.sizes.posted_len(),
+            ) {
                 Ok(received) => received,
                 Err((_, buffer)) => {
                     common.count_length_error(batch);

@@ -15,7 +15,9 @@ const MOST: usize = 64;
 
 impl Spare {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { buffers: KVec::with_capacity(MOST, GFP_KERNEL)? })
+        Ok(Self {
+            buffers: KVec::with_capacity(MOST, GFP_KERNEL)?,
+        })
     }
 
     /// Keeps a buffer, or gives it to its pool if there are enough, or if the pool
@@ -32,7 +34,12 @@ impl Spare {
 
     /// A buffer of at least `len` bytes, from here or from the pool.
     #[inline]
-    pub(super) fn take(&mut self, len: usize, pool: &mut PagePool, memory: Memory) -> Option<RxBuffer> {
+    pub(super) fn take(
+        &mut self,
+        len: usize,
+        pool: &mut PagePool,
+        memory: Memory,
+    ) -> Option<RxBuffer> {
         match self.buffers.pop() {
             Some(buffer) if buffer.capacity() >= len => Some(buffer),
             _ => pool.alloc(len, memory),
