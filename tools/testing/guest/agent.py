@@ -19,7 +19,7 @@ from nic import DRIVERS, run
 def mark(text):
     """A line in the kernel log, so that a splat is the case's that made it."""
     with open("/dev/kmsg", "w") as file:
-        file.write(f"<6>vnr: {text}")
+        file.write(f"<6>vnr: {text}\n")
 
 
 def kill_descendants():

@@ -66,7 +66,7 @@ class Environment:
         self.job, self.control = job, control
         self.modules = Modules(job["module"])
         self.full = job["full"]
-        self.driver = None
+        self.driver = self.server = None
         self.dut = self.peer = None
         self.nics = [Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"])
                      for n in job["nics"]]
@@ -78,6 +78,7 @@ class Environment:
 
     def fresh(self):
         """Both NICs newly bound and configured, the echo server on the peer."""
+        self.stop_serving()
         for driver in {self.driver, self.job["peer_driver"]}:
             if not self.modules.loaded(driver):
                 self.modules.load(driver)
@@ -95,6 +96,12 @@ class Environment:
             self.server = subprocess.Popen([self.job["traffic"], "serve", str(PORT)],
                                            stdout=subprocess.PIPE, text=True)
         check(self.server.stdout.readline() == "ready\n", "the traffic server did not start")
+
+    def stop_serving(self):
+        if self.server:
+            self.server.kill()
+            self.server.wait()
+            self.server = None
 
     def serve_dut(self):
         """Another one on the device under test, for traffic that the peer starts."""

@@ -27,8 +27,7 @@ def page_pools_drain(env):
     for _ in range(3):
         env.fresh()
         some_traffic(env)
-        env.server.kill()
-        env.server.wait()
+        env.stop_serving()
         for nic in env.nics:
             nic.unbind()
         wait_for(lambda: not pools_of_both(env), "no page pool left", 10)
@@ -63,8 +62,7 @@ def nothing_leaks_over_cycles(env):
     def cycle():
         env.fresh()
         some_traffic(env)
-        env.server.kill()
-        env.server.wait()
+        env.stop_serving()
         for nic in env.nics:
             nic.unbind()
         env.modules.unload(env.driver)

@@ -10,7 +10,8 @@ GUEST = TESTING / "guest"
 TESTS = TESTING / "tests"
 OUT = PROJECT / "build" / "test"
 CACHE = Path(os.environ.get("VNR_CACHE", "/var/tmp"))
-MODULE = PROJECT / "virtio_net_rs.ko"
+BUILT = PROJECT / "virtio_net_rs.ko"
+MODULE = OUT / "virtio_net_rs.ko"
 
 
 def kernel_release():
