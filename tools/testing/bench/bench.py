@@ -9,6 +9,7 @@ import argparse
 import datetime
 import fcntl
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -16,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 import counts
+import features
 import guest
 import peer
 import plot
@@ -24,6 +26,9 @@ import symbols
 from scenarios import QUICK, SCENARIOS, SIDES, make_plan
 
 PROJECT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(PROJECT / "tools/testing"))
+from vnr.accel import choose as choose_accel
+
 OUT = PROJECT / "build/bench"
 RATE_REPEATS, RATE_FULL_REPEATS = 3, 9
 
@@ -138,7 +143,7 @@ class Bench:
 
     def rates(self):
         """Rates beside the counts: a guest without plugin, runs interleaved."""
-        accel = guest.best_accel(OUT, self.release, self.archive)
+        _, accel = choose_accel()
         self.rate_accel = accel
         out, log = self.boot("rate", self.args.scenarios, accel=accel)
         rates = defaultdict(lambda: defaultdict(list))
@@ -210,7 +215,8 @@ def print_result(bench, document, start):
     print(report.text_table(bench.results))
     for result in bench.results:
         if not result["same_features"]:
-            print(f"(*) {result['name']}: feature bits differ: {report.feature_note(result)}")
+            bits = features.difference(*(result[side]["features"] for side in SIDES))
+            print(f"(*) {result['name']}: feature bits differ: {bits}")
         if not result["same_rings"]:
             print(f"(*) {result['name']}: ring sizes differ: "
                   f"C {result['c']['rings']}, Rust {result['rust']['rings']}")
@@ -239,6 +245,8 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         sys.exit("bench: another benchmark runs in this checkout; wait for it")
+    # So that a guest is not left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by a signal"))
     bench = Bench(args)
     try:
         # Against noise from other work, where it is allowed.

@@ -230,26 +230,3 @@ def show_progress(label, out, plan, spent, last=False):
 
 
 show_progress.shown = None
-
-
-def best_accel(out, release, archive):
-    """KVM only if a guest really runs with it: a device node proves nothing."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "tcg"
-    probe = out / "kvm"
-    probe.mkdir(exist_ok=True)
-    verdict = probe / "verdict"
-    # Where it fails it may hang; ask a host once.
-    host = f"{os.uname().release} {os.uname().version}"
-    if verdict.exists() and verdict.read_text().startswith(host):
-        return verdict.read_text().split()[-1]
-    (probe / "plan").write_text("log alive\n")
-    (probe / "log").write_text("")
-    command = qemu_command(probe, release, archive, (), "kvm")
-    try:
-        subprocess.run(command, timeout=20, capture_output=True, check=False)
-    except subprocess.TimeoutExpired:
-        pass
-    accel = "kvm" if "alive" in (probe / "log").read_text() else "tcg"
-    verdict.write_text(f"{host} {accel}\n")
-    return accel

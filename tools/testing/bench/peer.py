@@ -36,7 +36,7 @@ def make_tap():
     except OSError as error:
         raise PeerError(
             f"no tap: {error}; TCP scenarios need /dev/net/tun readable and writable "
-            "(modprobe tun; chmod 666 /dev/net/tun)"
+            "(modprobe tun; chmod 666 /dev/net/tun); B=udp-rx,udp-tx,pktgen-tx does without"
         ) from error
     for command in (
         "ip link set lo up",

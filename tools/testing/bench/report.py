@@ -5,6 +5,7 @@ import json
 import subprocess
 from statistics import median
 
+import features
 from counts import median_of
 from scenarios import SIDES
 
@@ -124,21 +125,6 @@ def gate(result):
     return failures
 
 
-def set_bits(features):
-    return [i for i, bit in enumerate(features) if bit == "1"]
-
-
-def feature_note(result):
-    """What one side negotiated and the other did not."""
-    c, rust = (set(set_bits(result[side]["features"])) for side in SIDES)
-    words = []
-    if c - rust:
-        words.append("only C: " + ", ".join(map(str, sorted(c - rust))))
-    if rust - c:
-        words.append("only Rust: " + ", ".join(map(str, sorted(rust - c))))
-    return "; ".join(words)
-
-
 HEAD = ("scenario", "unit", "core C", "core Rust", "ratio", "total C", "total Rust",
         "ratio", "spread", "rate", "gate")
 
@@ -196,11 +182,11 @@ def markdown(report):
         out += ["", f"## {r['name']}", ""]
         out += [f"- above the limit: {line}" for line in r["gate"]]
         if not r["same_features"]:
-            out.append(f"- (*) negotiated feature bits differ: {feature_note(r)}")
+            out.append(f"- (*) negotiated feature bits differ: {features.difference(r['c']['features'], r['rust']['features'])}")
         if not r["same_rings"]:
             out.append(f"- (*) ring sizes differ: C {r['c']['rings']}, Rust {r['rust']['rings']}")
         out.append(f"- {r['repeats']} of {r['repeats_run']} repeats, each {r['packets']:g} x {r['unit']}; rings (rx, tx) {r['c']['rings']}; "
-                   f"feature bits of C: {' '.join(map(str, set_bits(r['c']['features'])))}")
+                   f"negotiated by C: {features.names(features.set_bits(r['c']['features']))}")
         if r["source"]:
             out.append(f"- traffic source, already taken off: total {r['source']['total']}, "
                        f"core {r['source']['core']}")
