@@ -186,7 +186,7 @@ def parse_log(log, out):
         if line[0] == "nic":
             _, side, slot, driver, features, rx, tx = line
             nics[side, by_slot[slot]] = {
-                "driver": driver, "features": features, "rings": [rx, tx]
+                "driver": driver, "features": features, "rings": [int(rx), int(tx)]
             }
         elif line[0] == "part":
             _, name, side, repeat, part, done, _ = line
@@ -218,7 +218,7 @@ def print_result(bench, document, start):
             bits = features.difference(*(result[side]["features"] for side in SIDES))
             print(f"(*) {result['name']}: feature bits differ: {bits}")
         if not result["same_rings"]:
-            print(f"(*) {result['name']}: ring sizes differ: "
+            print(f"(*) {result['name']}: ring sizes (rx, tx) differ: "
                   f"C {result['c']['rings']}, Rust {result['rust']['rings']}")
         for grown in result["grown"]:
             print(f"{result['name']}: {grown['symbol']} grew: "

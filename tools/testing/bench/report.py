@@ -185,7 +185,8 @@ def markdown(report):
             out.append(f"- (*) negotiated feature bits differ: {features.difference(r['c']['features'], r['rust']['features'])}")
         if not r["same_rings"]:
             out.append(f"- (*) ring sizes differ: C {r['c']['rings']}, Rust {r['rust']['rings']}")
-        out.append(f"- {r['repeats']} of {r['repeats_run']} repeats, each {r['packets']:g} x {r['unit']}; rings (rx, tx) {r['c']['rings']}; "
+        out.append(f"- {r['repeats']} of {r['repeats_run']} repeats, each {r['packets']:g} x {r['unit']}; rings of {r['c']['rings'][0]} (rx) and "
+                   f"{r['c']['rings'][1]} (tx); "
                    f"negotiated by C: {features.names(features.set_bits(r['c']['features']))}")
         if r["source"]:
             out.append(f"- traffic source, already taken off: total {r['source']['total']}, "
@@ -194,7 +195,8 @@ def markdown(report):
             out.append(f"- rate: C {rate['c']:.0f}, Rust {rate['rust']:.0f} {rate['unit']}/s, "
                        f"ratio {rate['ratio']:.3f} (spread {100 * rate['spread']:.0f} %)")
         out += ["", "| group | C | Rust |", "| --- | ---: | ---: |"]
-        names = dict.fromkeys([*r["c"]["by_group"], *r["rust"]["by_group"]])
+        names = [g for g in dict.fromkeys([*r["c"]["by_group"], *r["rust"]["by_group"]])
+                 if max(r[side]["by_group"].get(g, 0) for side in SIDES) >= 0.05]
         out += [markdown_row([g, f"{r['c']['by_group'].get(g, 0):.1f}",
                               f"{r['rust']['by_group'].get(g, 0):.1f}"]) for g in names]
         if r["grown"]:

@@ -54,7 +54,7 @@ attach() {
 		usleep 10000
 	done
 	mac=$(cat "/sys/class/net/$ifname/address")
-	log "nic $1 $3 $2 $(cat "$bus/devices/$dev/features") $(agent rings "$ifname" 2>/dev/null || echo - -)"
+	log "nic $1 $3 $2 $(cat "$bus/devices/$dev/features") $(agent rings "$ifname" 2>/dev/null || echo 0 0)"
 	if [ ! -e "/out/kallsyms.$1" ]; then
 		grep -i ' [tw] ' /proc/kallsyms >"/out/kallsyms.$1"
 	fi
