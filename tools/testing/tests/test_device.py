@@ -9,7 +9,7 @@ from packet import EXPERIMENTAL, ethernet
 from vnrtest import Failed, case, check, equal, wait_for
 
 ORDER = 30
-PARAMS = ["", "packed=on,queues=4"]
+PARAMS = ["queues=4"]
 FOREIGN = "52:54:00:ff:ff:01"
 GROUP = "33:33:12:34:56:78"
 BROADCAST = "ff:ff:ff:ff:ff:ff"

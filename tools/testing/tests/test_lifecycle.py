@@ -7,7 +7,7 @@ from nic import DRIVERS, run, settle, write
 from vnrtest import Skip, case, check, equal, wait_for
 
 ORDER = 60
-PARAMS = ["queues=4", "packed=on,mode=small"]
+PARAMS = ["packed=on,queues=4"]
 
 
 def other(driver):
@@ -46,8 +46,8 @@ def bind_and_unbind_100(env):
     if both and not env.modules.loaded("c"):
         env.modules.load("c")
     env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
-    running = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 700, 200),
-               env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 200)]
+    running = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 700, 2000),
+               env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 2000)]
     for turn in range(100):
         env.dut.unbind()
         env.dut.bind("c" if both and turn % 2 == 0 else env.driver)

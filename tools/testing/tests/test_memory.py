@@ -6,7 +6,7 @@ from nic import read, run, settle
 from vnrtest import case, check, wait_for
 
 ORDER = 65
-PARAMS = ["", "mode=big,queues=4", "mode=small,packed=on"]
+PARAMS = ["", "mode=big,queues=4"]
 
 
 def pools_of_both(env):

@@ -8,7 +8,7 @@ from packet import EXPERIMENTAL, ethernet
 from vnrtest import case, check, equal, wait_for
 
 ORDER = 40
-PARAMS = ["", "queues=4,packed=on", "mode=small"]
+PARAMS = ["", "queues=4,packed=on"]
 FRAMES, LENGTH = 500, 500
 
 

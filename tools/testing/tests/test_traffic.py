@@ -9,6 +9,7 @@ from vnrtest import case, check
 
 ORDER = 10
 PARAMS = [""]
+PEERS = ("c", "rust")
 
 
 @case(90)

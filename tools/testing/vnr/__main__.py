@@ -4,6 +4,7 @@ DRIVER, PARAMS and FULL. Runs inside the tree and a private network namespace;
 test.sh starts it so."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
