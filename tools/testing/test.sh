@@ -22,5 +22,6 @@ flock -n 8 || {
 	echo "another test run is using build/test; waiting for it" >&2
 	flock 8
 }
+"$project/tools/testing/host.sh"
 exec "$env_dir/in-tree.sh" unshare --net -- \
 	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@"

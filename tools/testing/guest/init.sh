@@ -30,7 +30,9 @@ ip link set lo up
 sysctl -qw kernel.hung_task_timeout_secs=60
 
 job=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.job=//p')
-python3 "$(dirname "$0")/agent.py" "$job" || echo "agent ended with status $?"
+program=agent
+! grep -q '"shell"' "$job" || program=shell
+python3 "$(dirname "$0")/$program.py" "$job" || echo "$program ended with status $?"
 # Nothing can be started any more once devices go down: wait by reading.
 mkfifo /run/never
 echo o >/proc/sysrq-trigger

@@ -4,28 +4,14 @@ DRIVER, PARAMS and FULL. Runs inside the tree and a private network namespace;
 test.sh starts it so."""
 
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
 
-from . import accel, host, network, paths, plan
+from . import accel, build, host, network, paths, plan
 from .params import ParamError
 from .results import Results
 from .session import Session, describe
-
-
-def build_traffic():
-    """The traffic program, with the tree's own compiler: guests run on the tree."""
-    source = paths.GUEST / "traffic.c"
-    program = paths.OUT / "bin" / "traffic"
-    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
-        return
-    program.parent.mkdir(parents=True, exist_ok=True)
-    fresh = program.with_suffix(".new")
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(source)], check=True)
-    fresh.rename(program)
 
 
 def main():
@@ -47,25 +33,17 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))
     paths.OUT.mkdir(parents=True, exist_ok=True)
-    host_too = not os.environ.get("PARAMS") and wanted == "both"
-    if not plans and not (host_too and any(
-            plan.fnmatch.fnmatchcase(n, g) for n in host.COMMANDS
-            for p in pattern.split(",") for g in (p, p + ".*"))):
+    host.read_results(results)
+    if not plans and not results.all:
         sys.exit(f"T={pattern}: no suite or case has that name; suites are: "
                  + ", ".join(sorted({c.suite for c in plan.collect()[0].values()} | {"host"})))
-    if host_too:
-        host.run_commands(results, pattern)
     if plans:
         try:
             network.require_private()
         except network.NetworkError as error:
             sys.exit(f"error: {error}")
-        build_traffic()
-        if paths.BUILT.exists():
-            # Guests load a copy: a build beside the tests must not change it.
-            shutil.copyfile(paths.BUILT, paths.MODULE)
-        else:
-            paths.MODULE.unlink(missing_ok=True)
+        build.traffic()
+        build.module()
         host.verify_kernel(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases", flush=True)

@@ -50,32 +50,14 @@ class Guest:
         return self
 
     def _start(self, taps):
-        job_file = paths.OUT / f"{self.name}.job"
-        job_file.write_text(json.dumps(self.job, indent=1) + "\n")
-        qemu = [*self.accel, "-no-reboot"]
-        if any(nic.mmio for nic in self.nics):
-            # Transports are found by ACPI; the root file system stays on PCI.
-            old = "true" if any(nic.legacy for nic in self.nics) else "false"
-            qemu += ["-machine", "microvm,pcie=on,acpi=on,rtc=on,ioapic2=on,auto-kernel-cmdline=off",
-                     "-global", f"virtio-mmio.force-legacy={old}"]
+        ports = []
         for name in ("ctl", "qmp"):
-            qemu += ["-chardev", f"socket,id={name},path={self.scratch}/{name},server=on,wait=off"]
-        qemu += ["-device", "isa-serial,chardev=ctl,index=1", "-mon", "chardev=qmp,mode=control"]
-        # The root once more, for our init to mount with a cache: under emulation
-        # that is what makes starting a program cheap.
-        qemu += ["-fsdev", "local,id=cached,path=/,security_model=none,readonly=on,multidevs=remap",
-                 "-device", "virtio-9p-pci,fsdev=cached,mount_tag=vnr.cached"]
-        for index, ((tap, _), nic) in enumerate(zip(taps, self.nics)):
-            qemu += nic.device_args(index, tap, mac_address(index))
-        command = ["virtme-run", "--kimg", paths.kernel_release(), "--mods", "auto",
-                   "--disable-kvm", "--disable-microvm", "--force-9p", "--verbose",
-                   "--memory", self.memory, "--cpus", str(self.cpus),
-                   "--kopt", f"init={paths.GUEST}/init.sh",
-                   "--kopt", f"vnr.job={job_file}",
-                   "--kopt", "console=ttyS0", "--kopt", "ignore_loglevel",
-                   # An oops ends the guest at once: what follows it proves nothing.
-                   "--kopt", "oops=panic", "--kopt", "panic=-1",
-                   *self._time_options(), "--qemu-opts", *qemu]
+            ports += ["-chardev", f"socket,id={name},path={self.scratch}/{name},server=on,wait=off"]
+        ports += ["-device", "isa-serial,chardev=ctl,index=1", "-mon", "chardev=qmp,mode=control"]
+        command = self.command(
+            taps, ports,
+            # An oops ends the guest at once: what follows it proves nothing.
+            ["ignore_loglevel", "oops=panic", "panic=-1"])
         with open(self.log, "wb") as log, open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=errors, start_new_session=True)
@@ -85,6 +67,31 @@ class Guest:
         self.monitor.readline()
         self.execute("qmp_capabilities")
 
+    def command(self, taps, devices, options, verbose=True):
+        """The virtme-ng command of this guest; writes the job that it names."""
+        job_file = paths.OUT / f"{self.name}.job"
+        job_file.write_text(json.dumps(self.job, indent=1) + "\n")
+        qemu = [*self.accel, "-no-reboot", *devices]
+        if any(nic.mmio for nic in self.nics):
+            # Transports are found by ACPI; the root file system stays on PCI.
+            old = "true" if any(nic.legacy for nic in self.nics) else "false"
+            qemu += ["-machine", "microvm,pcie=on,acpi=on,rtc=on,ioapic2=on,auto-kernel-cmdline=off",
+                     "-global", f"virtio-mmio.force-legacy={old}"]
+        # The root once more, for our init to mount with a cache: under emulation
+        # that is what makes starting a program cheap.
+        qemu += ["-fsdev", "local,id=cached,path=/,security_model=none,readonly=on,multidevs=remap",
+                 "-device", "virtio-9p-pci,fsdev=cached,mount_tag=vnr.cached"]
+        for index, ((tap, _), nic) in enumerate(zip(taps, self.nics)):
+            qemu += nic.device_args(index, tap, mac_address(index))
+        kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
+                  *options, *self._time_options()]
+        return ["virtme-run", "--kimg", paths.kernel_release(), "--mods", "auto",
+                "--disable-kvm", "--disable-microvm", "--force-9p",
+                *(["--verbose"] if verbose else []),
+                "--memory", self.memory, "--cpus", str(self.cpus),
+                *(word for option in kernel for word in ("--kopt", option)),
+                "--qemu-opts", *qemu]
+
     def _time_options(self):
         """A microvm has no clock to measure its TSC by but the PIT, which a busy
         host makes useless: tell the guest."""
@@ -92,7 +99,7 @@ class Guest:
             return []
         khz = subprocess.run([paths.OUT / "bin" / "traffic", "tsc"], capture_output=True, text=True,
                              check=True, timeout=10).stdout.strip()
-        return ["--kopt", f"tsc_early_khz={khz}"]
+        return [f"tsc_early_khz={khz}"]
 
     def _connect(self, name):
         path = str(self.scratch / name)

@@ -1,45 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Cases that need no guest, and the proof that the kernel is Debian's."""
+"""Verdicts of the cases that need no guest, and the proof that the kernel is
+Debian's."""
 
-import fnmatch
 import hashlib
 import subprocess
-import time
 
 from . import paths
 from .results import Result
 
-# name: (command in the project's folder, seconds)
-COMMANDS = {
-    "host.check_tree": (["tools/testing/check-tree.sh"], 120),
-    "host.wire": (["cargo", "test", "--quiet", "--locked", "--manifest-path",
-                   "rust/wire/Cargo.toml"], 900),
-    "host.clippy": (["make", "--no-print-directory", "clippy"], 900),
-    "host.fmtcheck": (["make", "--no-print-directory", "fmtcheck"], 300),
-}
-
-
-def run_commands(results, pattern):
-    chosen = [name for name in COMMANDS
-              if not pattern or any(fnmatch.fnmatchcase(name, glob)
-                                    for part in pattern.split(",") for glob in (part, part + ".*"))]
-    for name in chosen:
-        command, limit = COMMANDS[name]
-        start = time.monotonic()
-        log = paths.OUT / f"{name}.log"
-        with open(log, "wb") as file:
-            try:
-                status = subprocess.run(command, cwd=paths.PROJECT, stdin=subprocess.DEVNULL,
-                                        stdout=file, stderr=subprocess.STDOUT,
-                                        timeout=limit).returncode
-                why = "" if status == 0 else f"{' '.join(command)}: status {status} (see {log})"
-            except subprocess.TimeoutExpired:
-                why = f"{' '.join(command)}: not done within {limit} s (see {log})"
-            except OSError as error:
-                why = f"{command[0]}: {error.strerror}"
-        seconds = time.monotonic() - start
-        result = results.add(Result(name, "host", "fail" if why else "ok", why, seconds))
-        print(f"# {name}: {'not ok: ' + why if result.status == 'fail' else 'ok'} ({seconds:.0f} s)",
+def read_results(results):
+    """The verdicts of host.sh: lines "NAME STATUS SECONDS LOG COMMAND"."""
+    file = paths.OUT / "host.results"
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        name, status, seconds, log, command = line.split(None, 4)
+        why = ""
+        if status == "124":
+            why = f"{command}: not done within its time (see {log})"
+        elif status != "0":
+            why = f"{command}: status {status} (see {log})"
+        result = results.add(Result(name, "host", "fail" if why else "ok", why, float(seconds)))
+        print(f"# {name}: {'not ok: ' + why if result.status == 'fail' else 'ok'} ({seconds} s)",
               flush=True)
 
 

@@ -65,7 +65,7 @@ def _groups(sets):
             yield machine, members[start:start + NICS_PER_GUEST]
 
 
-def _peer(nics):
+def peer_of(nics):
     """The peer's own parameters: plain, on a transport that the guest has."""
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
                   queues=max(nic.queues for nic in nics))
@@ -88,7 +88,7 @@ def make(pattern="", drivers=("c", "rust"), params=None, full=False):
                 if peer not in drivers and peer != "c":
                     continue
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
-                                 [*nics, _peer(nics)], peer_driver=peer)
+                                 [*nics, peer_of(nics)], peer_driver=peer)
                 for driver in drivers:
                     # With ours on both ends, only ours is under test.
                     if peer != "c" and driver == "c":

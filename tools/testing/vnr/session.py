@@ -17,18 +17,12 @@ class Session:
     def __init__(self, plan, results, full):
         self.plan, self.results, self.full = plan, results, full
         self.qemu, self.accel = accel.choose()
-        self.slowness = 1 if self.accel == "tcg" else 0.5
+        # Limits are for a machine that has other work too.
+        self.slowness = 2 if self.accel == "tcg" else 1
 
     def job(self, cases):
-        nics = []
-        for index, nic in enumerate(self.plan.nics):
-            peer = index == len(self.plan.nics) - 1
-            nics.append({"role": "peer" if peer else "dut", "label": nic.label, "mmio": nic.mmio,
-                         "mac": mac_address(index), "place": nic.place(index)})
-        return {"cases": cases, "nics": nics, "peer_driver": self.plan.peer_driver,
-                "module": str(paths.MODULE), "tests": str(paths.TESTS),
-                "traffic": str(paths.OUT / "bin" / "traffic"),
-                "slowness": self.slowness, "full": self.full}
+        return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
+                "slowness": self.slowness, "full": self.full, **describe_nics(self.plan.nics)}
 
     def run(self):
         """Returns the number of this guest's verdicts by status."""
@@ -117,6 +111,14 @@ class Session:
             guest.answer({"value": value})
         except (RuntimeError, ValueError) as error:
             guest.answer({"error": str(error)})
+
+
+def describe_nics(nics):
+    """What the guest must know of its NICs, the last of which is the peer."""
+    return {"module": str(paths.MODULE), "traffic": str(paths.OUT / "bin" / "traffic"),
+            "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
+                      "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index)}
+                     for index, nic in enumerate(nics)]}
 
 
 def describe(plan, verdicts, start):

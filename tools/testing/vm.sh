@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# vm.sh - a guest with Debian's kernel, two joined NICs, the module loaded and
+# a shell: what `make vm` does after building the module.
+#
+#   DRIVER=c|rust  the driver of the first NIC (default: rust)
+#   PARAMS=...     its device parameters, as for test.sh
+
+. "$(dirname "$0")/../env/lib.sh"
+
+"$env_dir/tree.sh" >/dev/null
+cd "$project"
+VNR_HOST_NETNS=$(readlink /proc/self/ns/net)
+export VNR_HOST_NETNS
+exec "$env_dir/in-tree.sh" unshare --net -- env PYTHONDONTWRITEBYTECODE=1 \
+	PYTHONPATH="$project/tools/testing" VNR_OUT=vm python3 -m vnr.shell

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0
+"""python3 -m vnr.shell: a guest with two joined NICs, the module loaded, and a
+shell. DRIVER and PARAMS are as for the tests; vm.sh starts it."""
+
+import os
+import subprocess
+import sys
+
+from . import accel, build, network, paths
+from .guest import Guest
+from .params import ParamError, Params
+from .plan import peer_of
+from .session import describe_nics
+
+
+def main():
+    driver = os.environ.get("DRIVER") or "rust"
+    if driver not in ("c", "rust"):
+        sys.exit(f"DRIVER={driver}: c or rust is meant")
+    if driver == "rust" and not paths.BUILT.exists():
+        sys.exit(f"{paths.BUILT.name} is not built: run make first, or use DRIVER=c")
+    try:
+        dut = Params.parse(os.environ.get("PARAMS"))
+    except ParamError as error:
+        sys.exit(f"error: {error}")
+    nics = [dut, peer_of([dut])]
+    qemu, name = accel.choose()
+    paths.OUT.mkdir(parents=True, exist_ok=True)
+    build.traffic()
+    build.module()
+    guest = Guest("vm", nics, {"shell": driver, **describe_nics(nics)}, qemu,
+                  cpus=max(2, dut.pairs))
+    taps = [(f"vnrtap{i}", nic.pairs) for i, nic in enumerate(nics)]
+    print(f"starting a guest ({name}); leave it by exit, or Ctrl-A x", flush=True)
+    try:
+        with network.Wire(taps), open(guest.errors, "wb") as errors:
+            status = subprocess.run(guest.command(taps, [], ["quiet", "loglevel=4"], verbose=False),
+                                    stderr=errors).returncode
+    except network.NetworkError as error:
+        sys.exit(f"error: {error}")
+    if status:
+        sys.exit(f"the guest ended with status {status}; see {guest.errors}")
+
+
+if __name__ == "__main__":
+    main()
