@@ -109,8 +109,9 @@ impl Statistics for Values<'_> {
     }
 }
 
-/// Copies a string into a C field, cut to fit.
+/// Copies a string into a C field, cut to fit. The field may hold another one already.
 fn copy_string(to: &mut [c_char], from: &CStr) {
+    to.fill(0);
     let room = to.len().saturating_sub(1);
     for (to, from) in to[..room].iter_mut().zip(from.to_bytes()) {
         *to = *from as c_char;
@@ -159,7 +160,7 @@ impl<D: Driver> Operations<D> {
     }
 
     unsafe extern "C" fn drvinfo(dev: *mut NetDevice, info: *mut bindings::ethtool_drvinfo) {
-        // SAFETY: C calls this for a registered device, with a zeroed result.
+        // SAFETY: C calls this for a registered device, with a result to fill in.
         let (driver, to) = unsafe { (Self::driver(dev), &mut *info) };
         let info = driver.driver_info();
         copy_string(&mut to.driver, info.name);
