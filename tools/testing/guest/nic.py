@@ -124,22 +124,28 @@ class Nic:
 
     # Configuration
 
-    def configure(self, mtu=1500, up=True):
-        """Name, namespace, addresses; after a bind."""
+    def configure(self, mtu=1500):
+        """Name, namespace, MTU, addresses, up; after a bind."""
         kernel = wait_for(self.netdev, f"{self.role}: a network device")
-        batch = f"link set dev {kernel} name {self.role}\n" if kernel != self.role else ""
+        self.address = read(f"{self.device}/net/{kernel}/address")
+        # Few programs: under emulation each costs as much as much traffic.
+        first = f"link set dev {kernel} name {self.role}\n" if kernel != self.role else ""
+        where = []
         if self.namespace:
-            batch += f"link set dev {self.role} netns {self.namespace}\n"
-        run("ip", "-batch", "-", text=batch) if batch else None
-        self.address = self.link()["address"]
-        self.ip(f"link set dev {self.name} mtu {mtu}", "up" if up else "")
-        if up:
-            self.addresses()
-            self.wait_carrier()
+            run("ip", "-batch", "-", text=f"{first}link set dev {self.role} netns {self.namespace}\n")
+            first, where = "", ["-n", self.namespace]
+        run("ip", *where, "-batch", "-",
+            text=f"{first}link set dev {self.name} mtu {mtu} up\n{self._addresses()}")
+        self.wait_carrier()
+
+    def _addresses(self):
+        return (f"addr replace {self.ip4}/24 dev {self.name}\n"
+                f"addr replace {self.ip6}/64 dev {self.name} nodad\n")
 
     def addresses(self):
-        self.ip(f"addr replace {self.ip4}/24 dev {self.name}")
-        self.ip(f"addr replace {self.ip6}/64 dev {self.name} nodad")
+        """The addresses again, after something took them away."""
+        where = ["-n", self.namespace] if self.namespace else []
+        run("ip", *where, "-batch", "-", text=self._addresses())
 
     def ip(self, *words, check=True):
         """An ip command in the NIC's namespace."""

@@ -33,6 +33,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))
     paths.OUT.mkdir(parents=True, exist_ok=True)
+    print("KTAP version 1", flush=True)
     host.read_results(results)
     if not plans and not results.all:
         sys.exit(f"T={pattern}: no suite or case has that name; suites are: "
@@ -49,13 +50,16 @@ def main():
               f"{sum(len(p.cases) for p in plans)} cases", flush=True)
     for index, guest_plan in enumerate(plans, 1):
         begin = time.monotonic()
+        print(f"# [{index}/{len(plans)}] guest {guest_plan.name}: {len(guest_plan.cases)} cases with "
+              + ", ".join(nic.label for nic in guest_plan.nics[:-1]), flush=True)
         verdicts = Session(guest_plan, results, full).run()
-        print(f"[{index}/{len(plans)}] {describe(guest_plan, verdicts, begin)}", flush=True)
+        print(f"# [{index}/{len(plans)}] {describe(guest_plan, verdicts, begin)}", flush=True)
     (paths.OUT / "results.ktap").write_text(results.ktap())
     for text in (results.table(), results.matrix()):
         if text:
-            print("\n" + text)
-    print(f"\n# {time.monotonic() - start:.0f} s; KTAP: {paths.OUT / 'results.ktap'}")
+            print("#\n# " + text.replace("\n", "\n# "))
+    print(f"1..{len(results.all)}")
+    print(f"# {time.monotonic() - start:.0f} s; KTAP: {paths.OUT / 'results.ktap'}")
     failed = [r for r in results.all if r.status == "fail"]
     for result in failed:
         print(f"# not ok {result.id}: {result.why}")

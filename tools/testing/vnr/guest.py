@@ -161,10 +161,11 @@ class Guest:
     def console(self):
         return self.log.read_text(errors="replace").replace("\0", "")
 
-    def __exit__(self, *_):
+    def __exit__(self, kind=None, *_):
         if self.process:
             try:
-                self.process.wait(10 if self.line else 0.1)
+                # A guest that ended its work powers off by itself.
+                self.process.wait(15 if self.line and not kind else 0.1)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()

@@ -20,9 +20,7 @@ def read_results(results):
             why = f"{command}: not done within its time (see {log})"
         elif status != "0":
             why = f"{command}: status {status} (see {log})"
-        result = results.add(Result(name, "host", "fail" if why else "ok", why, float(seconds)))
-        print(f"# {name}: {'not ok: ' + why if result.status == 'fail' else 'ok'} ({seconds} s)",
-              flush=True)
+        results.show(results.add(Result(name, "host", "fail" if why else "ok", why, float(seconds))))
 
 
 def verify_kernel(results):
@@ -42,5 +40,5 @@ def verify_kernel(results):
                              capture_output=True, text=True, timeout=60).stdout
     print(f"# kernel: {package} {version}, vmlinuz sha256 {digest}, dpkg -V: "
           f"{'as Debian ships it' if not differs else '; '.join(differs)}", flush=True)
-    results.add(Result("host.kernel_is_debians", "host", "fail" if differs else "ok",
-                       "; ".join(differs)))
+    results.show(results.add(Result("host.kernel_is_debians", "host",
+                                    "fail" if differs else "ok", "; ".join(differs))))

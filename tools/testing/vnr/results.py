@@ -74,16 +74,21 @@ class Results:
     def count(self, *statuses):
         return sum(r.status in statuses for r in self.all)
 
+    @staticmethod
+    def _line(number, result):
+        word = "not ok" if result.status == "fail" else "ok"
+        tail = {"skip": f" # SKIP {result.why}", "xfail": f" # XFAIL {result.why}"}
+        why = f"# {result.why}\n" if result.status == "fail" else ""
+        return f"{why}{word} {number} {result.id}{tail.get(result.status, '')}"
+
+    def show(self, result):
+        """The KTAP line of the result that was added last."""
+        print(self._line(len(self.all), result), flush=True)
+
     def ktap(self):
         """All verdicts as one KTAP document."""
-        lines = ["KTAP version 1", f"1..{len(self.all)}"]
-        for number, result in enumerate(self.all, 1):
-            if result.why:
-                lines.append(f"# {result.why}")
-            word = "not ok" if result.status == "fail" else "ok"
-            tail = {"skip": f" # SKIP {result.why}", "xfail": " # XFAIL"}.get(result.status, "")
-            lines.append(f"{word} {number} {result.id}{tail}")
-        return "\n".join(lines) + "\n"
+        return "\n".join(["KTAP version 1", f"1..{len(self.all)}",
+                          *(self._line(n, r) for n, r in enumerate(self.all, 1))]) + "\n"
 
     def table(self):
         """Cases by driver, side by side."""

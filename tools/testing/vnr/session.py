@@ -2,7 +2,9 @@
 """Runs one guest's plan to its end: a guest that dies is replaced by another
 for the cases that are left, a few times."""
 
+import json
 import re
+import sys
 import time
 
 from . import accel, console, network, paths
@@ -44,8 +46,12 @@ class Session:
     def _add(self, entry, status, why="", seconds=0.0):
         result = Result(entry["variant"], entry["driver"], status, why, seconds)
         self.results.add(result)
-        if result.status == "fail":
-            print(f"# not ok {result.id}: {result.why}", flush=True)
+        self.results.show(result)
+
+    def _progress(self, text=""):
+        """The running case, on a terminal only: the line is written over."""
+        if sys.stdout.isatty():
+            print(f"\r\033[K{text[:100]}", end="", flush=True)
 
     def _boot(self, cases, attempt):
         """(cases done, why it ended early or None)."""
@@ -61,6 +67,7 @@ class Session:
                         self._request(guest, line[2:])
                     elif line.startswith("# start "):
                         guest.expect(float(line.split()[2]))
+                        self._progress(f"  {len(verdicts) + 1}/{len(cases)} {line.split()[3]}")
                         why = ""
                     elif line.startswith("# time "):
                         seconds = float(line.split()[2])
@@ -78,6 +85,7 @@ class Session:
             reason = str(died)
         except network.NetworkError as error:
             raise SystemExit(f"error: {error}") from error
+        self._progress()
         text = guest.console()
         splats = console.splats(text)
         for entry, (status, why, seconds) in zip(cases, verdicts):
@@ -99,7 +107,6 @@ class Session:
 
     @staticmethod
     def _request(guest, text):
-        import json
         request = json.loads(text)
         try:
             if "qmp" in request:
