@@ -113,7 +113,8 @@ def queue_stop_and_wake(env):
     wait_for(lambda: accounted() >= taken() - taken_before,
              f"every packet that the driver took of {sent} sent or counted as dropped")
     got, took = accounted(), taken() - taken_before
-    check(sent // 2 < took, f"{sent} packets sent, but only {took} reached the driver")
+    # Many rings' worth, however slow the device.
+    check(took > 16 * 256, f"{sent} packets sent, but only {took} reached the driver")
     check(got < took + 1000, f"{took} packets reached the driver, but {got} left or were dropped")
     wait_for(env.reachable, "traffic after the flood")
     env.echo("udp", env.peer.ip4, 0, 1472, 101)
