@@ -373,6 +373,7 @@ static int burst(const char *address, const char *port, uint32_t count, uint32_t
 	struct counted ask = { .magic = REPORT, .run = getpid() };
 	struct report report = { 0 };
 	uint32_t pack = segment ? 60000 / segment : 1, sent = 0;
+	int answered = 0;
 	struct timespec pause = { .tv_nsec = gap * 1000L };
 
 	if (segment) {
@@ -407,14 +408,29 @@ static int burst(const char *address, const char *port, uint32_t count, uint32_t
 		if (gap)
 			nanosleep(&pause, NULL);
 	}
-	/* A fresh socket: the answer must not be one datagram that segments. */
+	/*
+	 * A fresh socket: the question must not be one datagram that segments. It
+	 * may overtake what is still in a queue, so ask until the count rests.
+	 */
 	close(fd);
 	fd = open_to(address, port, SOCK_DGRAM, 0);
-	for (int i = 0; i < 5; i++) {
+	pause.tv_nsec = 100 * 1000000L;
+	for (int resting = 0, silent = 0; resting < 15 && silent < 5;) {
+		uint64_t before = report.received;
+
 		send(fd, &ask, sizeof(ask), 0);
-		if (recv(fd, &report, sizeof(report), 0) == sizeof(report))
+		if (recv(fd, &report, sizeof(report), 0) != sizeof(report)) {
+			silent++;
+			continue;
+		}
+		answered = 1;
+		if (report.received >= sent)
 			break;
+		resting = report.received == before ? resting + 1 : 0;
+		nanosleep(&pause, NULL);
 	}
+	if (!answered)
+		fail("no report from the other end");
 	printf("{\"sent\": %u, \"received\": %llu, \"repeated\": %llu, \"changed\": %llu}\n", sent,
 	       (unsigned long long)report.received, (unsigned long long)report.repeated,
 	       (unsigned long long)report.changed);
