@@ -3,10 +3,9 @@
 //! Network devices: interfaces, queues, packet buffers.
 
 /// Bytes of a cache line.
-pub const CACHE_LINE: usize = crate::bindings::SMP_CACHE_BYTES as usize;
+pub const CACHE_LINE: usize = crate::bindings::SMP_CACHE_BYTES;
 /// Bytes to leave free in front of received packets, for headers that the stack adds.
-pub const RX_HEADROOM: usize =
-    (crate::bindings::NET_SKB_PAD + crate::bindings::NET_IP_ALIGN) as usize;
+pub const RX_HEADROOM: usize = crate::bindings::NET_SKB_PAD + crate::bindings::NET_IP_ALIGN;
 
 mod device;
 mod ethtool;

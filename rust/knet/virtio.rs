@@ -258,13 +258,13 @@ impl<'a> Probe<'a> {
     pub fn find_queues(&self, requests: &[QueueRequest]) -> Result<KVec<FoundQueue>> {
         let set = QueueSet::find(self.device, requests, self.interrupt)?;
         let mut found = KVec::with_capacity(requests.len(), GFP_KERNEL)?;
-        for index in 0..requests.len() {
+        for (index, request) in requests.iter().enumerate() {
             let vq = set.queue(index).ok_or(ENOENT)?;
             found.push(
                 FoundQueue {
                     vq,
                     set: set.clone(),
-                    context: requests[index].context,
+                    context: request.context,
                 },
                 GFP_KERNEL,
             )?;
@@ -348,6 +348,9 @@ impl<T: Driver> Registration<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// The core calls this for a device that is about to be probed.
     unsafe extern "C" fn validate(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The core passes a valid device.
         let device = unsafe { Device::from_raw(vdev) };
@@ -361,6 +364,9 @@ impl<T: Driver> Registration<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// The core calls this for a device that no driver has.
     unsafe extern "C" fn probe(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The core passes a valid device that no driver has.
         let device = unsafe { Device::from_raw(vdev) };
@@ -375,11 +381,17 @@ impl<T: Driver> Registration<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// The core calls this once for each successful probe.
     unsafe extern "C" fn remove(vdev: *mut bindings::virtio_device) {
         // SAFETY: The core calls this once for each successful probe.
         unsafe { Bound::<T>::release(Device::from_raw(vdev)) }
     }
 
+    /// # Safety
+    ///
+    /// The core calls this for a bound device, not beside `remove`.
     unsafe extern "C" fn config_changed(vdev: *mut bindings::virtio_device) {
         // SAFETY: The core holds the device's configuration lock: no removal.
         if let Some(bound) = unsafe { Bound::<T>::of(vdev) } {
@@ -387,6 +399,9 @@ impl<T: Driver> Registration<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// The transport calls this for a live queue, not after the end of `remove`.
     unsafe extern "C" fn interrupt(vq: *mut bindings::virtqueue) {
         // SAFETY: The transport passes a live queue of a bound device, and ends
         // its interrupts before the data goes.

@@ -91,9 +91,12 @@ pub(super) struct Priv<D> {
 }
 
 impl<D> Priv<D> {
+    /// # Safety
+    ///
+    /// `Builder::new` allocated the device.
     #[inline]
     pub(super) unsafe fn of(dev: *mut bindings::net_device) -> *mut Self {
-        // SAFETY: The caller passes a device that `Builder::new` allocated.
+        // SAFETY: By the caller's promise; only the address is taken.
         unsafe { (*dev).priv_.as_mut_ptr().cast() }
     }
 }
@@ -154,7 +157,7 @@ impl<D: Driver> Builder<D> {
                 raw,
                 (bindings::netdev_priv_flags_IFF_UNICAST_FLT
                     | bindings::netdev_priv_flags_IFF_LIVE_ADDR_CHANGE
-                    | bindings::netdev_priv_flags_IFF_TX_SKB_NO_LINEAR) as _,
+                    | bindings::netdev_priv_flags_IFF_TX_SKB_NO_LINEAR) as usize,
             );
         }
         Ok(Self(Device {
@@ -190,7 +193,7 @@ impl<D: Driver> Builder<D> {
 
     /// Bytes that the stack shall leave free in front of packets to be sent.
     pub fn needed_headroom(&mut self, bytes: usize) {
-        self.raw().needed_headroom = bytes as _;
+        self.raw().needed_headroom = bytes as u16;
     }
 
     /// The device's address, or a random one (`eth_hw_addr_set`, `eth_hw_addr_random`).

@@ -146,11 +146,17 @@ impl<D: Driver> Operations<D> {
         unsafe { ops::Operations::<D>::driver(dev.cast()) }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn link(dev: *mut NetDevice) -> u32 {
         // SAFETY: C calls this for a registered device.
         unsafe { bindings::ethtool_op_get_link(dev.cast()) }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with a valid result, zeroed.
     unsafe extern "C" fn ts_info(
         dev: *mut NetDevice,
         info: *mut bindings::kernel_ethtool_ts_info,
@@ -159,6 +165,9 @@ impl<D: Driver> Operations<D> {
         unsafe { bindings::ethtool_op_get_ts_info(dev.cast(), info) }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with a valid result, zeroed.
     unsafe extern "C" fn drvinfo(dev: *mut NetDevice, info: *mut bindings::ethtool_drvinfo) {
         // SAFETY: C calls this for a registered device, with a result to fill in.
         let (driver, to) = unsafe { (Self::driver(dev), &mut *info) };
@@ -168,6 +177,9 @@ impl<D: Driver> Operations<D> {
         copy_string(&mut to.bus_info, info.bus);
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with a valid result, zeroed.
     unsafe extern "C" fn ringparam(
         dev: *mut NetDevice,
         to: *mut bindings::ethtool_ringparam,
@@ -183,6 +195,9 @@ impl<D: Driver> Operations<D> {
         to.tx_max_pending = sizes.tx_max as u32;
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with a valid result, zeroed.
     unsafe extern "C" fn channels(dev: *mut NetDevice, to: *mut bindings::ethtool_channels) {
         // SAFETY: C calls this for a registered device, with a zeroed result.
         let (driver, to) = unsafe { (Self::driver(dev), &mut *to) };
@@ -197,6 +212,9 @@ impl<D: Driver> Operations<D> {
         count.0
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn sset_count(dev: *mut NetDevice, set: c_int) -> c_int {
         if set as u32 != bindings::ethtool_stringset_ETH_SS_STATS {
             return -(bindings::EOPNOTSUPP as c_int);
@@ -205,6 +223,10 @@ impl<D: Driver> Operations<D> {
         Self::count(unsafe { Self::driver(dev) }) as c_int
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with room for what
+    /// `sset_count` said.
     unsafe extern "C" fn strings(dev: *mut NetDevice, set: u32, data: *mut u8) {
         if set != bindings::ethtool_stringset_ETH_SS_STATS {
             return;
@@ -219,6 +241,10 @@ impl<D: Driver> Operations<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with room for what
+    /// `sset_count` said.
     unsafe extern "C" fn stats(
         dev: *mut NetDevice,
         _stats: *mut bindings::ethtool_stats,
@@ -232,6 +258,9 @@ impl<D: Driver> Operations<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with a valid result, zeroed.
     unsafe extern "C" fn link_ksettings(
         dev: *mut NetDevice,
         to: *mut bindings::ethtool_link_ksettings,

@@ -124,12 +124,18 @@ impl<D: Driver> Operations<D> {
         unsafe { &*(*Priv::<D>::of(dev)).driver }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with its instance lock.
     unsafe extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: C calls this for a registered device, with its instance lock.
         let (driver, lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
         from_result(|| driver.open(&lock).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with its instance lock.
     unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: As in `open`.
         let (driver, lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
@@ -137,6 +143,10 @@ impl<D: Driver> Operations<D> {
         0
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, gives the packet away, and holds
+    /// the lock of the queue that the packet names.
     unsafe extern "C" fn start_xmit(
         skb: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,
@@ -156,6 +166,10 @@ impl<D: Driver> Operations<D> {
     }
 
     /// The device completes inner checksums of segmented packets only.
+    ///
+    /// # Safety
+    ///
+    /// The packet is valid.
     unsafe extern "C" fn features_check(
         skb: *mut bindings::sk_buff,
         _dev: *mut bindings::net_device,
@@ -178,6 +192,9 @@ impl<D: Driver> Operations<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with a `struct sockaddr`.
     unsafe extern "C" fn set_mac_address(
         dev: *mut bindings::net_device,
         address: *mut c_void,
@@ -190,7 +207,7 @@ impl<D: Driver> Operations<D> {
                 let data = &(*address.cast::<bindings::sockaddr>()).sa_data;
                 let mut mac = [0; 6];
                 for (to, from) in mac.iter_mut().zip(data) {
-                    *to = *from as u8;
+                    *to = *from;
                 }
                 driver.set_mac_address(MacAddress(mac))?;
                 bindings::eth_commit_mac_addr_change(dev, address);
@@ -199,6 +216,9 @@ impl<D: Driver> Operations<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with lists that do not change.
     unsafe extern "C" fn set_rx_mode(
         dev: *mut bindings::net_device,
         unicast: *mut bindings::netdev_hw_addr_list,
@@ -223,6 +243,9 @@ impl<D: Driver> Operations<D> {
         }
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with a valid result, zeroed.
     unsafe extern "C" fn stats64(
         dev: *mut bindings::net_device,
         to: *mut bindings::rtnl_link_stats64,
@@ -242,18 +265,27 @@ impl<D: Driver> Operations<D> {
         to.tx_fifo_errors = stats.tx_fifo_errors;
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn vlan_add(dev: *mut bindings::net_device, _proto: u16, id: u16) -> c_int {
         // SAFETY: C calls this for a registered device.
         let driver = unsafe { Self::driver(dev) };
         from_result(|| driver.set_vlan_filter(id, true).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn vlan_kill(dev: *mut bindings::net_device, _proto: u16, id: u16) -> c_int {
         // SAFETY: C calls this for a registered device.
         let driver = unsafe { Self::driver(dev) };
         from_result(|| driver.set_vlan_filter(id, false).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn set_features(
         dev: *mut bindings::net_device,
         wanted: bindings::netdev_features_t,
@@ -270,6 +302,9 @@ impl<D: Driver> Operations<D> {
         })
     }
 
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn tx_timeout(dev: *mut bindings::net_device, index: u32) {
         // SAFETY: C calls this for a registered device.
         unsafe { Self::driver(dev) }.tx_timeout(index as usize);

@@ -204,12 +204,12 @@ impl RxBuffer {
     fn fill(&self, entry: &mut bindings::scatterlist, skip: usize, len: usize, mapped: bool) {
         let offset = usize::from(self.offset).wrapping_add(skip);
         if mapped {
-            // SAFETY: By the type invariant; the pool maps its pages.
-            entry.dma_address =
-                unsafe { (*self.descriptor()).dma_addr }.wrapping_add(offset) as u64;
+            // SAFETY: By the type invariant.
+            let page = unsafe { (*self.descriptor()).dma_addr };
+            entry.dma_address = page.wrapping_add(offset) as u64;
             entry.dma_length = len as u32;
         } else {
-            entry.page_link = self.page.as_ptr() as usize as _;
+            entry.page_link = self.page.as_ptr() as usize;
             entry.offset = offset as u32;
             entry.length = len as u32;
         }
@@ -441,7 +441,7 @@ impl Virtqueue<KBox<BufferChain>> {
         header: usize,
         gap: usize,
     ) -> Result<(), PushError<KBox<BufferChain>>> {
-        const MOST: usize = bindings::MAX_SKB_FRAGS as usize + 2;
+        const MOST: usize = bindings::MAX_SKB_FRAGS + 2;
         // SAFETY: All-zero is a valid `scatterlist`.
         let mut entries: [bindings::scatterlist; MOST] = unsafe { core::mem::zeroed() };
         let Some(first) = chain.buffers.first() else {

@@ -345,10 +345,8 @@ impl<D: Driver> TxGuard<'_, D> {
     #[inline]
     pub fn parts(&mut self) -> (&mut D::Tx, &TxQueue) {
         // SAFETY: The guard holds the transmit lock.
-        (
-            unsafe { &mut *self.slot.body.get() },
-            TxQueue::of(self.slot),
-        )
+        let body = unsafe { &mut *self.slot.body.get() };
+        (body, TxQueue::of(self.slot))
     }
 }
 
@@ -455,6 +453,9 @@ impl TxQueue {
     }
 }
 
+/// # Safety
+///
+/// NAPI calls this for an instance that `Queues::new` added.
 unsafe extern "C" fn poll_rx<D: Driver>(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
     let poll = Poll {
         napi,
@@ -490,6 +491,9 @@ unsafe extern "C" fn poll_rx<D: Driver>(napi: *mut bindings::napi_struct, budget
     }
 }
 
+/// # Safety
+///
+/// NAPI calls this for an instance that `Queues::new` added.
 unsafe extern "C" fn poll_tx<D: Driver>(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
     let poll = Poll {
         napi,

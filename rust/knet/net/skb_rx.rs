@@ -32,9 +32,7 @@ impl SkBuff {
         let capacity = received.buffer().capacity();
         let headroom = received.headroom().wrapping_add(skip);
         let end = received.headroom().wrapping_add(received.len());
-        if skip > received.len()
-            || capacity.saturating_sub(end) < bindings::SKB_SHINFO_SIZE as usize
-        {
+        if skip > received.len() || capacity.saturating_sub(end) < bindings::SKB_SHINFO_SIZE {
             return Err(received);
         }
         let len = received.len().wrapping_sub(skip);
@@ -53,12 +51,13 @@ impl SkBuff {
         raw.tail = headroom.wrapping_add(len) as u32;
         raw.len = len as u32;
         this.mark_for_recycle();
-        // SAFETY: The device outlives its packets.
+        // SAFETY: The poll's NAPI instance is live.
+        let dev = unsafe { (*poll.napi()).dev.cast() };
         this.raw_mut()
             .__bindgen_anon_1
             .__bindgen_anon_1
             .__bindgen_anon_1
-            .dev = unsafe { (*poll.napi()).dev.cast() };
+            .dev = dev;
         Ok(this)
     }
 
@@ -102,7 +101,7 @@ impl SkBuff {
 
         let mut joined = false;
         if let Some(last) = n.checked_sub(1).and_then(|last| shared.frags.get_mut(last)) {
-            if last.netmem == page as usize as _
+            if last.netmem == page as usize
                 && (last.offset.wrapping_add(last.len)) as usize == offset
             {
                 last.len = last.len.wrapping_add(len as u32);
@@ -116,7 +115,7 @@ impl SkBuff {
             let Some(frag) = shared.frags.get_mut(n) else {
                 return Err(received);
             };
-            frag.netmem = page as usize as _;
+            frag.netmem = page as usize;
             frag.offset = offset as u32;
             frag.len = len as u32;
             shared.nr_frags = shared.nr_frags.wrapping_add(1);
@@ -209,7 +208,7 @@ impl SkBuff {
 impl super::PagePool {
     /// Bytes that must be free behind the data of a buffer that
     /// [`SkBuff::around`] takes.
-    pub const SKB_OVERHEAD: usize = bindings::SKB_SHINFO_SIZE as usize;
+    pub const SKB_OVERHEAD: usize = bindings::SKB_SHINFO_SIZE;
 }
 
 /// A packet that is put together from several receive buffers. When its fragments
@@ -244,9 +243,10 @@ impl Assembly {
             };
         }
         let (len, truesize) = (received.len(), received.buffer().capacity());
-        // SAFETY: The chain belongs to `head`; the borrow ends here.
-        let mut last =
-            ManuallyDrop::new(unsafe { SkBuff::from_ptr(NonNull::new_unchecked(self.last)) });
+        // SAFETY: It is not null, by the check above, and belongs to `head`: it is only
+        // lent, which `ManuallyDrop` makes sure of.
+        let last = unsafe { SkBuff::from_ptr(NonNull::new_unchecked(self.last)) };
+        let mut last = ManuallyDrop::new(last);
         match last.append(received, 0) {
             Ok(()) => {
                 self.head.account(len, truesize);

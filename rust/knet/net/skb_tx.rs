@@ -22,7 +22,7 @@ pub enum TxHeader {
 }
 
 /// Segments that a packet can have: header, linear part and fragments.
-pub const MAX_SEGMENTS: usize = bindings::MAX_SKB_FRAGS as usize + 2;
+pub const MAX_SEGMENTS: usize = bindings::MAX_SKB_FRAGS + 2;
 
 impl SkBuff {
     /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is
@@ -160,7 +160,7 @@ impl Virtqueue<SkBuff> {
             let shared = skb.shared_info();
             for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
                 sg.push_page(
-                    frag.netmem as usize as *mut _,
+                    frag.netmem as *mut _,
                     frag.offset as usize,
                     frag.len as usize,
                 );

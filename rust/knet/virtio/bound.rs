@@ -86,6 +86,9 @@ impl<T: Driver> Bound<T> {
         };
     }
 
+    /// # Safety
+    ///
+    /// The workqueue calls this for a work item that `attach` initialised.
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: The work item is the first field of what `attach` leaked, which stays
         // until the work has ended.

@@ -96,10 +96,8 @@ impl<const N: usize> SgTable<N> {
     /// An empty table.
     pub fn new() -> Self {
         // SAFETY: All-zero is a valid `scatterlist`.
-        Self {
-            entries: unsafe { core::mem::zeroed() },
-            used: 0,
-        }
+        let entries = unsafe { core::mem::zeroed() };
+        Self { entries, used: 0 }
     }
 
     /// Forgets all segments.
@@ -125,7 +123,7 @@ impl<const N: usize> SgTable<N> {
             return false;
         };
         // The lowest bits are the chain and end marks; `finish` sets the latter.
-        entry.page_link = page as usize as _;
+        entry.page_link = page as usize;
         entry.offset = offset as u32;
         entry.length = len as u32;
         self.used = self.used.wrapping_add(1);
@@ -186,9 +184,8 @@ pub(crate) const SG_END: usize = 2;
 pub(crate) fn virt_to_page(address: *const u8) -> *mut bindings::page {
     // SAFETY: Both are set once, early in boot.
     let (direct, vmemmap) = unsafe { (bindings::page_offset_base, bindings::vmemmap_base) };
-    let pfn = (address as usize).wrapping_sub(direct as usize) / PAGE_SIZE;
-    (vmemmap as usize).wrapping_add(pfn.wrapping_mul(size_of::<bindings::page>()))
-        as *mut bindings::page
+    let pfn = (address as usize).wrapping_sub(direct) / PAGE_SIZE;
+    vmemmap.wrapping_add(pfn.wrapping_mul(size_of::<bindings::page>())) as *mut bindings::page
 }
 
 /// The address of a page in the direct map (`page_address`).
@@ -196,8 +193,8 @@ pub(crate) fn virt_to_page(address: *const u8) -> *mut bindings::page {
 pub(crate) fn page_address(page: *const bindings::page) -> *mut u8 {
     // SAFETY: As in `virt_to_page`.
     let (direct, vmemmap) = unsafe { (bindings::page_offset_base, bindings::vmemmap_base) };
-    let pfn = (page as usize).wrapping_sub(vmemmap as usize) / size_of::<bindings::page>();
-    (direct as usize).wrapping_add(pfn.wrapping_mul(PAGE_SIZE)) as *mut u8
+    let pfn = (page as usize).wrapping_sub(vmemmap) / size_of::<bindings::page>();
+    direct.wrapping_add(pfn.wrapping_mul(PAGE_SIZE)) as *mut u8
 }
 
 /// A virtqueue whose tokens are all of type `T`.
@@ -267,9 +264,10 @@ impl<T: Token> Virtqueue<T> {
             return Ok(());
         }
         // SAFETY: The queue did not take the words, so they are used once.
+        let token = unsafe { T::from_raw(data, context) };
         Err(PushError {
             error: Error::from_errno(ret),
-            token: unsafe { T::from_raw(data, context) },
+            token,
         })
     }
 
