@@ -48,6 +48,8 @@ def bind_and_unbind_100(env):
     env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
     running = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 700, 2000),
                env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 2000)]
+    for key in ("rx_packets", "tx_packets"):
+        wait_for(lambda k=key: env.dut.counters()[k] > 50, f"traffic in the background ({key})", 20)
     for turn in range(100):
         env.dut.unbind()
         env.dut.bind("c" if both and turn % 2 == 0 else env.driver)
@@ -93,7 +95,8 @@ def unload_under_traffic(env):
     env.serve_dut()
     running = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 1400, 0),
                env.start(env.dut, "stream", "send", env.peer.ip4, 7777, 1 << 30)]
-    settle(1)
+    for key in ("rx_packets", "tx_packets"):
+        wait_for(lambda k=key: env.dut.counters()[k] > 200, f"traffic in the background ({key})", 20)
     env.modules.unload(env.driver)
     check(not env.modules.loaded(env.driver), "the module is still loaded")
     equal(env.dut.netdev(), None, "netdev after unloading")
@@ -119,7 +122,7 @@ def pci_remove_and_rescan(env):
         raise Skip("not a PCI device")
     slot = os.path.realpath(f"{env.dut.device}/..")
     running = env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 100)
-    settle(0.5)
+    wait_for(lambda: env.dut.counters()["tx_packets"] > 50, "traffic in the background", 20)
     write(f"{slot}/remove", "1")
     check(not os.path.exists(slot), "the slot is still there")
     running.kill()
