@@ -6,7 +6,7 @@
 //! [`include/linux/virtio_config.h`](srctree/include/linux/virtio_config.h)
 
 use crate::bindings;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{cell::Cell, marker::PhantomData, ptr::NonNull};
 use kernel::{prelude::*, str::CStr, sync::Arc, types::Opaque, ThisModule};
 
 mod bound;
@@ -237,6 +237,8 @@ impl AsRef<kernel::device::Device> for Device {
 pub struct Probe<'a> {
     device: &'a Device,
     interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
+    /// The transport finds and deletes all queues of a device at once.
+    found: Cell<bool>,
 }
 
 impl core::ops::Deref for Probe<'_> {
@@ -253,9 +255,15 @@ impl<'a> Probe<'a> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or the transport's error: `ENOENT` for a queue that the device
-    /// does not have.
+    /// `EINVAL` without requests; `EBUSY` in a second call; `ENOMEM`, or the transport's
+    /// error: `ENOENT` for a queue that the device does not have.
     pub fn find_queues(&self, requests: &[QueueRequest]) -> Result<KVec<FoundQueue>> {
+        if requests.is_empty() {
+            return Err(EINVAL);
+        }
+        if self.found.replace(true) {
+            return Err(EBUSY);
+        }
         let set = QueueSet::find(self.device, requests, self.interrupt)?;
         let mut found = KVec::with_capacity(requests.len(), GFP_KERNEL)?;
         for (index, request) in requests.iter().enumerate() {
@@ -370,14 +378,22 @@ impl<T: Driver> Registration<T> {
     unsafe extern "C" fn probe(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The core passes a valid device that no driver has.
         let device = unsafe { Device::from_raw(vdev) };
+        // SAFETY: As above. The driver before us may have left its data's address there,
+        // which our callbacks must not find.
+        unsafe { (&raw mut (*vdev).priv_).write_volatile(core::ptr::null_mut()) };
         kernel::error::from_result(|| {
             // Interrupts that come before the data are ignored.
             let data = T::probe(&Probe {
                 device,
                 interrupt: Self::interrupt,
+                found: Cell::new(false),
             })?;
             // SAFETY: The device is ours until `remove`, and has no data yet.
-            unsafe { Bound::attach(device, data)?.start(device) }.map(|()| 0)
+            unsafe {
+                Bound::attach(device, data)?;
+                Bound::<T>::start(device)?;
+            }
+            Ok(0)
         })
     }
 

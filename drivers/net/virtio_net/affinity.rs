@@ -28,12 +28,13 @@ pub(crate) fn spread(nic: &Nic) -> Result {
     let mut processors = cpu::online_ids().cycle();
     for pair in 0..pairs {
         let mut set = CpumaskVar::new_zero(GFP_KERNEL)?;
-        let run = share + usize::from(pair < more);
+        let run = share.wrapping_add(usize::from(pair < more));
         for processor in processors.by_ref().take(run) {
             set.set(processor);
         }
-        nic.affinity.set(pair * 2, &set);
-        nic.affinity.set(pair * 2 + 1, &set);
+        let input = pair.wrapping_mul(2);
+        nic.affinity.set(input, &set);
+        nic.affinity.set(input.wrapping_add(1), &set);
         nic.netdev.prefer_tx_queue(pair, &set)?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! Counters of each queue.
 
 use crate::nic::Nic;
+use kernel::sync::Arc;
 use knet::{
     net::{Driver, LinkStats, Statistics},
     stats::Counter,
@@ -81,45 +82,39 @@ impl Tx {
     }
 }
 
+/// One counter, summed over queues; wraps as the counters do.
+fn sum<T>(queues: &[Arc<T>], counter: impl Fn(&T) -> &Counter) -> u64 {
+    queues
+        .iter()
+        .fold(0, |sum, queue| sum.wrapping_add(counter(queue).get()))
+}
+
 /// The counters of the device, summed over its queues.
 pub(crate) fn link(nic: &Nic) -> LinkStats {
-    let mut link = LinkStats::default();
-    for rx in nic.rx_stats.iter() {
-        link.rx_packets += rx.packets.get();
-        link.rx_bytes += rx.bytes.get();
-        link.rx_dropped += rx.drops.get();
-        link.rx_length_errors += rx.length_errors.get();
-        link.rx_frame_errors += rx.frame_errors.get();
+    let (rx, tx) = (&nic.rx_stats, &nic.tx_stats);
+    LinkStats {
+        rx_packets: sum(rx, |rx| &rx.packets),
+        rx_bytes: sum(rx, |rx| &rx.bytes),
+        rx_dropped: sum(rx, |rx| &rx.drops),
+        rx_length_errors: sum(rx, |rx| &rx.length_errors),
+        rx_frame_errors: sum(rx, |rx| &rx.frame_errors),
+        tx_packets: sum(tx, |tx| &tx.packets),
+        tx_bytes: sum(tx, |tx| &tx.bytes),
+        tx_errors: sum(tx, |tx| &tx.timeouts),
+        tx_dropped: sum(tx, |tx| &tx.drops),
+        tx_fifo_errors: sum(tx, |tx| &tx.drops),
     }
-    for tx in nic.tx_stats.iter() {
-        link.tx_packets += tx.packets.get();
-        link.tx_bytes += tx.bytes.get();
-        link.tx_errors += tx.timeouts.get();
-        link.tx_dropped += tx.drops.get();
-        link.tx_fifo_errors += tx.drops.get();
-    }
-    link
 }
 
 /// The counters for `ethtool -S`: sums first, then queue by queue.
 pub(crate) fn visit(nic: &Nic, statistics: &mut dyn Statistics) {
-    let sums = |index: usize| -> u64 {
-        nic.rx_stats
-            .iter()
-            .map(|rx| rx.named()[index].1.get())
-            .sum()
-    };
     for (index, (name, _)) in Rx::default().named().iter().enumerate() {
-        statistics.counter(format_args!("rx_{name}"), sums(index));
+        let sum = sum(&nic.rx_stats, |rx| rx.named()[index].1);
+        statistics.counter(format_args!("rx_{name}"), sum);
     }
-    let sums = |index: usize| -> u64 {
-        nic.tx_stats
-            .iter()
-            .map(|tx| tx.named()[index].1.get())
-            .sum()
-    };
     for (index, (name, _)) in Tx::default().named().iter().enumerate() {
-        statistics.counter(format_args!("tx_{name}"), sums(index));
+        let sum = sum(&nic.tx_stats, |tx| tx.named()[index].1);
+        statistics.counter(format_args!("tx_{name}"), sum);
     }
     let used = nic.channels().used;
     for (queue, rx) in nic.rx_stats.iter().take(used).enumerate() {

@@ -131,7 +131,7 @@ impl Queue {
         while let Some((skb, _)) = self.vq.pop() {
             packets = packets.wrapping_add(1);
             bytes = bytes.wrapping_add(skb.len());
-            skb.consume(poll.budget());
+            skb.consume(poll);
         }
         if packets != 0 {
             queue.completed(packets, bytes);

@@ -65,7 +65,7 @@ struct Count(usize);
 
 impl Statistics for Count {
     fn counter(&mut self, _name: fmt::Arguments<'_>, _value: u64) {
-        self.0 += 1;
+        self.0 = self.0.wrapping_add(1);
     }
 }
 
@@ -75,25 +75,20 @@ impl Statistics for Names<'_> {
     fn counter(&mut self, name: fmt::Arguments<'_>, _value: u64) {
         let Some(entry) = self.0.next() else { return };
         entry.fill(0);
-        let mut name_only = Truncated {
-            buffer: &mut entry[..NAME_LEN - 1],
-            used: 0,
-        };
-        let _ = fmt::write(&mut name_only, name);
+        // The last byte ends the string.
+        if let Some((_, room)) = entry.split_last_mut() {
+            let _ = fmt::write(&mut Truncated(room.iter_mut()), name);
+        }
     }
 }
 
 /// Keeps as much as there is room for.
-struct Truncated<'a> {
-    buffer: &'a mut [u8],
-    used: usize,
-}
+struct Truncated<'a>(core::slice::IterMut<'a, u8>);
 
 impl fmt::Write for Truncated<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        for (to, from) in self.buffer[self.used..].iter_mut().zip(s.bytes()) {
+        for (from, to) in s.bytes().zip(&mut self.0) {
             *to = from;
-            self.used += 1;
         }
         Ok(())
     }
@@ -236,7 +231,8 @@ impl<D: Driver> Operations<D> {
         // under one lock.
         unsafe {
             let driver = Self::driver(dev);
-            let names = core::slice::from_raw_parts_mut(data, Self::count(driver) * NAME_LEN);
+            let names =
+                core::slice::from_raw_parts_mut(data, Self::count(driver).wrapping_mul(NAME_LEN));
             driver.statistics(&mut Names(names.chunks_exact_mut(NAME_LEN)));
         }
     }

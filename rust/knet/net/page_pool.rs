@@ -469,8 +469,11 @@ impl Virtqueue<KBox<BufferChain>> {
         for (entry, buffer) in entries[2..].iter_mut().zip(chain.buffers.iter().skip(1)) {
             buffer.fill(entry, 0, buffer.capacity(), mapped);
         }
-        entries[n.wrapping_sub(1)].page_link |= crate::virtio::SG_END;
+        let used = entries.get_mut(..n).unwrap_or_default();
+        if let Some(last) = used.last_mut() {
+            last.page_link |= crate::virtio::SG_END;
+        }
         // SAFETY: The chain owns the bytes; the entries are filled as `mapped` says.
-        unsafe { self.push_in(&mut entries[..n], mapped, chain) }
+        unsafe { self.push_in(used, mapped, chain) }
     }
 }

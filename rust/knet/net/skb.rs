@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
+use super::Poll;
 use crate::{bindings, virtio::Token};
 use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{ffi::c_void, prelude::*};
@@ -92,7 +93,7 @@ impl SkBuff {
     }
 
     #[inline]
-    fn shared_info_ptr(&self) -> *mut bindings::skb_shared_info {
+    pub(super) fn shared_info_ptr(&self) -> *mut bindings::skb_shared_info {
         let raw = self.raw();
         raw.head.wrapping_add(raw.end as usize).cast()
     }
@@ -143,10 +144,11 @@ impl SkBuff {
         (self.raw().data as usize).wrapping_sub(self.raw().head as usize)
     }
 
-    /// Frees a packet that was sent, in batches if in a poll (`napi_consume_skb`).
+    /// Frees a packet that was sent, in batches (`napi_consume_skb`).
     #[inline]
-    pub fn consume(self, budget: usize) {
-        // SAFETY: By the type invariant; a budget of 0 stands for any context.
-        unsafe { bindings::napi_consume_skb(self.into_ptr(), budget as c_int) };
+    pub fn consume(self, poll: &Poll<'_>) {
+        // SAFETY: By the type invariant. This is softirq context, which the per-CPU
+        // batch needs, or netpoll's any context with its budget of 0.
+        unsafe { bindings::napi_consume_skb(self.into_ptr(), poll.budget() as c_int) };
     }
 }

@@ -156,7 +156,7 @@ impl SkBuff {
         let mut longest = [0u8; size_of::<bindings::virtio_net_hdr_v1_hash_tunnel>()];
         let n = header.len().min(longest.len());
         longest[..n].copy_from_slice(&header[..n]);
-        self.headers_mut().network_header = (self.headroom() + ETH_HLEN) as u16;
+        self.headers_mut().network_header = self.headroom().wrapping_add(ETH_HLEN) as u16;
         // SAFETY: By the type invariant; the copy has the longest header's length.
         unsafe {
             let (skb, header) = (self.as_ptr(), longest.as_mut_ptr());

@@ -115,8 +115,10 @@ impl SkBuff {
         if self.raw().cloned() == 0 {
             return false;
         }
-        // SAFETY: A plain read of an atomic, as `atomic_read` does.
-        let dataref = unsafe { (&raw const self.shared_info().dataref.counter).read_volatile() };
+        // SAFETY: By the type invariant. Clones change the counter at any time: a
+        // volatile read, as `atomic_read` does, and no reference to it.
+        let dataref =
+            unsafe { (&raw const (*self.shared_info_ptr()).dataref.counter).read_volatile() };
         (dataref & 0xffff).wrapping_sub(dataref >> 16) != 1
     }
 }

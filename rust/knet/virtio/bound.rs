@@ -19,7 +19,7 @@ impl<T: Driver> Bound<T> {
     /// # Safety
     ///
     /// The device is in its driver's hands and has no data.
-    pub(super) unsafe fn attach(device: &Device, data: Pin<KBox<T>>) -> Result<&Self> {
+    pub(super) unsafe fn attach(device: &Device, data: Pin<KBox<T>>) -> Result {
         let bound = KBox::new(
             Self {
                 work: Opaque::zeroed(),
@@ -27,21 +27,21 @@ impl<T: Driver> Bound<T> {
             },
             GFP_KERNEL,
         )?;
-        let bound: &Self = KBox::leak(bound);
+        let bound = KBox::into_raw(bound);
         // SAFETY: The work item stays in place until `release`. Callbacks read the
         // pointer whole.
         unsafe {
             bindings::init_work_with_key(
-                bound.work.get(),
+                (*bound).work.get(),
                 Some(Self::run),
                 false,
                 c"virtio_config_changed".as_char_ptr(),
                 kernel::static_lock_class!().as_ptr(),
             );
             let priv_ = &raw mut (*device.as_raw()).priv_;
-            priv_.write_volatile(core::ptr::from_ref(bound).cast_mut().cast());
+            priv_.write_volatile(bound.cast());
         }
-        Ok(bound)
+        Ok(())
     }
 
     /// What hangs on a device of this driver, if anything does yet.
@@ -63,13 +63,18 @@ impl<T: Driver> Bound<T> {
         &self.data
     }
 
+    /// Makes the device live; after an error nothing hangs on it any more.
+    ///
     /// # Safety
     ///
-    /// Called once, right after `attach`. After an error `self` is gone.
-    pub(super) unsafe fn start(&self, device: &Device) -> Result {
-        let result = self.data.as_ref().start(device);
+    /// Called once, right after `attach`.
+    pub(super) unsafe fn start(device: &Device) -> Result {
+        // SAFETY: By the caller's promise; the reference ends in this statement.
+        let result = unsafe { Self::of(device.as_raw()) }
+            .ok_or(ENODEV)
+            .and_then(|bound| bound.data.as_ref().start(device));
         if result.is_err() {
-            // SAFETY: Nothing else uses the device.
+            // SAFETY: Called once, as the core does not call `remove` after an error.
             unsafe { Self::release(device) };
         }
         result
@@ -102,18 +107,24 @@ impl<T: Driver> Bound<T> {
     /// Called once, after `attach`.
     pub(super) unsafe fn release(device: &Device) {
         let vdev = device.as_raw();
-        // SAFETY: By the caller's promise.
-        let Some(bound) = (unsafe { Self::of(vdev) }) else {
+        // SAFETY: The device is valid.
+        let bound = unsafe { (*vdev).priv_ }.cast::<Self>();
+        if bound.is_null() {
             return;
-        };
-        bound.data.as_ref().remove();
-        // SAFETY: The work item was initialised in `attach`; it does not run again. Reset
-        // ends all callbacks of the device, so that the data is ours alone.
+        }
+        // SAFETY: The pointer is what `attach` leaked. The work item does not run again.
+        // Reset stops new callbacks, and those that have begun are waited for, as not
+        // every transport does so by itself: after that the data is ours alone.
         unsafe {
-            bindings::disable_work_sync(bound.work.get());
+            (*bound).data.as_ref().remove();
+            bindings::disable_work_sync((*bound).work.get());
             bindings::virtio_reset_device(vdev);
-            (*vdev).priv_ = core::ptr::null_mut();
-            drop(KBox::from_raw(core::ptr::from_ref(bound).cast_mut()));
+            (&raw mut (*vdev).priv_).write_volatile(core::ptr::null_mut());
+            match (*(*vdev).config).synchronize_cbs {
+                Some(synchronize_cbs) => synchronize_cbs(vdev),
+                None => bindings::synchronize_net(),
+            }
+            drop(KBox::from_raw(bound));
         }
     }
 }

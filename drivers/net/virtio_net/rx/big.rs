@@ -124,11 +124,14 @@ impl Ring {
     ) {
         let skip = common.header_len();
         // The device counts the header, but not the gap behind it.
-        let Ok(len) = len.checked(skip + ETH_HLEN, skip + self.sizes.data_len) else {
+        let Ok(len) = len.checked(
+            skip.wrapping_add(ETH_HLEN),
+            skip.saturating_add(self.sizes.data_len),
+        ) else {
             common.count_length_error(batch);
             return;
         };
-        let mut rest = len - skip;
+        let mut rest = len.wrapping_sub(skip);
         batch.bytes = batch.bytes.wrapping_add(rest);
         let Some(first) = chain.first_filled(GAP.wrapping_add(rest)) else {
             batch.drops = batch.drops.wrapping_add(1);

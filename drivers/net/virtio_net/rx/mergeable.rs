@@ -108,7 +108,7 @@ impl Ring {
         let header = copy_header(first.data(), common.layout);
         let buffers = u16::from_le_bytes([header[10], header[11]]);
         let skip = common.header_len();
-        batch.bytes = batch.bytes.wrapping_add(first.len() - skip);
+        batch.bytes = batch.bytes.wrapping_add(first.len().wrapping_sub(skip));
 
         let skb = match first.data().get(skip..) {
             // The usual short packet: one buffer, which the ring takes again.

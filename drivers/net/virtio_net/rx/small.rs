@@ -89,7 +89,7 @@ impl Ring {
                 }
             };
             let header = copy_header(received.data(), common.layout);
-            batch.bytes = batch.bytes.wrapping_add(received.len() - skip);
+            batch.bytes = batch.bytes.wrapping_add(received.len().wrapping_sub(skip));
             let skb = match received.data().get(skip..) {
                 Some(data) if data.len() <= COPY_LEN => {
                     let skb = copied(poll, data);
