@@ -158,6 +158,15 @@ impl Device {
     /// Sets DRIVER_OK: from here on the device uses its queues. A second call
     /// does nothing (`virtio_device_ready`).
     pub fn ready(&self) {
+        // SAFETY: The device and its operations are valid.
+        let status = unsafe {
+            (*self.config())
+                .get_status
+                .map_or(0, |status| status(self.as_raw()))
+        };
+        if u32::from(status) & bindings::VIRTIO_CONFIG_S_DRIVER_OK != 0 {
+            return;
+        }
         // SAFETY: The device is valid, and the queues were found in `probe`.
         unsafe { bindings::virtio_device_ready(self.as_raw()) };
     }
@@ -349,6 +358,7 @@ impl<T: Driver> Registration<T> {
                     (*slot).probe = Some(Self::probe);
                     (*slot).remove = Some(Self::remove);
                     (*slot).config_changed = Some(Self::config_changed);
+                    (*slot).freeze = Some(Self::freeze);
                     kernel::error::to_result(bindings::__register_virtio_driver(slot, module.as_ptr()))
                 }
             }),
@@ -403,6 +413,21 @@ impl<T: Driver> Registration<T> {
     unsafe extern "C" fn remove(vdev: *mut bindings::virtio_device) {
         // SAFETY: The core calls this once for each successful probe.
         unsafe { Bound::<T>::release(Device::from_raw(vdev)) }
+    }
+
+    /// Refuses to suspend: the device would come back without its queues.
+    ///
+    /// # Safety
+    ///
+    /// The core calls this for a device of this driver.
+    unsafe extern "C" fn freeze(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: The core passes a valid device.
+        let device = unsafe { Device::from_raw(vdev) };
+        dev_err!(
+            device.as_ref(),
+            "this driver does not support suspend yet; unbind it first\n"
+        );
+        EOPNOTSUPP.to_errno()
     }
 
     /// # Safety

@@ -48,7 +48,7 @@ impl Control {
         let answer: Result<[u8; 1]> =
             self.queue
                 .execute(device, &command.header(), &payload, TIMEOUT_MS);
-        if let Err(error) = answer {
+        if let Some(error) = answer.err().filter(|&error| error == ETIMEDOUT) {
             dev_err!(
                 device.as_ref(),
                 "no answer to command {}/{}: {:?}; the device is given up\n",

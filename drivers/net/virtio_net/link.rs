@@ -27,6 +27,10 @@ fn status(device: &virtio::Device, negotiated: Features) -> Status {
 
 /// Follows a change of the configuration space.
 pub(crate) fn changed(nic: &Nic) {
+    if !nic.netdev.is_running() {
+        // It is looked at when the interface goes up.
+        return;
+    }
     let status = status(&nic.device, nic.negotiated);
     if status.contains(Status::ANNOUNCE) {
         nic.netdev.notify_peers();

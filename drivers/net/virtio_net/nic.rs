@@ -213,7 +213,8 @@ impl virtio::Driver for Nic {
             // Changes wait until the interface is up.
             device.enable_config_changes(false);
             device.ready();
-            self.use_queue_pairs(self.pairs.load(Ordering::Relaxed))?;
+            self.use_queue_pairs(self.pairs.load(Ordering::Relaxed))
+                .or_else(|error| self.fall_back_to_one_pair(error))?;
             self.tell_random_address()?;
             self.netdev.set_carrier(false);
             if !self.negotiated.contains(Features::STATUS) {
@@ -253,6 +254,20 @@ impl Nic {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A device that refuses the number of queue pairs uses one.
+    fn fall_back_to_one_pair(&self, error: Error) -> Result {
+        if error != EINVAL {
+            return Err(error);
+        }
+        dev_warn!(
+            self.device.as_ref(),
+            "the device refuses {} queue pairs; using one\n",
+            self.pairs.load(Ordering::Relaxed)
+        );
+        self.pairs.store(1, Ordering::Relaxed);
+        self.netdev.locked(|lock| self.netdev.use_queues(1, lock))
     }
 
     /// A device that gave no address, but takes one, is told ours.

@@ -18,6 +18,9 @@ use zerocopy::{Immutable, IntoBytes};
 pub(crate) struct Queue {
     vq: Virtqueue<SkBuff>,
     sg: KBox<SgTable<MAX_SEGMENTS>>,
+    /// Descriptors to keep free, so that any packet fits: fewer than the longest packet
+    /// takes where the ring has no more.
+    reserve: usize,
     layout: HeaderLayout,
     place: TxHeader,
     /// Whether the device relies on `hdr_len` of segmented packets.
@@ -33,6 +36,7 @@ impl Queue {
     ) -> Result<Self> {
         let any_layout = negotiated.intersects(Features::ANY_LAYOUT.union(Features::VERSION_1));
         Ok(Self {
+            reserve: MAX_SEGMENTS.min(vq.size()),
             vq,
             sg: KBox::new(SgTable::new(), GFP_KERNEL)?,
             layout: HeaderLayout::from_features(negotiated),
@@ -102,18 +106,24 @@ impl Queue {
             // The stack is stopped before the ring is full: this is a broken device, or
             // a packet that was never promised.
             self.stats.drops.add(1);
-            self.kick();
+            self.flush(queue);
             return;
         }
-        if self.vq.free() < MAX_SEGMENTS {
+        if self.vq.free() < self.reserve {
             queue.stop();
             self.stats.stop.add(1);
         }
         if queue.sent(bytes) {
-            self.kick();
-            if !self.vq.enable_interrupts_delayed() {
-                queue.schedule_poll(|| self.vq.disable_interrupts());
-            }
+            self.flush(queue);
+        }
+    }
+
+    /// Tells the device of what is queued, and hears from it when most is sent.
+    #[inline]
+    fn flush(&mut self, queue: &TxQueue) {
+        self.kick();
+        if !self.vq.enable_interrupts_delayed() {
+            queue.schedule_poll(|| self.vq.disable_interrupts());
         }
     }
 
@@ -138,7 +148,7 @@ impl Queue {
             self.stats.packets.add(packets as u64);
             self.stats.bytes.add(bytes as u64);
         }
-        if queue.is_stopped() && self.vq.free() >= MAX_SEGMENTS {
+        if queue.is_stopped() && self.vq.free() >= self.reserve {
             self.stats.wake.add(1);
             queue.wake();
         }

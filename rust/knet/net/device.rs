@@ -178,7 +178,7 @@ impl<D: Driver> Builder<D> {
         let raw = self.raw();
         raw.features = on.0;
         raw.hw_features = changeable.0;
-        raw.vlan_features = on.0;
+        raw.vlan_features = on.0 & !Features::HW_VLAN_CTAG_FILTER.0;
     }
 
     /// The limits of the MTU, and its first value; in bytes.
@@ -255,10 +255,10 @@ impl<D: Driver> Device<D> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if this is not the device of `driver`; the errors of the C function and
+    /// `EINVAL` if this is not the device of `driver` and of its queues; the errors of the C function and
     /// of `then`, after which the device is not registered.
     pub fn register(&self, driver: Pin<&D>, then: impl FnOnce() -> Result) -> Result {
-        if !core::ptr::eq(driver.device(), self) {
+        if !core::ptr::eq(driver.device(), self) || !driver.queues().belong_to(self.as_raw()) {
             return Err(EINVAL);
         }
         let driver: *const D = &*driver;
@@ -292,13 +292,33 @@ impl<D: Driver> Device<D> {
     }
 
     /// Calls `f` with the instance lock held. Process context.
-    pub fn locked<R>(&self, f: impl FnOnce(&OpsLocked<'_, D>) -> R) -> R {
+    pub fn locked<R>(&self, f: impl FnOnce(&mut OpsLocked<'_, D>) -> R) -> R {
         // SAFETY: The device is valid; the lock is held while the token lives.
         unsafe {
             bindings::netdev_lock(self.as_raw());
-            let result = f(&OpsLocked::new(self.as_raw()));
+            let result = f(&mut OpsLocked::new(self.as_raw()));
             bindings::netdev_unlock(self.as_raw());
             result
+        }
+    }
+
+    /// Uses `n` queue pairs from here on. Also takes the RTNL lock, which the caller
+    /// holds.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the device does not have so many; `ENOMEM`.
+    pub fn use_queues(&self, n: usize, _lock: &mut OpsLocked<'_, D>) -> Result {
+        // SAFETY: The device is valid, and its instance lock is held.
+        unsafe {
+            to_result(bindings::netif_set_real_num_tx_queues(
+                self.as_raw(),
+                n as u32,
+            ))?;
+            to_result(bindings::netif_set_real_num_rx_queues(
+                self.as_raw(),
+                n as u32,
+            ))
         }
     }
 

@@ -29,9 +29,9 @@ pub trait Driver: Sized + Send + Sync + 'static {
     fn page_pool(rx: &mut Self::Rx) -> Option<&mut PagePool>;
 
     /// The interface goes up (`ndo_open`).
-    fn open(&self, lock: &OpsLocked<'_, Self>) -> Result;
+    fn open(&self, lock: &mut OpsLocked<'_, Self>) -> Result;
     /// The interface goes down; no packet is sent any more (`ndo_stop`).
-    fn stop(&self, lock: &OpsLocked<'_, Self>);
+    fn stop(&self, lock: &mut OpsLocked<'_, Self>);
 
     /// Sends a packet, or drops and counts it (`ndo_start_xmit`).
     fn start_xmit(&self, tx: &mut Self::Tx, queue: &TxQueue, skb: SkBuff);
@@ -129,8 +129,8 @@ impl<D: Driver> Operations<D> {
     /// C calls this for a registered device of driver `D`, with its instance lock.
     unsafe extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: C calls this for a registered device, with its instance lock.
-        let (driver, lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
-        from_result(|| driver.open(&lock).map(|()| 0))
+        let (driver, mut lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
+        from_result(|| driver.open(&mut lock).map(|()| 0))
     }
 
     /// # Safety
@@ -138,8 +138,8 @@ impl<D: Driver> Operations<D> {
     /// C calls this for a registered device of driver `D`, with its instance lock.
     unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: As in `open`.
-        let (driver, lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
-        driver.stop(&lock);
+        let (driver, mut lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
+        driver.stop(&mut lock);
         0
     }
 

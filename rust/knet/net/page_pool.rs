@@ -354,7 +354,15 @@ impl Virtqueue<RxBuffer> {
             });
         }
         // SAFETY: The pool lives at least as long as its pages.
-        let mapped = unsafe { !(*buffer.pool()).p.dev.is_null() };
+        let dma_device = unsafe { (*buffer.pool()).p.dev };
+        if dma_device != self.dma_device() {
+            // Mapped for another device, if at all.
+            return Err(PushError {
+                error: EINVAL,
+                token: buffer,
+            });
+        }
+        let mapped = !dma_device.is_null();
         // SAFETY: All-zero is a valid `scatterlist`.
         let mut entry: bindings::scatterlist = unsafe { core::mem::zeroed() };
         buffer.fill(&mut entry, headroom, len, mapped);
@@ -458,7 +466,15 @@ impl Virtqueue<KBox<BufferChain>> {
             });
         }
         // SAFETY: The pool lives at least as long as its pages.
-        let mapped = unsafe { !(*first.pool()).p.dev.is_null() };
+        let dma_device = unsafe { (*first.pool()).p.dev };
+        if dma_device != self.dma_device() {
+            // Mapped for another device, if at all.
+            return Err(PushError {
+                error: EINVAL,
+                token: chain,
+            });
+        }
+        let mapped = !dma_device.is_null();
         first.fill(&mut entries[0], 0, header, mapped);
         first.fill(
             &mut entries[1],

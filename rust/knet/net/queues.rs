@@ -197,6 +197,11 @@ impl<D: Driver> Queues<D> {
         Ok(this)
     }
 
+    /// Whether they are queues of `netdev`.
+    pub(super) fn belong_to(&self, netdev: *mut bindings::net_device) -> bool {
+        self.netdev == netdev
+    }
+
     /// Tells the slots whom they belong to.
     pub(super) fn publish(&self, driver: *const D) {
         for slot in &self.rx {
@@ -245,24 +250,31 @@ impl<D: Driver> Queues<D> {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if it is not paused, `EINVAL` if there is no such queue.
+    /// `EBUSY` if it is not paused, `EINVAL` if there is no such queue or the lock is
+    /// another device's.
     pub fn with_paused_rx<R>(
         &self,
         index: usize,
-        _lock: &OpsLocked<'_, D>,
+        lock: &mut OpsLocked<'_, D>,
         f: impl FnOnce(&mut D::Rx) -> R,
     ) -> Result<R> {
+        if lock.netdev() != self.netdev {
+            return Err(EINVAL);
+        }
         let slot = self.rx.get(index).ok_or(EINVAL)?;
         if slot.enabled.get() {
             return Err(EBUSY);
         }
         // SAFETY: A disabled NAPI does not poll, and the instance lock keeps it so; the
-        // closure cannot reach here again, as it has no lock token of its own.
+        // closure cannot reach here again, as the lock token is borrowed meanwhile.
         Ok(f(unsafe { &mut *slot.body.get() }))
     }
 
     /// Lets the queue pair run.
-    pub fn resume(&self, index: usize, lock: &OpsLocked<'_, D>) {
+    pub fn resume(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
+        if lock.netdev() != self.netdev {
+            return;
+        }
         if let Some(slot) = self.rx.get(index) {
             slot.enable(lock.netdev(), RX);
         }
@@ -272,7 +284,10 @@ impl<D: Driver> Queues<D> {
     }
 
     /// Waits for the polls of the queue pair to end, and lets no more begin.
-    pub fn pause(&self, index: usize, lock: &OpsLocked<'_, D>) {
+    pub fn pause(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
+        if lock.netdev() != self.netdev {
+            return;
+        }
         if let Some(slot) = self.tx.get(index) {
             slot.disable(lock.netdev(), TX);
         }
@@ -283,7 +298,7 @@ impl<D: Driver> Queues<D> {
 
     /// The transmit queue `index`, if nobody is in it.
     #[inline]
-    pub fn try_lock_tx(&self, index: usize, _poll: &Poll<'_>) -> Option<TxGuard<'_, D>> {
+    pub fn try_lock_tx<'a>(&'a self, index: usize, _poll: &'a Poll<'_>) -> Option<TxGuard<'a, D>> {
         let slot = self.tx.get(index)?;
         // SAFETY: The `netdev_queue` lives as long as the device; softirq context.
         unsafe { bindings::__netif_tx_trylock(slot.txq) }.then(|| TxGuard { slot })
@@ -322,7 +337,14 @@ impl<D: Driver> Queues<D> {
 
 impl<D: Driver> Drop for Queues<D> {
     fn drop(&mut self) {
-        // Pools refer to NAPI instances and must go before them.
+        // Who frees a packet looks for its pool's NAPI instance under RCU: none is found
+        // from here on, and the wait below is for those who have found one.
+        for slot in &mut self.rx {
+            if let Some(pool) = D::page_pool(slot.body.get_mut()) {
+                // SAFETY: The pool is live, and its NAPI instance disabled.
+                unsafe { bindings::page_pool_disable_direct_recycling(pool.as_raw()) };
+            }
+        }
         let instances = self.rx.iter().map(|slot| slot.napi.get());
         for napi in Iterator::chain(instances, self.tx.iter().map(|slot| slot.napi.get())) {
             // SAFETY: The instance was added in `new`, and its device is still there.
@@ -331,7 +353,6 @@ impl<D: Driver> Drop for Queues<D> {
         // SAFETY: No preconditions; process context. Others may still look at the
         // instances under RCU.
         unsafe { bindings::synchronize_net() };
-        let _ = self.netdev;
     }
 }
 

@@ -116,8 +116,8 @@ impl<T: Driver> Bound<T> {
         // Reset stops new callbacks, and those that have begun are waited for, as not
         // every transport does so by itself: after that the data is ours alone.
         unsafe {
-            (*bound).data.as_ref().remove();
             bindings::disable_work_sync((*bound).work.get());
+            (*bound).data.as_ref().remove();
             bindings::virtio_reset_device(vdev);
             (&raw mut (*vdev).priv_).write_volatile(core::ptr::null_mut());
             match (*(*vdev).config).synchronize_cbs {

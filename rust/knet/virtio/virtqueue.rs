@@ -206,6 +206,8 @@ pub(crate) fn page_address(page: *const bindings::page) -> *mut u8 {
 pub struct Virtqueue<T: Token> {
     vq: NonNull<bindings::virtqueue>,
     set: Arc<QueueSet>,
+    /// What the DMA API maps for, or null if the queue does without it.
+    dma: *mut bindings::device,
     _tokens: PhantomData<T>,
 }
 
@@ -214,9 +216,12 @@ unsafe impl<T: Token + Send> Send for Virtqueue<T> {}
 
 impl<T: Token> Virtqueue<T> {
     pub(super) fn new(vq: NonNull<bindings::virtqueue>, set: Arc<QueueSet>) -> Self {
+        // SAFETY: The queue is live.
+        let dma = unsafe { bindings::virtqueue_dma_dev(vq.as_ptr()) };
         Self {
             vq,
             set,
+            dma,
             _tokens: PhantomData,
         }
     }
@@ -252,9 +257,9 @@ impl<T: Token> Virtqueue<T> {
     }
 
     /// The device for the DMA API, if the queue uses it (`virtqueue_dma_dev`).
+    #[inline]
     pub(crate) fn dma_device(&self) -> *mut bindings::device {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::virtqueue_dma_dev(self.as_ptr()) }
+        self.dma
     }
 
     /// Settles an attempt to add `token` whose words have been handed over.
