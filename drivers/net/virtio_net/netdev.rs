@@ -24,13 +24,6 @@ impl Nic {
     fn pairs(&self) -> usize {
         self.pairs.load(Ordering::Relaxed)
     }
-
-    /// Pauses the first `pairs` queue pairs.
-    fn pause(&self, pairs: usize, lock: &mut OpsLocked<'_, Self>) {
-        for pair in 0..pairs {
-            self.queues.pause(pair, lock);
-        }
-    }
 }
 
 impl Driver for Nic {
@@ -52,10 +45,7 @@ impl Driver for Nic {
     fn open(&self, lock: &mut OpsLocked<'_, Self>) -> Result {
         for pair in 0..self.pairs() {
             // Ready for packets at once.
-            if let Err(error) = self.queues.with_paused_rx(pair, lock, rx::Queue::fill) {
-                self.pause(pair, lock);
-                return Err(error);
-            }
+            self.queues.with_paused_rx(pair, lock, rx::Queue::fill)?;
             self.queues.resume(pair, lock);
         }
         link::show(self, lock);
@@ -63,9 +53,11 @@ impl Driver for Nic {
         Ok(())
     }
 
-    fn stop(&self, lock: &mut OpsLocked<'_, Self>) {
+    fn stop(&self, lock: &OpsLocked<'_, Self>) {
         self.device.enable_config_changes(false);
-        self.pause(self.pairs(), lock);
+        for pair in 0..self.pairs() {
+            self.queues.pause(pair, lock);
+        }
         self.netdev.set_carrier(false);
     }
 
@@ -125,23 +117,24 @@ impl Driver for Nic {
             Ok(addresses)
         };
         let (unicast, multicast) = (collect(unicast)?, collect(multicast)?);
-        // What the device refuses does not keep it from the rest, and asking again is no
-        // use.
-        let ask = |answer: Result, what: &str| match answer {
-            Err(error) if error == EINVAL => {
-                dev_warn!(self.device.as_ref(), "the device refuses the {}\n", what);
-                Ok(())
-            }
-            answer => answer,
-        };
-        let mode = |mode, on| control.send(&self.device, &SetRxMode { mode, on });
-        ask(mode(RxMode::Promiscuous, promiscuous), "promiscuous mode")?;
-        ask(
-            mode(RxMode::AllMulticast, all_multicast),
-            "all-multicast mode",
+        control.send(
+            &self.device,
+            &SetRxMode {
+                mode: RxMode::Promiscuous,
+                on: promiscuous,
+            },
         )?;
-        let table = MacTable::new(&unicast, &multicast).ok_or(EINVAL)?;
-        ask(control.send(&self.device, &table), "address table")
+        control.send(
+            &self.device,
+            &SetRxMode {
+                mode: RxMode::AllMulticast,
+                on: all_multicast,
+            },
+        )?;
+        control.send(
+            &self.device,
+            &MacTable::new(&unicast, &multicast).ok_or(EINVAL)?,
+        )
     }
 
     fn set_mac_address(&self, address: MacAddress) -> Result {
