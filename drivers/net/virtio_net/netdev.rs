@@ -24,6 +24,13 @@ impl Nic {
     fn pairs(&self) -> usize {
         self.pairs.load(Ordering::Relaxed)
     }
+
+    /// Pauses the first `pairs` queue pairs.
+    fn pause(&self, pairs: usize, lock: &mut OpsLocked<'_, Self>) {
+        for pair in 0..pairs {
+            self.queues.pause(pair, lock);
+        }
+    }
 }
 
 impl Driver for Nic {
@@ -45,7 +52,10 @@ impl Driver for Nic {
     fn open(&self, lock: &mut OpsLocked<'_, Self>) -> Result {
         for pair in 0..self.pairs() {
             // Ready for packets at once.
-            self.queues.with_paused_rx(pair, lock, rx::Queue::fill)?;
+            if let Err(error) = self.queues.with_paused_rx(pair, lock, rx::Queue::fill) {
+                self.pause(pair, lock);
+                return Err(error);
+            }
             self.queues.resume(pair, lock);
         }
         link::show(self, lock);
@@ -53,11 +63,9 @@ impl Driver for Nic {
         Ok(())
     }
 
-    fn stop(&self, lock: &OpsLocked<'_, Self>) {
+    fn stop(&self, lock: &mut OpsLocked<'_, Self>) {
         self.device.enable_config_changes(false);
-        for pair in 0..self.pairs() {
-            self.queues.pause(pair, lock);
-        }
+        self.pause(self.pairs(), lock);
         self.netdev.set_carrier(false);
     }
 
@@ -117,24 +125,23 @@ impl Driver for Nic {
             Ok(addresses)
         };
         let (unicast, multicast) = (collect(unicast)?, collect(multicast)?);
-        control.send(
-            &self.device,
-            &SetRxMode {
-                mode: RxMode::Promiscuous,
-                on: promiscuous,
-            },
+        // What the device refuses does not keep it from the rest, and asking again is no
+        // use.
+        let ask = |answer: Result, what: &str| match answer {
+            Err(error) if error == EINVAL => {
+                dev_warn!(self.device.as_ref(), "the device refuses the {}\n", what);
+                Ok(())
+            }
+            answer => answer,
+        };
+        let mode = |mode, on| control.send(&self.device, &SetRxMode { mode, on });
+        ask(mode(RxMode::Promiscuous, promiscuous), "promiscuous mode")?;
+        ask(
+            mode(RxMode::AllMulticast, all_multicast),
+            "all-multicast mode",
         )?;
-        control.send(
-            &self.device,
-            &SetRxMode {
-                mode: RxMode::AllMulticast,
-                on: all_multicast,
-            },
-        )?;
-        control.send(
-            &self.device,
-            &MacTable::new(&unicast, &multicast).ok_or(EINVAL)?,
-        )
+        let table = MacTable::new(&unicast, &multicast).ok_or(EINVAL)?;
+        ask(control.send(&self.device, &table), "address table")
     }
 
     fn set_mac_address(&self, address: MacAddress) -> Result {

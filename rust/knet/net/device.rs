@@ -178,7 +178,7 @@ impl<D: Driver> Builder<D> {
         let raw = self.raw();
         raw.features = on.0;
         raw.hw_features = changeable.0;
-        raw.vlan_features = on.0;
+        raw.vlan_features = on.0 & !Features::HW_VLAN_CTAG_FILTER.0;
     }
 
     /// The limits of the MTU, and its first value; in bytes.
@@ -299,6 +299,26 @@ impl<D: Driver> Device<D> {
             let result = f(&mut OpsLocked::new(self.as_raw()));
             bindings::netdev_unlock(self.as_raw());
             result
+        }
+    }
+
+    /// Uses `n` queue pairs from here on. Also takes the RTNL lock, which the caller
+    /// holds.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the device does not have so many; `ENOMEM`.
+    pub fn use_queues(&self, n: usize, _lock: &mut OpsLocked<'_, D>) -> Result {
+        // SAFETY: The device is valid, and its instance lock is held.
+        unsafe {
+            to_result(bindings::netif_set_real_num_tx_queues(
+                self.as_raw(),
+                n as u32,
+            ))?;
+            to_result(bindings::netif_set_real_num_rx_queues(
+                self.as_raw(),
+                n as u32,
+            ))
         }
     }
 

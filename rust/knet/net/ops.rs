@@ -31,7 +31,7 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// The interface goes up (`ndo_open`).
     fn open(&self, lock: &mut OpsLocked<'_, Self>) -> Result;
     /// The interface goes down; no packet is sent any more (`ndo_stop`).
-    fn stop(&self, lock: &OpsLocked<'_, Self>);
+    fn stop(&self, lock: &mut OpsLocked<'_, Self>);
 
     /// Sends a packet, or drops and counts it (`ndo_start_xmit`).
     fn start_xmit(&self, tx: &mut Self::Tx, queue: &TxQueue, skb: SkBuff);
@@ -138,8 +138,8 @@ impl<D: Driver> Operations<D> {
     /// C calls this for a registered device of driver `D`, with its instance lock.
     unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: As in `open`.
-        let (driver, lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
-        driver.stop(&lock);
+        let (driver, mut lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
+        driver.stop(&mut lock);
         0
     }
 

@@ -271,7 +271,7 @@ impl<D: Driver> Queues<D> {
     }
 
     /// Lets the queue pair run.
-    pub fn resume(&self, index: usize, lock: &OpsLocked<'_, D>) {
+    pub fn resume(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
         if lock.netdev() != self.netdev {
             return;
         }
@@ -284,7 +284,7 @@ impl<D: Driver> Queues<D> {
     }
 
     /// Waits for the polls of the queue pair to end, and lets no more begin.
-    pub fn pause(&self, index: usize, lock: &OpsLocked<'_, D>) {
+    pub fn pause(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
         if lock.netdev() != self.netdev {
             return;
         }
@@ -298,7 +298,7 @@ impl<D: Driver> Queues<D> {
 
     /// The transmit queue `index`, if nobody is in it.
     #[inline]
-    pub fn try_lock_tx(&self, index: usize, _poll: &Poll<'_>) -> Option<TxGuard<'_, D>> {
+    pub fn try_lock_tx<'a>(&'a self, index: usize, _poll: &'a Poll<'_>) -> Option<TxGuard<'a, D>> {
         let slot = self.tx.get(index)?;
         // SAFETY: The `netdev_queue` lives as long as the device; softirq context.
         unsafe { bindings::__netif_tx_trylock(slot.txq) }.then(|| TxGuard { slot })
@@ -337,7 +337,14 @@ impl<D: Driver> Queues<D> {
 
 impl<D: Driver> Drop for Queues<D> {
     fn drop(&mut self) {
-        // Pools refer to NAPI instances and must go before them.
+        // Who frees a packet looks for its pool's NAPI instance under RCU: none is found
+        // from here on, and the wait below is for those who have found one.
+        for slot in &mut self.rx {
+            if let Some(pool) = D::page_pool(slot.body.get_mut()) {
+                // SAFETY: The pool is live, and its NAPI instance disabled.
+                unsafe { bindings::page_pool_disable_direct_recycling(pool.as_raw()) };
+            }
+        }
         let instances = self.rx.iter().map(|slot| slot.napi.get());
         for napi in Iterator::chain(instances, self.tx.iter().map(|slot| slot.napi.get())) {
             // SAFETY: The instance was added in `new`, and its device is still there.
