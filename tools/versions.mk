@@ -3,11 +3,9 @@
 # (KEY=value, no spaces, no quotes).
 
 # Debian release that the cached tree is made of, and where kernel and QEMU
-# come from.
+# come from. The mirror is this machine's own; DEBIAN_MIRROR= names another.
 DEBIAN_SUITE=trixie
 DEBIAN_BACKPORTS=trixie-backports
-# The mirror can be overridden from the environment.
-DEBIAN_MIRROR=http://deb.debian.org/debian
 
 # Kernel: series (linux-source-$(KERNEL_SERIES)) and the pinned release. When
 # the mirror no longer has the release, the newest of the series is taken.

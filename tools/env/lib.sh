@@ -7,10 +7,8 @@ env_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 project=$(cd "$env_dir/../.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtio-net-rs
 
-mirror_override=${DEBIAN_MIRROR:-}
 # shellcheck source=../versions.mk
 . "$project/tools/versions.mk"
-[ -z "$mirror_override" ] || DEBIAN_MIRROR=$mirror_override
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

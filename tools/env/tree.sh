@@ -18,10 +18,19 @@ need_mmdebstrap() {
 	fi
 }
 
+# The Debian mirror that this machine's own apt uses.
+own_mirror() {
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+		grep -E '/debian/?$' | sed 's|/$||' | sort -u | head -n 1
+}
+
 make_tree() {
 	[ -e "$tree/.complete" ] && return
 	need_mmdebstrap
-	local mode=unshare packages keyring
+	local mode=unshare packages keyring mirror
+	mirror=${DEBIAN_MIRROR:-$(own_mirror || true)}
+	[ -n "$mirror" ] || die "no Debian mirror found in this machine's apt sources" \
+		"name one: make DEBIAN_MIRROR=http://MIRROR/debian"
 	[ "$(id -u)" != 0 ] || mode=root
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -e "$keyring" ] || die "$keyring is missing" \
@@ -43,8 +52,8 @@ make_tree() {
 		--customize-hook="cp $env_dir/install-in-tree.sh \$1/tmp/" \
 		--customize-hook='chroot $1 bash /tmp/install-in-tree.sh' \
 		"$DEBIAN_SUITE" "$tree.tar" \
-		"deb $DEBIAN_MIRROR $DEBIAN_SUITE main" \
-		"deb $DEBIAN_MIRROR $DEBIAN_BACKPORTS main"
+		"deb $mirror $DEBIAN_SUITE main" \
+		"deb $mirror $DEBIAN_BACKPORTS main"
 	step "placing the tree" \
 		tar -C "$tree.new" --exclude='./dev/*' --no-same-owner -xf "$tree.tar"
 	rm -f "$tree.tar"
