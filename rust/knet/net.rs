@@ -7,20 +7,28 @@ pub const CACHE_LINE: usize = crate::bindings::SMP_CACHE_BYTES;
 /// Bytes to leave free in front of received packets, for headers that the stack adds.
 pub const RX_HEADROOM: usize = crate::bindings::NET_SKB_PAD + crate::bindings::NET_IP_ALIGN;
 
+mod buffer_chain;
 mod device;
 mod ethtool;
+mod napi;
 mod ops;
 mod page_pool;
 mod queues;
+mod rx_buffer;
 mod skb;
 mod skb_rx;
 mod skb_tx;
+mod txq;
 
+pub use buffer_chain::BufferChain;
 pub use device::{AddressList, Builder, Device, Features, MacAddress, OpsLocked};
 pub use ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics};
+pub use napi::{Poll, Polled};
 pub use ops::{Driver, LinkStats};
-pub use page_pool::{BufferChain, Memory, PagePool, Received, RxBuffer};
-pub use queues::{Poll, Polled, Queues, TxGuard, TxQueue};
+pub use page_pool::{Memory, PagePool};
+pub use queues::Queues;
+pub use rx_buffer::{Received, RxBuffer};
 pub use skb::SkBuff;
 pub use skb_rx::Assembly;
 pub use skb_tx::{TxHeader, TxOffload, MAX_SEGMENTS};
+pub use txq::{TxGuard, TxQueue};

@@ -12,14 +12,18 @@ use kernel::{prelude::*, str::CStr, sync::Arc, types::Opaque, ThisModule};
 mod bound;
 mod command;
 mod queue_set;
+mod sg;
+mod token;
 mod virtqueue;
 
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
-pub use virtqueue::{DeviceLength, LengthError, PushError, Rearm, SgTable, Token, Virtqueue};
+pub use sg::SgTable;
+pub use token::{DeviceLength, LengthError, PushError, Token};
+pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use queue_set::QueueSet;
-pub(crate) use virtqueue::{page_address, SG_END};
+pub(crate) use sg::{page_address, SG_END};
 
 use bound::Bound;
 

@@ -7,7 +7,9 @@
 use super::{
     device::{AddressList, Device, Features, MacAddress, OpsLocked, Priv},
     ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
-    queues::{Poll, Polled, Queues, TxQueue},
+    napi::{Poll, Polled},
+    queues::Queues,
+    txq::TxQueue,
     PagePool, SkBuff,
 };
 use crate::bindings;

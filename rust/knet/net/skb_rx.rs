@@ -2,7 +2,7 @@
 
 //! Building received packets and giving them to the stack.
 
-use super::{queues::Poll, Received, RxBuffer, SkBuff};
+use super::{napi::Poll, Received, RxBuffer, SkBuff};
 use crate::bindings;
 use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{error::to_result, prelude::*};

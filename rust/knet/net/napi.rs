@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! NAPI instances, each with the body of its queue.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+
+use super::{ops::Driver, txq::TxQueue};
+use crate::{bindings, virtio::Rearm};
+use core::{
+    cell::{Cell, UnsafeCell},
+    marker::PhantomData,
+};
+use kernel::{prelude::*, types::Opaque};
+
+/// A NAPI poll under way: softirq context, on behalf of one NAPI instance.
+pub struct Poll<'a> {
+    napi: *mut bindings::napi_struct,
+    budget: usize,
+    _poll: PhantomData<&'a ()>,
+}
+
+impl Poll<'_> {
+    #[inline]
+    pub(super) fn napi(&self) -> *mut bindings::napi_struct {
+        self.napi
+    }
+
+    /// How many packets may be received; 0 from netpoll, which must not receive.
+    #[inline]
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+}
+
+/// How a poll ended.
+pub enum Polled {
+    /// There is more to do: poll again soon.
+    Again,
+    /// `work` packets, fewer than the budget, and nothing left.
+    Done {
+        /// Packets received.
+        work: usize,
+        /// The queue, with interrupts enabled again.
+        rearm: Rearm,
+    },
+}
+
+/// A queue's NAPI instance and its body.
+#[repr(C)]
+pub(super) struct Slot<D: Driver, B> {
+    pub(super) napi: Opaque<bindings::napi_struct>,
+    pub(super) driver: Cell<*const D>,
+    /// Changed under the instance lock only.
+    pub(super) enabled: Cell<bool>,
+    pub(super) index: usize,
+    pub(super) txq: *mut bindings::netdev_queue,
+    pub(super) body: UnsafeCell<B>,
+}
+
+impl<D: Driver, B> Slot<D, B> {
+    pub(super) fn new(index: usize, txq: *mut bindings::netdev_queue, body: B) -> Self {
+        Self {
+            napi: Opaque::zeroed(),
+            driver: Cell::new(core::ptr::null()),
+            enabled: Cell::new(false),
+            index,
+            txq,
+            body: UnsafeCell::new(body),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `napi` is the NAPI instance of a live slot of these types.
+    #[inline]
+    pub(super) unsafe fn of<'a>(napi: *mut bindings::napi_struct) -> &'a Self {
+        // SAFETY: The instance is the slot's first field.
+        unsafe { &*napi.cast() }
+    }
+
+    #[inline]
+    pub(super) fn schedule(&self) {
+        // SAFETY: The instance was added to the device in `Queues::new`.
+        unsafe {
+            if bindings::napi_schedule_prep(self.napi.get()) {
+                bindings::__napi_schedule(self.napi.get());
+            }
+        }
+    }
+
+    /// Lets the NAPI run, and runs it once, for what came before.
+    pub(super) fn enable(&self, dev: *mut bindings::net_device, kind: u32) {
+        if self.enabled.replace(true) {
+            return;
+        }
+        // SAFETY: The instance belongs to `dev`, whose instance lock the caller holds.
+        unsafe {
+            bindings::napi_enable_locked(self.napi.get());
+            bindings::netif_queue_set_napi(dev, self.index as u32, kind, self.napi.get());
+            // The softirq runs when bottom halves are enabled again.
+            bindings::local_bh_disable();
+            self.schedule();
+            bindings::local_bh_enable();
+        }
+    }
+
+    pub(super) fn disable(&self, dev: *mut bindings::net_device, kind: u32) {
+        if !self.enabled.replace(false) {
+            return;
+        }
+        // SAFETY: As in `enable`.
+        unsafe {
+            bindings::netif_queue_set_napi(dev, self.index as u32, kind, core::ptr::null_mut());
+            bindings::napi_disable_locked(self.napi.get());
+        }
+    }
+}
+
+/// # Safety
+///
+/// NAPI calls this for an instance that `Queues::new` added.
+pub(super) unsafe extern "C" fn poll_rx<D: Driver>(
+    napi: *mut bindings::napi_struct,
+    budget: c_int,
+) -> c_int {
+    let poll = Poll {
+        napi,
+        budget: budget as usize,
+        _poll: PhantomData,
+    };
+    // SAFETY: NAPI polls an instance of a live slot, one poll at a time: the body is
+    // ours. The driver was published before the device could be opened.
+    let polled = unsafe {
+        let slot = Slot::<D, D::Rx>::of(napi);
+        D::poll_rx(
+            &*slot.driver.get(),
+            &mut *slot.body.get(),
+            slot.index,
+            &poll,
+        )
+    };
+    match polled {
+        Polled::Done { work, rearm } if work < poll.budget => {
+            // SAFETY: The queue outlives its NAPI. The body is not touched any more, as
+            // another poll may begin.
+            unsafe {
+                if !bindings::napi_complete_done(napi, work as c_int) {
+                    rearm.cancel();
+                } else if rearm.pending() && bindings::napi_schedule_prep(napi) {
+                    rearm.cancel();
+                    bindings::__napi_schedule(napi);
+                }
+            }
+            work as c_int
+        }
+        _ => budget,
+    }
+}
+
+/// # Safety
+///
+/// NAPI calls this for an instance that `Queues::new` added.
+pub(super) unsafe extern "C" fn poll_tx<D: Driver>(
+    napi: *mut bindings::napi_struct,
+    budget: c_int,
+) -> c_int {
+    let poll = Poll {
+        napi,
+        budget: budget as usize,
+        _poll: PhantomData,
+    };
+    // SAFETY: NAPI polls an instance of a live slot. The body is ours while the
+    // transmit lock is held. The queue outlives its NAPI.
+    unsafe {
+        let slot = Slot::<D, D::Tx>::of(napi);
+        bindings::__netif_tx_lock(slot.txq);
+        let polled = D::poll_tx(
+            &*slot.driver.get(),
+            &mut *slot.body.get(),
+            TxQueue::of(slot),
+            &poll,
+        );
+        let Polled::Done { rearm, .. } = polled else {
+            bindings::__netif_tx_unlock(slot.txq);
+            return budget;
+        };
+        // Under the lock, so that a sender does not change the interrupt state between
+        // the two.
+        let done = bindings::napi_complete_done(napi, 0);
+        if !done {
+            rearm.cancel();
+        }
+        bindings::__netif_tx_unlock(slot.txq);
+        if done && rearm.pending() && bindings::napi_schedule_prep(napi) {
+            bindings::__netif_tx_lock(slot.txq);
+            rearm.cancel();
+            bindings::__netif_tx_unlock(slot.txq);
+            bindings::__napi_schedule(napi);
+        }
+    }
+    0
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Transmit queues, as the stack sees them.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+
+use super::{napi::Slot, ops::Driver};
+use crate::bindings;
+use core::{
+    cell::Cell,
+    ops::{Deref, DerefMut},
+};
+use kernel::types::Opaque;
+
+/// A transmit queue under its lock.
+pub struct TxGuard<'a, D: Driver> {
+    pub(super) slot: &'a Slot<D, D::Tx>,
+}
+
+impl<D: Driver> TxGuard<'_, D> {
+    /// The stack's side of the queue, and the driver's.
+    #[inline]
+    pub fn parts(&mut self) -> (&mut D::Tx, &TxQueue) {
+        // SAFETY: The guard holds the transmit lock.
+        let body = unsafe { &mut *self.slot.body.get() };
+        (body, TxQueue::of(self.slot))
+    }
+}
+
+impl<D: Driver> Deref for TxGuard<'_, D> {
+    type Target = D::Tx;
+
+    fn deref(&self) -> &D::Tx {
+        // SAFETY: The guard holds the transmit lock.
+        unsafe { &*self.slot.body.get() }
+    }
+}
+
+impl<D: Driver> DerefMut for TxGuard<'_, D> {
+    fn deref_mut(&mut self) -> &mut D::Tx {
+        // SAFETY: The guard holds the transmit lock.
+        unsafe { &mut *self.slot.body.get() }
+    }
+}
+
+impl<D: Driver> Drop for TxGuard<'_, D> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The guard holds the lock.
+        unsafe { bindings::__netif_tx_unlock(self.slot.txq) };
+    }
+}
+
+/// The stack's side of a transmit queue: flow control and byte limits.
+#[repr(C)]
+pub struct TxQueue {
+    napi: Opaque<bindings::napi_struct>,
+    driver: Cell<*const ()>,
+    enabled: Cell<bool>,
+    index: usize,
+    txq: *mut bindings::netdev_queue,
+}
+
+impl TxQueue {
+    #[inline]
+    pub(super) fn of<D: Driver>(slot: &Slot<D, D::Tx>) -> &Self {
+        // SAFETY: `Self` is a prefix of the slot, both `repr(C)`; `driver` is a thin
+        // pointer in both.
+        unsafe { &*core::ptr::from_ref(slot).cast() }
+    }
+
+    /// Which of the device's transmit queues.
+    #[inline]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Whether the driver has stopped the queue.
+    #[inline]
+    pub fn is_stopped(&self) -> bool {
+        // SAFETY: The `netdev_queue` lives as long as the device; a whole-word read.
+        let state = unsafe { (&raw const (*self.txq).state).read_volatile() };
+        state & 1 << bindings::netdev_queue_state_t___QUEUE_STATE_DRV_XOFF != 0
+    }
+
+    /// Takes no more packets from the stack (`netif_tx_stop_queue`).
+    pub fn stop(&self) {
+        // SAFETY: The `netdev_queue` lives as long as the device.
+        unsafe { bindings::netif_tx_stop_queue(self.txq) };
+    }
+
+    /// Takes packets again (`netif_tx_wake_queue`).
+    pub fn wake(&self) {
+        // SAFETY: The `netdev_queue` lives as long as the device.
+        unsafe { bindings::netif_tx_wake_queue(self.txq) };
+    }
+
+    /// Accounts a queued packet for the byte limits; true if the device should be told
+    /// now, false if more packets follow (`__netdev_tx_sent_queue`). Only in
+    /// [`Driver::start_xmit`].
+    #[inline]
+    pub fn sent(&self, bytes: usize) -> bool {
+        // SAFETY: The `netdev_queue` lives as long as the device.
+        unsafe { bindings::__netdev_tx_sent_queue(self.txq, bytes as u32) }
+    }
+
+    /// Accounts what the device has sent, once per reclaim (`netdev_tx_completed_queue`).
+    #[inline]
+    pub fn completed(&self, packets: usize, bytes: usize) {
+        // SAFETY: The `netdev_queue` lives as long as the device.
+        unsafe { bindings::netdev_tx_completed_queue(self.txq, packets as u32, bytes as u32) };
+    }
+
+    /// Forgets all accounting, for a queue that was emptied (`netdev_tx_reset_queue`).
+    pub fn reset(&self) {
+        // SAFETY: The `netdev_queue` lives as long as the device.
+        unsafe { bindings::netdev_tx_reset_queue(self.txq) };
+    }
+
+    /// Schedules the queue's poll. `before` is called if it was not scheduled yet.
+    #[inline]
+    pub fn schedule_poll(&self, before: impl FnOnce()) {
+        // SAFETY: The instance was added to the device in `Queues::new`.
+        unsafe {
+            if bindings::napi_schedule_prep(self.napi.get()) {
+                before();
+                bindings::__napi_schedule(self.napi.get());
+            }
+        }
+    }
+}

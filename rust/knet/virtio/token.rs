@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What goes through a virtqueue, and what the device says of it.
+
+use core::ptr::NonNull;
+use kernel::{ffi::c_void, prelude::*};
+
+/// What goes into a virtqueue and comes out again: the owner of the memory that
+/// the device works on.
+///
+/// # Safety
+///
+/// `from_raw` gives back the value that `into_raw` took, given both its words.
+pub unsafe trait Token: Sized {
+    /// Whether the second word is used.
+    const CONTEXT: bool = false;
+
+    /// Takes the value apart: a pointer that is not null, and a word of context.
+    fn into_raw(self) -> (NonNull<c_void>, *mut c_void);
+
+    /// Puts it together again.
+    ///
+    /// # Safety
+    ///
+    /// The words come from one call of `into_raw`, and are used once. The context
+    /// may be null instead if the value is dropped and nothing else is done with it.
+    unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self;
+}
+
+// SAFETY: A box is its pointer.
+unsafe impl<T: Send> Token for KBox<T> {
+    fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
+        (
+            NonNull::from(KBox::leak(self)).cast(),
+            core::ptr::null_mut(),
+        )
+    }
+
+    unsafe fn from_raw(data: NonNull<c_void>, _context: *mut c_void) -> Self {
+        // SAFETY: `data` comes from `into_raw`.
+        unsafe { KBox::from_raw(data.cast().as_ptr()) }
+    }
+}
+
+/// The length that the device says it wrote, in bytes; it may lie.
+#[derive(Clone, Copy)]
+pub struct DeviceLength(pub(super) u32);
+
+/// A [`DeviceLength`] that is not between the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthError {
+    /// Less than the least that makes sense.
+    TooShort,
+    /// More than was posted.
+    TooLong,
+}
+
+impl DeviceLength {
+    /// The length, if it is at least `least` and at most `posted` bytes.
+    #[inline]
+    pub fn checked(self, least: usize, posted: usize) -> Result<usize, LengthError> {
+        let len = self.0 as usize;
+        if len < least {
+            Err(LengthError::TooShort)
+        } else if len > posted {
+            Err(LengthError::TooLong)
+        } else {
+            Ok(len)
+        }
+    }
+}
+
+/// A token that a queue did not take, and why: `ENOSPC` if the ring is full, `EIO`
+/// if the device is broken, `ENOMEM` if memory could not be mapped.
+pub struct PushError<T> {
+    /// The reason.
+    pub error: Error,
+    /// What was not taken.
+    pub token: T,
+}
