@@ -21,7 +21,7 @@ mod skb_tx;
 mod txq;
 
 pub use buffer_chain::BufferChain;
-pub use device::{AddressList, Builder, Device, Features, MacAddress, OpsLocked};
+pub use device::{AddressList, Builder, Device, Features, MacAddress, OpsLocked, Rtnl};
 pub use ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics};
 pub use napi::{Poll, Polled};
 pub use ops::{Driver, LinkStats};

@@ -10,7 +10,7 @@ use kernel::{
     sync::{aref::ARef, Arc},
 };
 use knet::{
-    net::{self, Builder, MacAddress, Queues},
+    net::{self, Builder, MacAddress, Queues, Rtnl},
     virtio::{self, FoundQueue, Interrupt, Probe, QueueRequest},
 };
 use virtio_net_wire::{
@@ -209,12 +209,12 @@ impl virtio::Driver for Nic {
                 "no memory to spread the queues over processors\n"
             );
         }
-        self.netdev.register(self, || {
+        self.netdev.register(self, |rtnl| {
             // Changes wait until the interface is up.
             device.enable_config_changes(false);
             device.ready();
             self.use_queue_pairs(self.pairs.load(Ordering::Relaxed))
-                .or_else(|error| self.fall_back_to_one_pair(error))?;
+                .or_else(|error| self.fall_back_to_one_pair(error, rtnl))?;
             self.tell_random_address()?;
             self.netdev.set_carrier(false);
             if !self.negotiated.contains(Features::STATUS) {
@@ -257,7 +257,7 @@ impl Nic {
     }
 
     /// A device that refuses the number of queue pairs uses one.
-    fn fall_back_to_one_pair(&self, error: Error) -> Result {
+    fn fall_back_to_one_pair(&self, error: Error, rtnl: &Rtnl<'_>) -> Result {
         if error != EINVAL {
             return Err(error);
         }
@@ -267,7 +267,8 @@ impl Nic {
             self.pairs.load(Ordering::Relaxed)
         );
         self.pairs.store(1, Ordering::Relaxed);
-        self.netdev.locked(|lock| self.netdev.use_queues(1, lock))
+        self.netdev
+            .locked(|lock| self.netdev.use_queues(1, rtnl, lock))
     }
 
     /// A device that gave no address, but takes one, is told ours.

@@ -124,6 +124,9 @@ impl<D> OpsLocked<'_, D> {
     }
 }
 
+/// Evidence that the RTNL lock is held.
+pub struct Rtnl<'a>(PhantomData<&'a ()>);
+
 /// A network device that is not registered yet.
 pub struct Builder<D: Driver>(Device<D>);
 
@@ -257,12 +260,16 @@ impl<D: Driver> Device<D> {
     ///
     /// `EINVAL` if this is not the device of `driver` and of its queues; the errors of the C function and
     /// of `then`, after which the device is not registered.
-    pub fn register(&self, driver: Pin<&D>, then: impl FnOnce() -> Result) -> Result {
+    pub fn register(&self, driver: Pin<&D>, then: impl FnOnce(&Rtnl<'_>) -> Result) -> Result {
         if !core::ptr::eq(driver.device(), self) || !driver.queues().belong_to(self.as_raw()) {
             return Err(EINVAL);
         }
         let driver: *const D = &*driver;
         let dev = self.as_raw();
+        // SAFETY: The device is valid.
+        if unsafe { !(*Priv::<D>::of(dev)).driver.is_null() } {
+            return Err(EINVAL);
+        }
         // SAFETY: The device is valid. The driver's data is pinned, and contains this
         // value, whose `drop` ends the registration.
         unsafe {
@@ -272,7 +279,7 @@ impl<D: Driver> Device<D> {
             let mut result = to_result(bindings::register_netdevice(dev));
             if result.is_ok() {
                 self.registered.store(true, Ordering::Relaxed);
-                result = then();
+                result = then(&Rtnl(PhantomData));
             }
             bindings::rtnl_unlock();
             if result.is_err() {
@@ -302,14 +309,13 @@ impl<D: Driver> Device<D> {
         }
     }
 
-    /// Uses `n` queue pairs from here on. Also takes the RTNL lock, which the caller
-    /// holds.
+    /// Uses `n` queue pairs from here on.
     ///
     /// # Errors
     ///
     /// `EINVAL` if the device does not have so many; `ENOMEM`.
-    pub fn use_queues(&self, n: usize, _lock: &mut OpsLocked<'_, D>) -> Result {
-        // SAFETY: The device is valid, and its instance lock is held.
+    pub fn use_queues(&self, n: usize, _rtnl: &Rtnl<'_>, _lock: &mut OpsLocked<'_, D>) -> Result {
+        // SAFETY: The device is valid, and both locks are held.
         unsafe {
             to_result(bindings::netif_set_real_num_tx_queues(
                 self.as_raw(),

@@ -243,13 +243,13 @@ impl<D: Driver> Operations<D> {
     /// `sset_count` said.
     unsafe extern "C" fn stats(
         dev: *mut NetDevice,
-        _stats: *mut bindings::ethtool_stats,
+        stats: *mut bindings::ethtool_stats,
         data: *mut u64,
     ) {
-        // SAFETY: As in `strings`.
+        // SAFETY: C calls this for a registered device, with room for `n_stats` values.
         unsafe {
             let driver = Self::driver(dev);
-            let values = core::slice::from_raw_parts_mut(data, Self::count(driver));
+            let values = core::slice::from_raw_parts_mut(data, (*stats).n_stats as usize);
             driver.statistics(&mut Values(values.iter_mut()));
         }
     }

@@ -90,6 +90,8 @@ impl PagePool {
         if size > PAGE_SIZE {
             return None;
         }
+        // What the stack keeps behind the data wants to be aligned.
+        let size = size.wrapping_add(7) & !7;
         let (mut offset, mut capacity) = (0u32, size as u32);
         // SAFETY: The pool is live, and `&mut self` serialises allocation.
         let page = unsafe {

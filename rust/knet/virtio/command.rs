@@ -62,7 +62,7 @@ impl CommandQueue {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EIO` if the device is broken or the queue is dead; `ETIMEDOUT`.
+    /// `EINVAL` without a header; `ENOMEM`; `EIO` if the device is broken or the queue is dead; `ETIMEDOUT`.
     pub fn execute<const N: usize>(
         &self,
         device: &Device,
@@ -70,7 +70,10 @@ impl CommandQueue {
         payload: &[u8],
         timeout_ms: u32,
     ) -> Result<[u8; N]> {
-        const { assert!(N <= REPLY_LEN) };
+        const { assert!(N > 0 && N <= REPLY_LEN) };
+        if header.is_empty() {
+            return Err(EINVAL);
+        }
         let copy = |bytes: &[u8]| -> Result<KVec<u8>> {
             let mut copy = KVec::with_capacity(bytes.len(), GFP_KERNEL)?;
             copy.extend_from_slice(bytes, GFP_KERNEL)?;
