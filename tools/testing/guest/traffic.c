@@ -207,6 +207,19 @@ static void serve_datagrams(int fd)
 	}
 }
 
+/* bind(), tried for five seconds while the port is taken. */
+static int bind_soon(int fd, const struct sockaddr_in6 *address)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		if (!bind(fd, (const void *)address, sizeof(*address)))
+			return 0;
+		if (errno != EADDRINUSE)
+			break;
+		usleep(50000);
+	}
+	return -1;
+}
+
 static int serve(int port)
 {
 	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
@@ -217,8 +230,8 @@ static int serve(int port)
 	setsockopt(tcp, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	setsockopt(udp, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	if (bind(tcp, (void *)&any, sizeof(any)) || bind(udp, (void *)&any, sizeof(any)) ||
-	    listen(tcp, 64))
+	/* A server that was just killed may have children that are still going. */
+	if (bind_soon(tcp, &any) || bind_soon(udp, &any) || listen(tcp, 64))
 		fail("bind");
 	signal(SIGCHLD, SIG_IGN);
 	if (!fork()) {
