@@ -44,12 +44,14 @@ def page_pools_drain(env):
 @case(120)
 def page_pools_stay_bounded(env):
     """Pages in flight stop growing: rings and the pools' own caches fill, and that is all."""
-    seen = []
+    index, seen = int(read("/sys/class/net/dut/ifindex")), []
     for _ in range(12):
         some_traffic(env)
         settle(0.5)
         flush_deferred()
-        seen.append(sum(pool.get("inflight", 0) for pool in page_pools()))
+        seen.append(sum(pool.get("inflight", 0) for pool in page_pools()
+                        if pool.get("ifindex") == index))
+        check(seen[-1] > 0, "the device under test has no pages in flight")
         if len(seen) > 3 and seen[-1] - seen[-4] <= max(64, seen[-4] // 50):
             return
     check(False, f"pages in flight after each round of traffic: {seen}")
@@ -57,8 +59,9 @@ def page_pools_stay_bounded(env):
 
 def memory():
     """(bytes in slabs, bytes free or easily freed)"""
-    with open("/proc/sys/vm/drop_caches", "w") as file:
-        file.write("3")
+    for knob, value in (("drop_caches", "3"), ("compact_memory", "1")):
+        with open(f"/proc/sys/vm/{knob}", "w") as file:
+            file.write(value)
     settle(1)
     rows = dict(line.split(":") for line in read("/proc/meminfo").splitlines())
     values = {key: int(value.split()[0]) * 1024 for key, value in rows.items()}
@@ -83,7 +86,9 @@ def nothing_leaks_over_cycles(env):
         cycle()
     slab_later, available_later = memory()
     check(slab_later - slab < 1 << 20, f"slabs grew by {(slab_later - slab) >> 10} KiB in 20 cycles")
-    check(available - available_later < 8 << 20,
+    # A ring that leaks its buffers costs more than this in 20 cycles; with neither driver
+    # leaking, up to 18 MiB were seen to come and go.
+    check(available - available_later < 24 << 20,
           f"available memory shrank by {(available - available_later) >> 10} KiB in 20 cycles")
 
 
