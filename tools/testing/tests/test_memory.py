@@ -51,7 +51,10 @@ def page_pools_stay_bounded(env):
         flush_deferred()
         seen.append(sum(pool.get("inflight", 0) for pool in page_pools()
                         if pool.get("ifindex") == index))
-        check(seen[-1] > 0, "the device under test has no pages in flight")
+        if seen[-1] == 0:
+            # The C driver's chains of pages are not from pools.
+            check(env.driver == "c" and "big" in env.dut.label, "no pages in flight")
+            return
         if len(seen) > 3 and seen[-1] - seen[-4] <= max(64, seen[-4] // 50):
             return
     check(False, f"pages in flight after each round of traffic: {seen}")
@@ -81,15 +84,18 @@ def nothing_leaks_over_cycles(env):
 
     for _ in range(6):
         cycle()
-    slab, available = memory()
-    for _ in range(20):
-        cycle()
-    slab_later, available_later = memory()
-    check(slab_later - slab < 1 << 20, f"slabs grew by {(slab_later - slab) >> 10} KiB in 20 cycles")
-    # A ring that leaks its buffers costs more than this in 20 cycles; with neither driver
-    # leaking, up to 18 MiB were seen to come and go.
-    check(available - available_later < 24 << 20,
-          f"available memory shrank by {(available - available_later) >> 10} KiB in 20 cycles")
+    # A leak goes on for ever; what the page allocator keeps for itself comes and goes, so
+    # one span of three without a loss is enough.
+    spans = []
+    for _ in range(3):
+        slab, available = memory()
+        for _ in range(20):
+            cycle()
+        slab_later, available_later = memory()
+        spans.append((slab_later - slab >> 10, available - available_later >> 10))
+        if spans[-1][0] < 1024 and spans[-1][1] < 8192:
+            return
+    check(False, f"KiB that slabs grew by and that memory shrank by, in spans of 20 cycles: {spans}")
 
 
 @case(60)
