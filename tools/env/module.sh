@@ -9,6 +9,8 @@
 . "$(dirname "$0")/lib.sh"
 [ $# -gt 0 ] || set -- modules
 
+# First, as the others run in it, with their time limits and their logs.
+"$env_dir/tree.sh" >/dev/null
 crates=$("$env_dir/crates.sh")
 kdir=$("$env_dir/kdir.sh")
 release=$(cat "$kdir/include/config/kernel.release")
