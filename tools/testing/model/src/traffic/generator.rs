@@ -4,7 +4,7 @@
 //! fast as the driver takes them, up to a number.
 
 use super::template::Template;
-use super::{Frame, Header, Output};
+use super::{Frame, Header, Output, Refused};
 use pcap_file::pcap::PcapReader;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -52,7 +52,8 @@ fn first_pair() -> Vec<usize> {
 pub struct Progress {
     /// Frames that the driver has taken.
     pub sent: u64,
-    /// Frames that were due and found no receive buffer: at a rate, they are lost.
+    /// Frames that were due and not taken: without a receive buffer, which only at
+    /// a rate is a loss, or of no use to this driver.
     pub refused: u64,
     /// All are sent.
     pub done: bool,
@@ -72,7 +73,7 @@ pub struct Generator {
     /// Frames made, taken or not; the datagrams' numbers go on with it.
     made: u64,
     /// The next frame, until it is taken.
-    next: Option<Frame>,
+    next: Option<(usize, Frame)>,
     due: f64,
     last: Option<Instant>,
 }
@@ -202,37 +203,26 @@ impl Generator {
     fn is_done(&self) -> bool {
         self.order
             .count
-            .is_some_and(|count| self.progress.sent + self.lost() >= count)
+            .is_some_and(|count| self.progress.sent + self.progress.refused >= count)
     }
 
-    /// Refused frames that are not tried again.
-    fn lost(&self) -> u64 {
-        if self.order.rate.is_some() {
-            self.progress.refused
-        } else {
-            0
-        }
-    }
-
-    /// One frame; whether it was taken.
+    /// One frame; whether to go on.
     fn send(&mut self, out: &mut dyn Output) -> bool {
-        let frame = match self.next.take() {
-            Some(frame) => frame,
-            None => {
-                self.made += 1;
-                self.frames.make(self.made - 1)
+        let (pair, frame) = self.next.take().unwrap_or_else(|| {
+            self.made += 1;
+            let number = self.made - 1;
+            let pair = self.order.pairs[number as usize % self.order.pairs.len()];
+            (pair, self.frames.make(number))
+        });
+        match out.send(self.order.port, pair, &frame) {
+            Ok(()) => self.progress.sent += 1,
+            Err(Refused::NoBuffers | Refused::Down) if self.order.rate.is_none() => {
+                self.next = Some((pair, frame));
+                return false;
             }
-        };
-        let pair = self.order.pairs[(self.made as usize - 1) % self.order.pairs.len()];
-        let taken = out.send(self.order.port, pair, &frame);
-        if taken {
-            self.progress.sent += 1;
-        } else if self.order.rate.is_some() {
-            self.progress.refused += 1;
-        } else {
-            self.next = Some(frame);
+            Err(_) => self.progress.refused += 1,
         }
-        taken
+        true
     }
 }
 

@@ -45,7 +45,7 @@ pub fn reflect(port: usize, pair: usize, frame: &Frame, out: &mut dyn Output) ->
     match adapt(turned, out.offloads(port)) {
         Ok(frames) => frames
             .iter()
-            .map(|frame| u64::from(!out.send(port, pair, frame)))
+            .map(|frame| u64::from(out.send(port, pair, frame).is_err()))
             .sum(),
         Err(Refused::Checksum | Refused::Gso) => 1,
     }

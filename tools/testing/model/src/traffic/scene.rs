@@ -8,10 +8,12 @@ use super::generator::{self, Generator, Progress};
 use super::observe::Observed;
 use super::reflect::reflect;
 use super::switch::{Lost, Switch};
-use super::{Frame, Mode, Output};
+use super::{Frame, Mode, Output, Refused};
 use serde::{Deserialize, Serialize};
+use crate::model::lock;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use virtio_net_wire::Features;
 
 /// What becomes of a frame that a driver sends.
@@ -35,6 +37,8 @@ pub struct Given {
     /// Their bytes, without virtio headers.
     pub bytes: u64,
     /// Attempts that found no receive buffer.
+    pub no_buffers: u64,
+    /// Frames refused for another reason.
     pub refused: u64,
 }
 
@@ -66,13 +70,32 @@ pub struct Report {
     pub captured: Vec<u64>,
 }
 
+/// A scene that the model plays and a script changes. Its lock is taken after the
+/// model's and before any port's.
+pub type SharedScene = Arc<Mutex<Scene>>;
+
 /// The traffic of one model process.
-#[derive(Default)]
 pub struct Scene {
     forwarding: Forwarding,
     switch: Switch,
     generators: Vec<Generator>,
     watch: Watch,
+    last: Instant,
+}
+
+/// How often generators are looked at.
+const TICK: Duration = Duration::from_millis(1);
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self {
+            forwarding: Forwarding::default(),
+            switch: Switch::new(),
+            generators: Vec::new(),
+            watch: Watch::default(),
+            last: Instant::now(),
+        }
+    }
 }
 
 /// What is noted of each frame.
@@ -97,11 +120,12 @@ impl Watch {
         self.capture(port, frame);
     }
 
-    fn given(&mut self, port: usize, pair: usize, frame: &Frame, taken: bool) {
+    fn given(&mut self, port: usize, pair: usize, frame: &Frame, taken: Result<(), Refused>) {
         let report = self.port(port);
-        if !taken {
-            report.given.refused += 1;
-            return;
+        match taken {
+            Ok(()) => {}
+            Err(Refused::NoBuffers) => return report.given.no_buffers += 1,
+            Err(_) => return report.given.refused += 1,
         }
         report.given.frames += 1;
         report.given.bytes += frame.data.len() as u64;
@@ -131,7 +155,7 @@ impl Output for Watched<'_> {
         self.out.offloads(port)
     }
 
-    fn send(&mut self, port: usize, pair: usize, frame: &Frame) -> bool {
+    fn send(&mut self, port: usize, pair: usize, frame: &Frame) -> Result<(), Refused> {
         let taken = self.out.send(port, pair, frame);
         self.watch.given(port, pair, frame, taken);
         taken
@@ -202,7 +226,7 @@ impl Scene {
         }
     }
 
-    /// Whether time has to pass for something to happen.
+    /// Whether a generator has something left to do.
     pub fn is_busy(&self) -> bool {
         self.generators
             .iter()
@@ -225,6 +249,7 @@ impl Mode for Scene {
     }
 
     fn tick(&mut self, now: Instant, out: &mut dyn Output) {
+        self.last = now;
         let watch = &mut self.watch;
         let mut out = Watched { out, watch };
         if self.forwarding == Forwarding::Switch {
@@ -233,6 +258,24 @@ impl Mode for Scene {
         for generator in &mut self.generators {
             generator.tick(now, &mut out);
         }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.is_busy().then(|| self.last + TICK)
+    }
+}
+
+impl Mode for SharedScene {
+    fn received(&mut self, port: usize, pair: usize, frame: Frame, out: &mut dyn Output) {
+        lock(self).received(port, pair, frame, out);
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut dyn Output) {
+        lock(self).tick(now, out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        lock(self).deadline()
     }
 }
 

@@ -8,7 +8,7 @@
 //! cannot be cut (UFO, tunnels, nonsense) is dropped for that port and counted.
 
 use super::segment::{adapt, Refused};
-use super::{Frame, Output};
+use super::{Frame, Output, Refused as PortRefused};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -24,6 +24,8 @@ pub struct Lost {
     pub checksum: u64,
     /// A GSO type that the port has not negotiated, and that cannot be cut.
     pub gso: u64,
+    /// It does not fit the port's buffers.
+    pub too_long: u64,
 }
 
 /// Joins ports.
@@ -95,8 +97,12 @@ impl Outbound {
 
     fn drain(&mut self, to: usize, out: &mut dyn Output) {
         while let Some((pair, frame)) = self.waiting.front() {
-            if !out.send(to, *pair, frame) {
-                break;
+            match out.send(to, *pair, frame) {
+                Ok(()) => {}
+                Err(PortRefused::NoBuffers) => break,
+                Err(PortRefused::TooLong) => self.lost.too_long += 1,
+                // Nobody is there: not a loss.
+                Err(PortRefused::Down) => {}
             }
             self.waiting.pop_front();
         }
@@ -154,6 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_waits_for_a_port_that_is_down() {
+        let (mut out, mut switch) = (Ports::new(2), Switch::new());
+        let frame = Template::example(Protocol::Udp, false).frame(0);
+        for (refuse, lost) in [(PortRefused::Down, 0), (PortRefused::TooLong, 1)] {
+            out.refuse = Some(refuse);
+            switch.received(0, 0, &frame, &mut out);
+            assert_eq!(switch.lost(1).too_long, lost);
+        }
+        out.refuse = None;
+        switch.tick(&mut out);
+        assert!(out.sent.is_empty());
+    }
+
+    #[test]
     fn nonsense_is_dropped_and_counted() {
         let (mut out, mut switch) = (Ports::new(2), Switch::new());
         out.offloads[1] = Features::empty();
@@ -163,9 +183,9 @@ mod tests {
         frame.header.gso_type = 77;
         switch.received(0, 0, &frame, &mut out);
         let wanted = Lost {
-            overrun: 0,
             checksum: 1,
             gso: 1,
+            ..Lost::default()
         };
         assert_eq!((switch.lost(1), out.sent.len()), (wanted, 0));
     }

@@ -2,7 +2,7 @@
 
 //! Ports without devices, for unit tests.
 
-use super::{Frame, Output};
+use super::{Frame, Output, Refused};
 use virtio_net_wire::Features;
 
 /// Ports that take what they have room for, and keep it.
@@ -11,6 +11,8 @@ pub struct Ports {
     pub offloads: Vec<Features>,
     /// Frames that are still taken.
     pub room: usize,
+    /// What all are refused with, if they are.
+    pub refuse: Option<Refused>,
     /// What was taken: port, pair, frame.
     pub sent: Vec<(usize, usize, Frame)>,
 }
@@ -21,6 +23,7 @@ impl Ports {
         Self {
             offloads: vec![Features::GUEST_GSO | Features::GUEST_CSUM; ports],
             room: usize::MAX,
+            refuse: None,
             sent: Vec::new(),
         }
     }
@@ -35,12 +38,15 @@ impl Output for Ports {
         self.offloads[port]
     }
 
-    fn send(&mut self, port: usize, pair: usize, frame: &Frame) -> bool {
+    fn send(&mut self, port: usize, pair: usize, frame: &Frame) -> Result<(), Refused> {
+        if let Some(refused) = self.refuse {
+            return Err(refused);
+        }
         if self.room == 0 {
-            return false;
+            return Err(Refused::NoBuffers);
         }
         self.room -= 1;
         self.sent.push((port, pair, frame.clone()));
-        true
+        Ok(())
     }
 }
