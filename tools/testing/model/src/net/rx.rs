@@ -2,10 +2,11 @@
 
 //! What the driver receives.
 
-use super::{Device, Frame, Header, Role};
+use super::{offload, Device, Frame, Header, Role};
 use crate::hostile::{Hostile, Lie};
 use crate::ring::Used;
 use std::time::Instant;
+use virtio_net_wire::ctrl::GuestOffloads;
 use virtio_net_wire::Features;
 
 /// Most buffers of one frame; more than any driver needs for 64 KiB.
@@ -138,7 +139,37 @@ impl Device {
     ///
     /// [`Refused`], with the frame (or what was left of it) dropped and counted.
     pub fn receive(&mut self, pair: u16, frame: Frame, now: Instant) -> Result<(), Refused> {
-        self.deliver(pair, &frame, now)
+        if !self.wants(&frame.data) {
+            self.stats.filtered += 1;
+            return Ok(());
+        }
+        let steering = &self.control.steering;
+        let hash = steering.hash(&frame.data);
+        // Without a table, flows stay on the pair that they came by.
+        let pair = steering
+            .pair(hash)
+            .unwrap_or(pair % self.control.pairs.max(1));
+        let mut result = Ok(());
+        for mut frame in offload::fit(frame, self.accepted_offloads()) {
+            if self.negotiated.contains(Features::HASH_REPORT) {
+                frame.header.hash = hash;
+            }
+            result = result.and(self.deliver(pair, &frame, now));
+        }
+        result
+    }
+
+    /// The receive offloads that the driver takes now.
+    fn accepted_offloads(&self) -> Features {
+        let by_command = self.negotiated.contains(Features::CTRL_GUEST_OFFLOADS);
+        let switched = GuestOffloads::SWITCHABLE
+            .bit_numbers()
+            .map(|bit| Features::from_bits_retain(1 << bit))
+            .filter(|one| {
+                !by_command
+                    || GuestOffloads::from_features(*one).bits() & self.control.offloads != 0
+            });
+        self.negotiated & switched.fold(Features::empty(), |all, one| all | one)
     }
 }
 

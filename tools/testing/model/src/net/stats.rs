@@ -3,6 +3,7 @@
 //! What the device counts, for scripts and for the driver's own question
 //! (`VIRTIO_NET_F_DEVICE_STATS`).
 
+use super::{Device, Role};
 use serde::Serialize;
 
 /// Counters of one direction of a queue pair, from the driver's point of view.
@@ -57,5 +58,103 @@ impl Stats {
             tx: vec![QueueStats::default(); pairs.into()],
             ..Self::default()
         }
+    }
+}
+
+/// Bits of the types of statistics that the device keeps.
+mod types {
+    pub(super) const RX_BASIC: u32 = 0;
+    pub(super) const RX_CSUM: u32 = 1;
+    pub(super) const RX_GSO: u32 = 2;
+    pub(super) const TX_BASIC: u32 = 16;
+    pub(super) const TX_CSUM: u32 = 17;
+    pub(super) const TX_GSO: u32 = 18;
+    pub(super) const CVQ: u32 = 32;
+    pub(super) const ALL: [u32; 7] = [RX_BASIC, RX_CSUM, RX_GSO, TX_BASIC, TX_CSUM, TX_GSO, CVQ];
+}
+
+impl Device {
+    /// The answer to `VIRTIO_NET_CTRL_STATS_QUERY`.
+    pub(super) fn stats_types(&self) -> u64 {
+        types::ALL.iter().map(|bit| 1u64 << bit).sum()
+    }
+
+    /// Appends the counters of one queue that `wanted` asks for, each type with
+    /// its header.
+    pub(super) fn append_stats(
+        &self,
+        index: u16,
+        wanted: u64,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let role = self
+            .role(index)
+            .ok_or_else(|| format!("no queue {index}"))?;
+        for kind in types::ALL {
+            if wanted >> kind & 1 == 0 {
+                continue;
+            }
+            let Some(counters) = self.counters(index, role, kind) else {
+                return Err(format!("queue {index} has no statistics of type {kind}"));
+            };
+            let size = (8 + 8 * counters.len()) as u16;
+            reply.extend_from_slice(&[kind as u8, 0]);
+            reply.extend_from_slice(&index.to_le_bytes());
+            reply.extend_from_slice(&[0, 0]);
+            reply.extend_from_slice(&size.to_le_bytes());
+            for counter in counters {
+                reply.extend_from_slice(&counter.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn counters(&self, index: u16, role: Role, kind: u32) -> Option<Vec<u64>> {
+        let interrupts = self.queue(index)?.interrupts;
+        let none = |s: &QueueStats| s.packets.saturating_sub(s.needs_csum);
+        Some(match (role, kind) {
+            (Role::Rx(pair), _) => {
+                let s = self.stats.rx.get(usize::from(pair))?;
+                let drops = s.no_buffers + s.drops + s.malformed;
+                match kind {
+                    types::RX_BASIC => {
+                        vec![
+                            s.notifications,
+                            s.packets,
+                            s.bytes,
+                            interrupts,
+                            drops,
+                            s.no_buffers,
+                        ]
+                    }
+                    types::RX_CSUM => vec![0, s.needs_csum, none(s), 0],
+                    types::RX_GSO => vec![s.gso_packets, s.gso_bytes, 0, 0],
+                    _ => return None,
+                }
+            }
+            (Role::Tx(pair), _) => {
+                let s = self.stats.tx.get(usize::from(pair))?;
+                let drops = s.drops + s.malformed;
+                match kind {
+                    types::TX_BASIC => {
+                        vec![
+                            s.notifications,
+                            s.packets,
+                            s.bytes,
+                            interrupts,
+                            drops,
+                            s.malformed,
+                        ]
+                    }
+                    types::TX_CSUM => vec![none(s), s.needs_csum],
+                    types::TX_GSO => vec![s.gso_packets, s.gso_bytes, 0, 0, 0, 0],
+                    _ => return None,
+                }
+            }
+            (Role::Control, types::CVQ) => {
+                vec![self.stats.ctrl_ok + self.stats.ctrl_err, self.stats.ctrl_ok]
+            }
+            _ => return None,
+        })
     }
 }
