@@ -57,6 +57,7 @@ def main():
         verdicts = Session(guest_plan, results, full).run()
         print(f"# [{index}/{len(plans)}] {describe(guest_plan, verdicts, begin)}", flush=True)
     (paths.OUT / "results.ktap").write_text(results.ktap())
+    results.write_observations(paths.OUT / "observations.json")
     for text in (results.table(), results.matrix()):
         if text:
             print("#\n# " + text.replace("\n", "\n# "))

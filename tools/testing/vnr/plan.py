@@ -96,10 +96,13 @@ def make(pattern="", drivers=("c", "rust"), params=None, full=False):
                         continue
                     for nic in nics:
                         for case in chosen:
+                            if not params and not fnmatch.fnmatchcase(nic.label, case.nics):
+                                continue
                             suffix = "" if peer == "c" else f"+{peer}"
                             variant = f"{case.name}/{nic.label}{suffix}"
                             plan.cases.append({"case": case.name, "label": nic.label,
                                                "driver": driver, "variant": variant,
                                                "id": f"{variant}@{driver}"})
-                plans.append(plan)
+                if plan.cases:
+                    plans.append(plan)
     return plans

@@ -67,6 +67,7 @@ class Session:
                         self._request(guest, line[2:])
                     elif line.startswith("# start "):
                         guest.expect(float(line.split()[2]))
+                        self.running = line.split()[3]
                         self._progress(f"  {len(verdicts) + 1}/{len(cases)} {line.split()[3]}")
                         why = ""
                     elif line.startswith("# time "):
@@ -108,14 +109,15 @@ class Session:
         detail = f"; {last[-1].strip()}" if last and not ended else ""
         return len(verdicts), f"{reason}{detail} (see {guest.log})"
 
-    @staticmethod
-    def _request(guest, text):
+    def _request(self, guest, text):
         request = json.loads(text)
         try:
             if "qmp" in request:
                 value = guest.execute(request["qmp"], **request.get("arguments", {}))
             elif "model" in request:
                 value = guest.model.ask(request["model"])
+            elif "observe" in request:
+                value = self.results.observe(self.running, request["observe"])
             elif "drops" in request:
                 value = guest.wire.drops()
             else:
