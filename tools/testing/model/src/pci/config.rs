@@ -182,19 +182,20 @@ impl ConfigSpace {
 
     /// Reads bytes; beyond the space they are ones.
     pub fn read(&self, offset: u64, out: &mut [u8]) {
-        for (at, out) in (offset..).zip(out) {
-            let byte = usize::try_from(at).ok().and_then(|at| self.bytes.get(at));
-            *out = byte.copied().unwrap_or(0xff);
+        out.fill(0xff);
+        let bytes = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.bytes.get(offset..));
+        for (out, byte) in out.iter_mut().zip(bytes.unwrap_or(&[])) {
+            *out = *byte;
         }
     }
 
     /// Writes what can be written.
     pub fn write(&mut self, offset: u64, data: &[u8]) -> Option<Event> {
         let mut event = self.window(offset).map(Event::Window);
-        for (at, value) in (offset..).zip(data) {
-            let Ok(at) = usize::try_from(at) else {
-                break;
-            };
+        let offset = usize::try_from(offset).unwrap_or(self.bytes.len());
+        for (at, value) in (offset..=self.bytes.len()).zip(data) {
             let (Some(byte), Some(mask)) = (self.bytes.get_mut(at), self.writable.get(at)) else {
                 break;
             };

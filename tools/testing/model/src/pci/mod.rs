@@ -319,3 +319,6 @@ impl Port for Function {
         self.request.as_ref().map(notify).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;
