@@ -22,8 +22,10 @@ struct Bench {
 impl Bench {
     /// A running device with `pairs` pairs and these features beside the usual.
     fn new(pairs: u16, packed: bool, more: Features) -> Self {
-        let mut settings = Settings::default();
-        settings.pairs = pairs;
+        let mut settings = Settings {
+            pairs,
+            ..Settings::default()
+        };
         settings.changes.push((Features::all(), false));
         let mut features = more
             | Features::VERSION_1

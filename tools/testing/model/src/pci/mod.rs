@@ -52,6 +52,7 @@ pub struct Function {
     /// The MSI-X table and pending bits, which the machine keeps itself.
     msix: Vec<u8>,
     vectors: Vec<Option<File>>,
+    line: Option<File>,
     request: Option<File>,
     /// Interrupts sent, for scripts: by vector.
     pub sent: Vec<u64>,
@@ -71,6 +72,7 @@ impl Function {
             isr: 0,
             msix: vec![0; layout::BAR1_LEN as usize],
             vectors: (0..vectors).map(|_| None).collect(),
+            line: None,
             request: None,
             sent: vec![0; vectors.into()],
         }
@@ -242,6 +244,7 @@ impl Function {
         self.reset();
         self.device.memory.clear();
         self.vectors.iter_mut().for_each(|vector| *vector = None);
+        self.line = None;
         self.request = None;
     }
 
@@ -249,6 +252,24 @@ impl Function {
     pub fn set_vector(&mut self, index: usize, event: Option<File>) {
         if let Some(vector) = self.vectors.get_mut(index) {
             *vector = event;
+        }
+    }
+
+    /// Has the interrupt line signal this event descriptor.
+    pub fn set_line(&mut self, event: Option<File>) {
+        self.line = event;
+    }
+
+    /// Whether there is an interrupt line instead of vectors.
+    pub fn has_line(&self) -> bool {
+        self.config.has_line()
+    }
+
+    /// Asserts the interrupt line, if there is a reason: as one arises, and when
+    /// the machine has unmasked it.
+    pub fn assert_line(&mut self) {
+        if let (Some(line), true) = (&self.line, self.isr != 0 && !self.config.msix_enabled()) {
+            notify(line);
         }
     }
 
@@ -306,6 +327,9 @@ impl Port for Function {
             .collect();
         if !vectors.is_empty() {
             self.isr |= isr::QUEUE;
+        }
+        if pending.config || !vectors.is_empty() {
+            self.assert_line();
         }
         // Queues that share a vector have one interrupt.
         vectors.sort_unstable();

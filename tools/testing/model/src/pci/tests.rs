@@ -31,7 +31,7 @@ fn features_by_words() {
             read32(&common, reg::DEVICE_FEATURE)
         })
         .collect();
-    assert_eq!(words, [0, 1 | 1 << 8, 1 << 3, 0, 0, 0]);
+    assert_eq!(words, [0, 1 | (1 << 8), 1 << 3, 0, 0, 0]);
     for (select, word) in [(1u32, 1u32), (2, 8), (7, 5)] {
         common.write(reg::DRIVER_FEATURE_SELECT, &select.to_le_bytes());
         common.write(reg::DRIVER_FEATURE, &word.to_le_bytes());
@@ -192,4 +192,24 @@ fn registers_through_the_configuration_space() {
     let mut out = [0];
     function.config_read(0xe4, &mut out);
     assert_eq!(out, [1]);
+}
+
+#[test]
+fn without_vectors_there_is_a_line() {
+    let settings = Settings {
+        vectors: Some(0),
+        ..Settings::default()
+    };
+    let mut function = Function::new(Device::new(settings));
+    assert!(function.has_line());
+    let mut out = [0; 2];
+    function.config_read(0x40, &mut out);
+    assert_eq!(out, [1, 0x54], "no MSI-X in the list");
+    function.device_mut().set_link(false);
+    function.raise();
+    // Reading clears.
+    for expected in [2, 0] {
+        function.bar_read(0, layout::ISR, &mut out[..1]);
+        assert_eq!(out[0], expected);
+    }
 }
