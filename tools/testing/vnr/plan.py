@@ -91,6 +91,8 @@ def make(pattern="", drivers=("c", "rust"), params=None, full=False):
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
                                  [*nics, peer_of(nics)], peer_driver=peer)
                 for driver in drivers:
+                    if driver not in getattr(module, "DRIVERS", drivers):
+                        continue
                     # With ours on both ends, only ours is under test.
                     if peer != "c" and driver == "c":
                         continue

@@ -84,10 +84,13 @@ class Results:
             return
         known = json.loads(path.read_text()) if path.exists() else {}
         day = datetime.date.today().isoformat()
-        status = {result.id: result.status for result in self.all}
+        verdicts = {result.id: result for result in self.all}
         for case, notes in self.observations.items():
+            verdict = verdicts.get(case)
+            if verdict and "kernel log:" in verdict.why:
+                notes = [*notes, verdict.why.partition(" (see ")[0]]
             known[case] = {"day": day, "kernel": paths.kernel_release(), "notes": notes,
-                           "status": status.get(case, "fail")}
+                           "status": verdict.status if verdict else "fail"}
         path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
     def count(self, *statuses):

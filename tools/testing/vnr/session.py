@@ -3,6 +3,8 @@
 for the cases that are left, a few times."""
 
 import json
+import os
+import random
 import re
 import sys
 import time
@@ -12,6 +14,8 @@ from .guest import Guest, GuestDied, mac_address
 from .results import Result
 
 RESTARTS = 2
+# Of cases that choose at random; a run prints it.
+SEED = int(os.environ.get("VNR_SEED") or random.randrange(1, 1 << 30))
 VERDICT = re.compile(r"(ok|not ok) \d+ (\S+)(?: # SKIP ?(.*))?$")
 
 
@@ -24,7 +28,7 @@ class Session:
 
     def job(self, cases):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
-                "slowness": self.slowness, "full": self.full, **describe_nics(self.plan.nics)}
+                "slowness": self.slowness, "full": self.full, "seed": SEED, **describe_nics(self.plan.nics)}
 
     def run(self):
         """Returns the number of this guest's verdicts by status."""
