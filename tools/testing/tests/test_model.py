@@ -119,6 +119,25 @@ def reflected(env):
         env.ping(address)
 
 
+@case(60, ONE)
+def captured_and_replayed(env):
+    """Frames that the model has captured arrive once more when it plays them."""
+    env.serve_dut()
+    file = os.path.join(os.path.dirname(env.job["module"]), "model.pcap")
+    for header in (True, False):
+        env.model.ask("capture", file=file, header=header)
+    number = env.model.generate(count=30, size=700, run=2500)
+    env.model.wait_generated(number)
+    equal(env.model.wait_received(2500, 30), (30, 0, 0), "received, repeated, changed")
+    # Closed, and so written to the end.
+    env.model.stop()
+    number = env.model.generate(count=30, source={"pcap": file})
+    env.model.wait_generated(number)
+    received, repeated, changed = env.model.wait_received(2500, 60)
+    check(received >= 55 and repeated >= received - 30 and not changed,
+          f"received {received}, repeated {repeated}, changed {changed}")
+
+
 @case(60)
 def offloads_are_seen(env):
     """Checksums and segmentation are the device's, or the driver's when they are off."""
