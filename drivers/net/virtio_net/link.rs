@@ -50,8 +50,9 @@ pub(crate) fn show(nic: &Nic, lock: &OpsLocked<'_, Nic>) {
     set_carrier(nic, status(&nic.device, nic.negotiated), lock);
 }
 
-fn set_carrier(nic: &Nic, status: Status, _lock: &OpsLocked<'_, Nic>) {
-    nic.netdev.set_carrier(status.contains(Status::LINK_UP));
+fn set_carrier(nic: &Nic, status: Status, lock: &OpsLocked<'_, Nic>) {
+    nic.netdev
+        .set_carrier(status.contains(Status::LINK_UP), lock);
 }
 
 /// Speed and duplex, where the device says them.
