@@ -28,6 +28,7 @@ pub(crate) struct Nic {
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
     pub(crate) rings: net::RingSizes,
     pub(crate) affinity: virtio::Affinity,
+    pub(crate) link: link::Shown,
     /// Queue pairs in use.
     pub(crate) pairs: AtomicUsize,
     // Before the interface, whose NAPI instances they have.
@@ -189,6 +190,7 @@ impl virtio::Driver for Nic {
             rx_stats,
             tx_stats,
             affinity,
+            link: link::Shown::of(device, negotiated),
             rings: net::RingSizes {
                 rx: rx_size,
                 tx: tx_size,

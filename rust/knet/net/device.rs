@@ -8,6 +8,7 @@
 use super::{
     ethtool,
     ops::{Driver, Operations},
+    qstats,
 };
 use crate::{bindings, virtio};
 use core::{
@@ -153,6 +154,7 @@ impl<D: Driver> Builder<D> {
             raw.dev.parent = parent.as_device().cast();
             raw.netdev_ops = Operations::<D>::vtable();
             raw.ethtool_ops = ethtool::Operations::<D>::vtable();
+            raw.stat_ops = qstats::Operations::<D>::vtable();
             raw.request_ops_lock = true;
             // We filter unicast addresses, change ours while up, and send packets that
             // have no linear part.

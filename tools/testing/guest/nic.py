@@ -210,17 +210,9 @@ class Nic:
                 for key, value in stats[side].items()}
 
     def queue_counters(self):
-        """{("rx" or "tx", queue, "packets" or "bytes"): count}, from ethtool -S
-        if it has them, otherwise from the queue statistics of the netdev family."""
-        found = {}
-        for name, value in self.statistics().items():
-            match = re.fullmatch(r"(rx|tx)_?(?:queue_)?(\d+)_(packets|bytes)", name)
-            if match:
-                found[match[1], int(match[2]), match[3]] = value
-        if not found:
-            with self.enter():
-                found = queue_statistics(socket.if_nametoindex(self.name))
-        return found
+        """{("rx" or "tx", queue, "packets", ...): count}, of the netdev family."""
+        with self.enter():
+            return queue_statistics(socket.if_nametoindex(self.name))
 
     def channels(self):
         """Combined queue pairs in use, by ethtool -l; None if it cannot say."""
