@@ -32,6 +32,7 @@ impl Features {
     pub const SG: Self = Self(bindings::NETIF_F_SG);
     pub const HW_CSUM: Self = Self(bindings::NETIF_F_HW_CSUM);
     pub const RXCSUM: Self = Self(bindings::NETIF_F_RXCSUM);
+    pub const RXHASH: Self = Self(bindings::NETIF_F_RXHASH);
     pub const HIGHDMA: Self = Self(bindings::NETIF_F_HIGHDMA);
     pub const TSO: Self = Self(bindings::NETIF_F_TSO);
     pub const TSO6: Self = Self(bindings::NETIF_F_TSO6);

@@ -10,6 +10,7 @@ use super::{
     napi::{Poll, Polled},
     qstats::QueueStatistics,
     queues::Queues,
+    rss::Rss,
     txq::TxQueue,
     PagePool, SkBuff,
 };
@@ -18,7 +19,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
-pub trait Driver: QueueStatistics + Sized + Send + Sync + 'static {
+pub trait Driver: QueueStatistics + Rss + Sized + Send + Sync + 'static {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
     /// The body of a transmit queue, touched under its lock.
