@@ -9,6 +9,8 @@ use super::{
     ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
     napi::{Poll, Polled, RxPoll},
     page_pool::Pages,
+    qstats::QueueStatistics,
+    rss::Rss,
     txq::TxQueue,
     TxSkb,
 };
@@ -17,7 +19,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
-pub trait Driver: Sized + Send + Sync + 'static {
+pub trait Driver: QueueStatistics + Rss + Sized + Send + Sync + 'static {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
     /// The body of a transmit queue, touched under its lock.
@@ -63,6 +65,8 @@ pub trait Driver: Sized + Send + Sync + 'static {
     fn channels(&self) -> Channels;
     /// `ethtool`: speed and duplex.
     fn link_settings(&self) -> LinkSettings;
+    /// `ethtool -s`: takes other ones, which only users believe in.
+    fn set_link_settings(&self, settings: LinkSettings);
     /// `ethtool -S`: calls `statistics` for each counter, always in the same order.
     fn statistics(&self, statistics: &mut dyn Statistics);
 }
