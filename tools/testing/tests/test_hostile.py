@@ -127,7 +127,9 @@ def ring_lie(name, direction):
         alive = made.alive()
         if said:
             made.note(f"queue given up ({said[0].split(':', 1)[-1].strip()})")
-        check(said or alive, "no traffic, and nothing was said")
+        # A packed ring has no index: a gap looks like a device that has not come so far.
+        check(said or alive or (name == "used_index_jump" and "packed" in env.dut.label),
+              "no traffic, and nothing was said")
         equal(made.changed, 0, "datagrams changed")
         made.note("goes on" if alive else "no traffic until bound again")
     return body
