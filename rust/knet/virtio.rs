@@ -19,7 +19,8 @@ mod virtqueue;
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use sg::SgTable;
-pub use token::{DeviceLength, LengthError, PushError, Token};
+pub use token::{PushError, Token};
+pub use virtio_net_wire::{DeviceLength, LengthError};
 pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use queue_set::QueueSet;
