@@ -50,6 +50,8 @@ pub mod features;
 pub mod header;
 pub mod rx;
 pub mod rx_buffer;
+#[cfg(test)]
+mod seed;
 pub mod tx;
 
 pub use device_length::{DeviceLength, LengthError};
