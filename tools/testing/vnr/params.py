@@ -118,6 +118,8 @@ class Params(dict):
         """What the device model is told of its port."""
         props = {key: value for key, value in self.properties().items()
                  if key not in ("mq", "vectors", "disable-legacy")}
+        if self.get("ctrl_vq") == "off":
+            props.update(dict.fromkeys(("notf_coal", "vq_notf_coal", "device_stats"), "off"))
         return {"pairs": self.queues, **props}
 
     def place(self, index):

@@ -86,7 +86,7 @@ impl Output for Outputs<'_> {
 
     fn offloads(&self, port: usize) -> Features {
         let port = self.ports.get(port);
-        port.map_or_else(Features::empty, |port| lock(port).device().guest_offloads())
+        port.map_or_else(Features::empty, |port| lock(port).device().accepted_offloads())
     }
 
     fn ports(&self) -> usize {

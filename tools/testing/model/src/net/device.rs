@@ -92,11 +92,6 @@ impl Device {
         self.negotiated
     }
 
-    /// The offloads that the driver takes now.
-    pub fn guest_offloads(&self) -> Features {
-        self.negotiated & (Features::GUEST_GSO | Features::GUEST_CSUM | Features::GUEST_ECN)
-    }
-
     /// Takes the driver's features (`FEATURES_OK`), or refuses them.
     pub fn negotiate(&mut self, accepted: Features) -> bool {
         let (_, unmet) = accepted.without_unmet_dependencies();

@@ -6,6 +6,8 @@
 //! that makes no sense gives a [`RingError`], after which the device asks for a
 //! reset; it never panics and never loops without bound.
 
+#[cfg(test)]
+pub(crate) mod driver;
 pub mod packed;
 pub mod queue;
 pub mod split;
@@ -201,3 +203,6 @@ pub fn open(memory: &Memory, layout: Layout) -> Result<Box<dyn Ring>, RingError>
         Box::new(split::Split::new(memory, layout)?)
     })
 }
+
+#[cfg(test)]
+mod tests;

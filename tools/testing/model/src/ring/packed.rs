@@ -105,11 +105,11 @@ impl Packed {
             .checked_add(u64::from(len))
             .ok_or(RingError::Address)?;
         for entry in 0..u64::from(entries) {
-            let desc = read_desc(memory, table + entry * DESC_LEN)?;
-            if desc.flags & flag::INDIRECT != 0 {
+            let (addr, len, _, flags) = read_desc(memory, table + entry * DESC_LEN)?;
+            if flags & flag::INDIRECT != 0 {
                 return Err(RingError::Indirect);
             }
-            chain.add(desc.addr, desc.len, desc.flags & flag::WRITE != 0)?;
+            chain.add(addr, len, flags & flag::WRITE != 0)?;
         }
         Ok(())
     }
@@ -134,21 +134,20 @@ impl Ring for Packed {
             if chain.slots == self.layout.size {
                 return Err(RingError::Loop);
             }
-            // In a packed ring the number after the length is the buffer's id,
-            // which counts in the last descriptor.
-            let desc = read_desc(memory, self.slot_address(at.slot))?;
-            (chain.id, chain.slots) = (desc.next, chain.slots + 1);
+            let (addr, len, id, flags) = read_desc(memory, self.slot_address(at.slot))?;
+            // The id that counts is that of the last descriptor.
+            (chain.id, chain.slots) = (id, chain.slots + 1);
             at.advance(1, self.layout.size);
-            if desc.flags & flag::INDIRECT != 0 {
-                let single = chain.slots == 1 && desc.flags & flag::NEXT == 0;
+            if flags & flag::INDIRECT != 0 {
+                let single = chain.slots == 1 && flags & flag::NEXT == 0;
                 if !self.layout.indirect || !single {
                     return Err(RingError::Indirect);
                 }
-                self.follow_table(memory, desc.addr, desc.len, &mut chain)?;
+                self.follow_table(memory, addr, len, &mut chain)?;
                 break;
             }
-            chain.add(desc.addr, desc.len, desc.flags & flag::WRITE != 0)?;
-            if desc.flags & flag::NEXT == 0 {
+            chain.add(addr, len, flags & flag::WRITE != 0)?;
+            if flags & flag::NEXT == 0 {
                 break;
             }
         }

@@ -33,24 +33,20 @@ pub struct Split {
     disabled: bool,
 }
 
-/// A descriptor as it lies in memory.
-pub(super) struct Desc {
-    pub(super) addr: u64,
-    pub(super) len: u32,
-    pub(super) flags: u16,
-    pub(super) next: u16,
-}
+/// Address and length of a descriptor, and the two numbers behind: flags and next
+/// in a split ring, id and flags in a packed one.
+pub(super) type Desc = (u64, u32, u16, u16);
 
 pub(super) fn read_desc(memory: &Memory, address: u64) -> Result<Desc, RingError> {
     let mut raw = [0; DESC_LEN as usize];
     memory.read(address, &mut raw)?;
     let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, f0, f1, n0, n1] = raw;
-    Ok(Desc {
-        addr: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
-        len: u32::from_le_bytes([l0, l1, l2, l3]),
-        flags: u16::from_le_bytes([f0, f1]),
-        next: u16::from_le_bytes([n0, n1]),
-    })
+    Ok((
+        u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+        u32::from_le_bytes([l0, l1, l2, l3]),
+        u16::from_le_bytes([f0, f1]),
+        u16::from_le_bytes([n0, n1]),
+    ))
 }
 
 impl Chain {
@@ -120,21 +116,19 @@ impl Split {
             if u32::from(index) >= entries {
                 return Err(RingError::Index(index));
             }
-            let desc = read_desc(memory, table + u64::from(index) * DESC_LEN)?;
-            if desc.flags & flag::INDIRECT != 0 {
-                let allowed = self.layout.indirect && !nested && desc.flags & flag::NEXT == 0;
-                let entries = table_entries(desc.len).filter(|_| allowed);
+            let (addr, len, flags, next) = read_desc(memory, table + u64::from(index) * DESC_LEN)?;
+            if flags & flag::INDIRECT != 0 {
+                let allowed = self.layout.indirect && !nested && flags & flag::NEXT == 0;
+                let entries = table_entries(len).filter(|_| allowed);
                 let entries = entries.ok_or(RingError::Indirect)?;
-                desc.addr
-                    .checked_add(u64::from(desc.len))
-                    .ok_or(RingError::Address)?;
-                return self.follow(memory, desc.addr, entries, 0, true, chain);
+                addr.checked_add(u64::from(len)).ok_or(RingError::Address)?;
+                return self.follow(memory, addr, entries, 0, true, chain);
             }
-            chain.add(desc.addr, desc.len, desc.flags & flag::WRITE != 0)?;
-            if desc.flags & flag::NEXT == 0 {
+            chain.add(addr, len, flags & flag::WRITE != 0)?;
+            if flags & flag::NEXT == 0 {
                 return Ok(());
             }
-            index = desc.next;
+            index = next;
         }
         Err(RingError::Loop)
     }

@@ -9,7 +9,7 @@
 //! | [`generator`], [`template`] | frames that the model makes |
 //! | [`observe`], [`content`] | what a frame says, verified |
 //! | [`capture`] | frames into files |
-//! | [`packet`], [`segment`] | headers, checksums, segmentation |
+//! | [`packet`] | headers and checksums |
 
 pub mod capture;
 pub mod content;
@@ -18,7 +18,6 @@ pub mod observe;
 pub mod packet;
 pub mod reflect;
 pub mod scene;
-pub mod segment;
 pub mod switch;
 pub mod template;
 #[cfg(test)]

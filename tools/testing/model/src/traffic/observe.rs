@@ -5,8 +5,8 @@
 
 use super::content::Received;
 use super::packet::{complete, Layers, UDP};
-use super::segment::segments;
 use super::Frame;
+use crate::net::offload::segment;
 use serde::Serialize;
 use virtio_net_wire::header::{flag, gso};
 
@@ -71,14 +71,14 @@ impl Observed {
         let partial = frame.header.flags & flag::NEEDS_CSUM != 0;
         if frame.header.gso_type != gso::NONE {
             self.large.count(frame);
-            match segments(frame) {
-                Ok(cut) => {
+            match segment(frame) {
+                Some(cut) => {
                     // The segments have checksums of their own; what the driver left in
                     // the large packet is judged by the pseudo header alone.
                     self.checksum(partial, partial && seeded(frame));
                     cut.iter().for_each(|segment| self.payload(&segment.data));
                 }
-                Err(_) => self.nonsense += 1,
+                None => self.nonsense += 1,
             }
             return;
         }

@@ -5,8 +5,8 @@
 //! stay right, and partial ones partial.
 
 use super::packet::Layers;
-use super::segment::{adapt, Refused};
 use super::{Frame, Output};
+use crate::net::offload::fit;
 use etherparse::{NetSlice, SlicedPacket};
 
 /// Exchanges two neighbouring ranges of `length` bytes at `at`.
@@ -42,13 +42,10 @@ pub fn reflect(port: usize, pair: usize, frame: &Frame, out: &mut dyn Output) ->
     let Some(turned) = turned(frame) else {
         return 0;
     };
-    match adapt(turned, out.offloads(port)) {
-        Ok(frames) => frames
-            .iter()
-            .map(|frame| u64::from(out.send(port, pair, frame).is_err()))
-            .sum(),
-        Err(Refused::Checksum | Refused::Gso) => 1,
-    }
+    fit(turned, out.offloads(port))
+        .iter()
+        .map(|frame| u64::from(out.send(port, pair, frame).is_err()))
+        .sum()
 }
 
 #[cfg(test)]

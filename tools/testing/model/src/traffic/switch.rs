@@ -4,11 +4,10 @@
 //! so it floods as a hub does; the ports filter.
 //!
 //! Headers pass through with all offloads. A port that has not negotiated one gets
-//! the frame with its checksum completed, or cut into segments (TSO, USO); what
-//! cannot be cut (UFO, tunnels, nonsense) is dropped for that port and counted.
+//! the frame with its checksum completed, or cut into segments ([`fit`]).
 
-use super::segment::{adapt, Refused};
-use super::{Frame, Output, Refused as PortRefused};
+use super::{Frame, Output, Refused};
+use crate::net::offload::fit;
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -20,10 +19,6 @@ const WAITING: usize = 1000;
 pub struct Lost {
     /// The port took none for too long.
     pub overrun: u64,
-    /// The partial checksum is outside the frame.
-    pub checksum: u64,
-    /// A GSO type that the port has not negotiated, and that cannot be cut.
-    pub gso: u64,
     /// It does not fit the port's buffers.
     pub too_long: u64,
 }
@@ -66,16 +61,11 @@ impl Switch {
             self.ports.resize_with(to + 1, Outbound::default);
         }
         let outbound = &mut self.ports[to];
-        match adapt(frame, out.offloads(to)) {
-            Ok(frames) => {
-                for frame in frames {
-                    outbound.put(pair, frame);
-                }
-                outbound.drain(to, out);
-            }
-            Err(Refused::Checksum) => outbound.lost.checksum += 1,
-            Err(Refused::Gso) => outbound.lost.gso += 1,
+        // Cut here, so that a port which is full takes the rest later.
+        for frame in fit(frame, out.offloads(to)) {
+            outbound.put(pair, frame);
         }
+        outbound.drain(to, out);
     }
 
     /// Tries again what waits.
@@ -99,10 +89,10 @@ impl Outbound {
         while let Some((pair, frame)) = self.waiting.front() {
             match out.send(to, *pair, frame) {
                 Ok(()) => {}
-                Err(PortRefused::NoBuffers) => break,
-                Err(PortRefused::TooLong) => self.lost.too_long += 1,
+                Err(Refused::NoBuffers) => break,
+                Err(Refused::TooLong) => self.lost.too_long += 1,
                 // Nobody is there: not a loss.
-                Err(PortRefused::Down) => {}
+                Err(Refused::Down) => {}
             }
             self.waiting.pop_front();
         }
@@ -163,7 +153,7 @@ mod tests {
     fn nothing_waits_for_a_port_that_is_down() {
         let (mut out, mut switch) = (Ports::new(2), Switch::new());
         let frame = Template::example(Protocol::Udp, false).frame(0);
-        for (refuse, lost) in [(PortRefused::Down, 0), (PortRefused::TooLong, 1)] {
+        for (refuse, lost) in [(Refused::Down, 0), (Refused::TooLong, 1)] {
             out.refuse = Some(refuse);
             switch.received(0, 0, &frame, &mut out);
             assert_eq!(switch.lost(1).too_long, lost);
@@ -171,22 +161,5 @@ mod tests {
         out.refuse = None;
         switch.tick(&mut out);
         assert!(out.sent.is_empty());
-    }
-
-    #[test]
-    fn nonsense_is_dropped_and_counted() {
-        let (mut out, mut switch) = (Ports::new(2), Switch::new());
-        out.offloads[1] = Features::empty();
-        let mut frame = Template::example(Protocol::Udp, false).frame_with(b"x", None);
-        frame.header.csum_start = 9999;
-        switch.received(0, 0, &frame, &mut out);
-        frame.header.gso_type = 77;
-        switch.received(0, 0, &frame, &mut out);
-        let wanted = Lost {
-            checksum: 1,
-            gso: 1,
-            ..Lost::default()
-        };
-        assert_eq!((switch.lost(1), out.sent.len()), (wanted, 0));
     }
 }

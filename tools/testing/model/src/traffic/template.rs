@@ -231,7 +231,7 @@ mod mac {
 mod tests {
     use super::*;
     use crate::traffic::content::Received;
-    use crate::traffic::segment::segments;
+    use crate::net::offload::segment;
 
     #[test]
     fn checksums_are_what_is_asked_for() {
@@ -269,9 +269,9 @@ mod tests {
         };
         let mut received = Received::default();
         for number in [0, 5] {
-            for segment in segments(&template.frame(number)).unwrap() {
-                let layers = Layers::of(&segment.data).unwrap();
-                assert!(received.look(&segment.data[layers.payload..layers.end]));
+            for one in segment(&template.frame(number)).unwrap() {
+                let layers = Layers::of(&one.data).unwrap();
+                assert!(received.look(&one.data[layers.payload..layers.end]));
             }
         }
         assert_eq!(
