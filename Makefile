@@ -8,7 +8,7 @@ in_tree := tools/env/in-tree.sh
 testing := tools/testing
 
 # Settings of a run reach the scripts by environment; those not given do not.
-settings := KDIR KSRC V T DRIVER PARAMS FULL B INSTALL_MOD_PATH
+settings := KDIR KSRC V T DRIVER PARAMS FULL B INSTALL_MOD_PATH FUZZ FUZZ_S FUZZ_RUNS
 $(foreach s,$(settings),$(if $($(s)),$(eval export $(s))))
 
 # Rust sources as they lie in the checkout; tests that must not build included.
@@ -40,6 +40,13 @@ bench-full: all
 
 vm: all
 	@$(testing)/vm.sh
+
+.PHONY: fuzz coverage
+fuzz:
+	@$(testing)/host/fuzz.sh
+
+coverage:
+	@$(testing)/host/coverage.sh
 
 .PHONY: check-tree
 check-tree:
@@ -86,6 +93,9 @@ help:
 #?   make vm               a guest with the module loaded and a shell
 #?   make clippy           the kernel's lints, warnings are errors              15 s
 #?   make fmtcheck, fmt    check, or correct, the formatting of Rust             1 s
+#?   make fuzz             FUZZ_S=60 seconds of each fuzz target of the wire
+#?                         crate, or FUZZ_RUNS=N executions; FUZZ=<targets>     5 min
+#?   make coverage         what the wire crate's tests execute of it           10 s
 #?   make doc              rustdoc of knet and virtio_net_wire in build/doc     25 s
 #?   make check-tree       rules of the tree: licences, unsafe, helper size      1 s
 #?   make clean            remove what was built here; the cache stays

@@ -22,7 +22,8 @@ pub use bound::Start;
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use sg::SgTable;
-pub use token::{DeviceLength, LengthError, PushError, Token};
+pub use token::{PushError, Token};
+pub use virtio_net_wire::{DeviceLength, LengthError};
 pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use binding::Binding;

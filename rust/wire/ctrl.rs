@@ -22,6 +22,7 @@ use crate::features::Features;
 
 mod filter;
 mod offload;
+pub mod request;
 mod rss;
 
 pub use filter::{AddVlan, DelVlan, MacTable, RxMode, SetMac, SetRxMode, VlanId};

@@ -8,6 +8,7 @@ import termios
 import time
 import tty
 
+from model import Model
 from nic import DRIVERS, Nic, run
 from vnrtest import Failed, Skip, check
 
@@ -68,7 +69,8 @@ class Environment:
         self.full = job["full"]
         self.driver = self.server = None
         self.dut = self.peer = None
-        self.nics = [Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"])
+        self.model = Model(self)
+        self.nics = [Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"], n["port"])
                      for n in job["nics"]]
 
     def select(self, driver, label):
@@ -79,6 +81,8 @@ class Environment:
     def fresh(self):
         """Both NICs newly bound and configured, the echo server on the peer."""
         self.stop_serving()
+        if self.dut.port is not None:
+            self.model.reset()
         for driver in {self.driver, self.job["peer_driver"]}:
             if not self.modules.loaded(driver):
                 self.modules.load(driver)
@@ -161,7 +165,11 @@ class Environment:
 
     def link(self, up, nic=None):
         """The host's side of the cable."""
-        index = self.nics.index(nic or self.dut)
+        nic = nic or self.dut
+        if nic.port is not None:
+            self.model.ask("link", nic, up=up)
+            return
+        index = self.nics.index(nic)
         self.control.ask(qmp="set_link", arguments={"name": f"nic{index}", "up": up})
 
     def host_drops(self):

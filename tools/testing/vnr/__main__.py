@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from . import accel, build, host, network, paths, plan
+from . import accel, build, host, model, network, paths, plan
 from .params import ParamError
 from .results import Results
 from .session import Session, describe
@@ -45,6 +45,8 @@ def main():
             sys.exit(f"error: {error}")
         build.traffic()
         build.module()
+        if model.wanted(plans):
+            model.build()
         host.verify_kernel(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases", flush=True)

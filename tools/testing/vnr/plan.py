@@ -67,8 +67,9 @@ def _groups(sets):
 
 def peer_of(nics):
     """The peer's own parameters: plain, on a transport that the guest has."""
+    own = {"device": "model"} if nics[0].model else {}
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
-                  queues=max(nic.queues for nic in nics))
+                  queues=max(nic.queues for nic in nics), **own)
 
 
 def make(pattern="", drivers=("c", "rust"), params=None, full=False):

@@ -86,6 +86,9 @@ class Session:
         except network.NetworkError as error:
             raise SystemExit(f"error: {error}") from error
         self._progress()
+        wrong = guest.model.verdict()
+        if wrong:
+            self._add({"variant": f"{name}.device_model", "driver": "host"}, "fail", wrong)
         text = guest.console()
         splats = console.splats(text)
         for entry, (status, why, seconds) in zip(cases, verdicts):
@@ -111,6 +114,8 @@ class Session:
         try:
             if "qmp" in request:
                 value = guest.execute(request["qmp"], **request.get("arguments", {}))
+            elif "model" in request:
+                value = guest.model.ask(request["model"])
             elif "drops" in request:
                 value = guest.wire.drops()
             else:
@@ -121,10 +126,13 @@ class Session:
 
 
 def describe_nics(nics):
-    """What the guest must know of its NICs, the last of which is the peer."""
+    """What the guest must know of its NICs, the last of which is the peer. `port` is
+    the device model's number for the NIC."""
+    ports = [index for index, nic in enumerate(nics) if nic.model]
     return {"module": str(paths.MODULE), "traffic": str(paths.OUT / "bin" / "traffic"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
-                      "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index)}
+                      "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index),
+                      "port": ports.index(index) if nic.model else None}
                      for index, nic in enumerate(nics)]}
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from . import accel, build, network, paths
+from . import accel, build, model, network, paths
 from .guest import Guest
 from .params import ParamError, Params
 from .plan import peer_of
@@ -28,13 +28,14 @@ def main():
     paths.OUT.mkdir(parents=True, exist_ok=True)
     build.traffic()
     build.module()
+    if dut.model:
+        model.build()
     guest = Guest("vm", nics, {"shell": driver, **describe_nics(nics)}, qemu,
                   cpus=max(2, dut.pairs))
-    taps = [(f"vnrtap{i}", nic.pairs) for i, nic in enumerate(nics)]
     print(f"starting a guest ({name}); leave it by exit, or Ctrl-A x", flush=True)
     try:
-        with network.Wire(taps), open(guest.errors, "wb") as errors:
-            status = subprocess.run(guest.command(taps, [], ["quiet", "loglevel=4"], verbose=False),
+        with network.Wire(guest.taps()), guest.model, open(guest.errors, "wb") as errors:
+            status = subprocess.run(guest.command([], ["quiet", "loglevel=4"], verbose=False),
                                     stderr=errors).returncode
     except network.NetworkError as error:
         sys.exit(f"error: {error}")
