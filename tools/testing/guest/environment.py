@@ -66,6 +66,8 @@ class Environment:
         self.job, self.control = job, control
         self.modules = Modules(job["module"])
         self.full = job["full"]
+        # What `make test` runs on the debug kernel has to be quick.
+        self.quick = job.get("ci", False)
         self.driver = self.server = None
         self.dut = self.peer = None
         self.nics = [Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"])
@@ -167,6 +169,10 @@ class Environment:
     def host_drops(self):
         """Frames that the host's taps lost, in all."""
         return sum(sum(pair) for pair in self.control.ask(drops=True).values())
+
+    def stride(self, quick):
+        """1, or `quick` if this run is only to sample."""
+        return quick if self.quick else 1
 
     @staticmethod
     def pause(seconds):

@@ -16,7 +16,9 @@
 #include <linux/atomic.h>
 #include <linux/device.h>
 #include <linux/kprobes.h>
+#include <linux/linkage.h>
 #include <linux/module.h>
+#include <linux/objtool.h>
 #include <linux/stacktrace.h>
 
 #define FUNCTIONS 8
@@ -102,6 +104,17 @@ static bool chosen(unsigned int number)
 	return period && number > first && (number - first) % period == 0;
 }
 
+/* A probe by ftrace can change where execution goes on, but not the stack. */
+void vnr_just_return(void);
+asm(".pushsection .text\n"
+    ".type vnr_just_return, @function\n"
+    ".globl vnr_just_return\n"
+    "vnr_just_return:\n"
+    ANNOTATE_NOENDBR "\n"
+    ASM_RET
+    ".size vnr_just_return, .-vnr_just_return\n"
+    ".popsection\n");
+
 /* At the function's first instruction: the return address is on top. */
 static int at_entry(struct kprobe *probe, struct pt_regs *regs)
 {
@@ -115,8 +128,7 @@ static int at_entry(struct kprobe *probe, struct pt_regs *regs)
 		return 0;
 	atomic_inc((atomic_t *)&failed);
 	regs->ax = values[probe - probes];
-	regs->ip = *stack;
-	regs->sp += sizeof(*stack);
+	regs->ip = (unsigned long)vnr_just_return;
 	return 1;
 }
 

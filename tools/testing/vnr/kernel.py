@@ -31,6 +31,11 @@ class Kernel:
         """Before the names of guests and files of another kernel than the stock one."""
         return "" if self.name == "stock" else f"{self.name}-"
 
+    @property
+    def fault_module(self):
+        """vnr_fault, beside ours in the build folder."""
+        return paths.PROJECT / "build" / self.release / "kmod" / "vnr_fault.ko"
+
     def take_module(self):
         if self.built.exists():
             shutil.copyfile(self.built, self.module)

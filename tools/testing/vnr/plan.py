@@ -24,6 +24,7 @@ class GuestPlan:
     cases: list = field(default_factory=list)
     peer_driver: str = "c"
     memory: str = "1G"
+    ci: bool = False                # a sample, for `make test`
 
 
 def collect():
@@ -102,7 +103,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                 if peer not in drivers and peer != "c":
                     continue
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
-                                 [*nics, peer_of(nics)], kernel, peer_driver=peer)
+                                 [*nics, peer_of(nics)], kernel, peer_driver=peer,
+                                 ci=pattern == CI)
                 for driver in drivers:
                     # With ours on both ends, only ours is under test.
                     if peer != "c" and driver == "c":

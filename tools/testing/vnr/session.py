@@ -24,7 +24,7 @@ class Session:
 
     def job(self, cases):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
-                "slowness": self.slowness, "full": self.full, "kernel": self.plan.kernel.name,
+                "slowness": self.slowness, "full": self.full, "ci": self.plan.ci,
                 **describe_nics(self.plan.nics, self.plan.kernel)}
 
     def run(self):
@@ -123,7 +123,7 @@ class Session:
 
 def describe_nics(nics, kernel):
     """What the guest must know of its NICs, the last of which is the peer."""
-    return {"module": str(kernel.module), "traffic": str(paths.OUT / "bin" / "traffic"),
+    return {"module": str(kernel.module), "fault_module": str(kernel.fault_module), "traffic": str(paths.OUT / "bin" / "traffic"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
                       "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index)}
                      for index, nic in enumerate(nics)]}
