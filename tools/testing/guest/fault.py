@@ -14,6 +14,8 @@ KINDS = ("failslab", "fail_page_alloc")
 # What the two return for "no memory".
 ALLOCATIONS = {"should_failslab": -12, "should_fail_alloc_page": 1}
 KMEMLEAK = f"{DEBUGFS}/kmemleak"
+# From this step on an action may repeat itself.
+DISTINCT = 50
 # kmemleak believes in a leak only after this time.
 KMEMLEAK_AGE = 5.5
 
@@ -41,13 +43,24 @@ class Step:
         self.number, self.error, self.injected = number, error, injected
 
 
-def walk(action, stride=1, limit=5000):
-    """Run action with its n-th allocation failing, n = 1, 1 + stride, ... until
-    it has fewer than n; a Step after each. The last one is without a failure,
-    and must have succeeded."""
+def numbers(stride=1, then=1, limit=4000):
+    """1, 1 + stride, ..., and from DISTINCT on in strides of `then`: what comes
+    late and often, such as filling a ring, is the same each time."""
+    number = 1
+    while number < limit:
+        yield number
+        number += stride if number < DISTINCT else max(stride, then)
+    check(False, f"more than {limit} steps")
+
+
+def walk(action, which=None, before=lambda: None):
+    """Run action with its n-th allocation failing, for each n of `which` until it
+    has fewer; a Step after each. The last one is without a failure, and must
+    have succeeded. before() makes ready for each."""
     fd = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
     try:
-        for number in range(1, limit, stride):
+        for number in which or numbers():
+            before()
             error = None
             os.pwrite(fd, b"%d" % number, 0)
             try:
@@ -64,7 +77,6 @@ def walk(action, stride=1, limit=5000):
     finally:
         os.pwrite(fd, b"0", 0)
         os.close(fd)
-    check(False, f"more than {limit} allocations")
 
 
 def text_of(driver):
@@ -126,9 +138,10 @@ class Calls:
     def failed(self):
         return int(read(f"{self.FOLDER}/failed"))
 
-    def walk(self, action, stride=1, limit=2000):
+    def walk(self, action, which=None, before=lambda: None):
         """As the function of that name, for calls."""
-        for number in range(1, limit, stride):
+        for number in which or numbers():
+            before()
             error = None
             self.arm(number)
             try:
@@ -141,7 +154,6 @@ class Calls:
             if not injected:
                 check(error is None, f"nothing failed, and yet: {error}")
                 return
-        check(False, f"more than {limit} calls")
 
     def __exit__(self, *_):
         run("rmmod", "vnr_fault")

@@ -7,7 +7,7 @@ import os
 
 import fault
 from knobs import ALLMULTI, PROMISC, UP, Knobs
-from nic import BUS, DRIVERS, settle, write
+from nic import BUS, DRIVERS, run, settle, write
 from packet import mac_bytes
 from vnrtest import Skip, case, check, equal, wait_for
 
@@ -73,7 +73,7 @@ def probe_allocations(env):
     bind = released(env)
     name = env.dut.virtio.encode()
     walk_probe(env, "allocations of probe", bind,
-               fault.walk(lambda: os.write(bind, name), env.stride(4)))
+               fault.walk(lambda: os.write(bind, name), fault.numbers(env.stride(5))))
 
 
 @case(120)
@@ -102,50 +102,50 @@ def dma_device(env):
     return os.path.basename(os.path.realpath(f"{env.dut.device}/.."))
 
 
-def walk_open(env, what, make_walk):
-    """After a failure the netdev is down; now and then all is tried."""
+def walk_open(env, what, walk, quick):
+    """A netdev that was never up is brought up: after a failure it is down; a second
+    attempt works, and what could not be had at first is made up for."""
     env.stop_serving()
     fault.prepare()
     knobs = Knobs(env.dut)
-    knobs.down()
+
+    def never_up():
+        env.dut.unbind()
+        env.dut.bind(env.driver)
+        run("ip", "link", "set", "dev", env.dut.netdev(), "name", env.dut.name)
 
     def failed(step):
         check(not knobs.flags() & UP, f"up after failure {step.number}: {step.error}")
-        if step.number % 25 == 0:
-            works(env)
-            knobs.down()
+        knobs.up()
+        works(env)
 
     def worked(step):
         check(knobs.flags() & UP, f"down after failure {step.number}, but no error")
-        # What could not be had at first is made up for.
-        if step.number % 10 == 0 or not step.injected:
-            works(env)
-        knobs.down()
+        works(env)
 
     with fault.NoLeaks():
-        steps(env, what, make_walk(knobs.up), failed, worked)
-    works(env)
-    env.stop_serving()
+        steps(env, what, walk(knobs.up, fault.numbers(env.stride(quick), 32), never_up),
+              failed, worked)
 
 
 @case(240, ci=True)
 def open_allocations(env):
     """Every allocation of bringing the netdev up fails once."""
-    walk_open(env, "allocations of open", lambda up: fault.walk(up, env.stride(4)))
+    walk_open(env, "allocations of open", fault.walk, 8)
 
 
 @case(120)
 def open_ring_adds(env):
     """Every buffer that is posted at open is refused once."""
     with fault.Calls(env, ADDS, env.driver) as calls:
-        walk_open(env, "ring additions of open", lambda up: calls.walk(up, 7))
+        walk_open(env, "ring additions of open", calls.walk, 32)
 
 
 @case(120)
 def open_dma_maps(env):
     """Every DMA mapping at open fails once."""
     with fault.Calls(env, MAPS, device=dma_device(env)) as calls:
-        walk_open(env, "DMA mappings of open", lambda up: calls.walk(up, 7))
+        walk_open(env, "DMA mappings of open", calls.walk, 32)
 
 
 @case(120, ci=True)
@@ -177,7 +177,8 @@ def going_down_cannot_fail(env):
             env.dut.configure()
 
         steps(env, "allocations of removal", fault.walk(lambda: os.write(unbind, name),
-                                                        env.stride(4)), no_error, unbound)
+                                                        fault.numbers(env.stride(5))),
+              no_error, unbound)
         os.close(unbind)
     works(env)
 
@@ -242,7 +243,7 @@ def filters_follow_after_failures(env):
             if not injected:
                 break
         check(failures, "nothing failed at all")
-        for step in fault.walk(lambda: knobs.set_flags(knobs.flags() ^ PROMISC), env.stride(2)):
+        for step in fault.walk(lambda: knobs.set_flags(knobs.flags() ^ PROMISC)):
             del step
         knobs.set_flags(knobs.flags() & ~PROMISC)
         wait_for(lambda: rx_filter(env) == before, "the receive filter in the end")
@@ -275,7 +276,8 @@ def resize_allocations(env):
         sizes.reverse()
 
     with fault.NoLeaks():
-        steps(env, "allocations of a resize", fault.walk(lambda: knobs.set_rings(sizes[0]), env.stride(4)),
+        steps(env, "allocations of a resize", fault.walk(lambda: knobs.set_rings(sizes[0]),
+                                                     fault.numbers(env.stride(8), 32)),
               failed, worked)
     works(env)
 
