@@ -119,4 +119,22 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                                                "driver": driver, "variant": variant,
                                                "id": f"{variant}@{driver}"})
                 plans.append(plan)
-    return plans
+    return _merged(plans) if pattern == CI else plans
+
+
+def _merged(plans):
+    """The same cases in fewer guests, as booting one costs as much as several of
+    a sample's cases."""
+    guests = {}
+    for plan in plans:
+        key = plan.kernel.name, plan.nics[0].machine, plan.peer_driver
+        guest = guests.get(key)
+        if not guest:
+            guests[key] = guest = plan
+            guest.name = "-".join((plan.kernel.name, CI, *key[1:]))
+            continue
+        labels = {nic.label for nic in guest.nics[:-1]}
+        nics = guest.nics[:-1] + [nic for nic in plan.nics[:-1] if nic.label not in labels]
+        guest.nics = [*nics, peer_of(nics)]
+        guest.cases += plan.cases
+    return list(guests.values())
