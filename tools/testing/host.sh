@@ -40,5 +40,6 @@ one host.wire 900 tools/env/in-tree.sh cargo test --quiet --locked --target-dir 
 	--manifest-path rust/wire/Cargo.toml
 one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
 	python3 -m unittest -q vnr.test_console
+one host.compile_fail 900 tools/testing/compile-fail.sh
 one host.clippy 900 make --no-print-directory clippy
 one host.fmtcheck 300 make --no-print-directory fmtcheck
