@@ -222,9 +222,16 @@ impl Device {
     }
 
     /// The NUMA node of the device behind the transport, or -1.
+    #[cfg(CONFIG_NUMA)]
     pub(crate) fn node(&self) -> i32 {
         // SAFETY: The device is valid, and has a parent while a driver is bound.
         unsafe { (*(*self.as_device()).parent).numa_node }
+    }
+
+    /// -1: there are no nodes.
+    #[cfg(not(CONFIG_NUMA))]
+    pub(crate) fn node(&self) -> i32 {
+        -1
     }
 }
 
