@@ -2,7 +2,7 @@
 
 //! One device: probe, start, remove.
 
-use crate::{control::Control, features, link, rx, stats, tx};
+use crate::{control::Control, features, link, resize::Rings, rx, stats, tx};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, str::CString, sync::Arc};
 use knet::{
@@ -22,7 +22,7 @@ pub(crate) struct Nic {
     pub(crate) control: Option<Control>,
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
-    pub(crate) rings: net::RingSizes,
+    pub(crate) rings: Rings,
     pub(crate) affinity: virtio::Affinity,
     /// Queue pairs in use.
     pub(crate) pairs: AtomicUsize,
@@ -169,8 +169,10 @@ impl virtio::Driver for Nic {
             .map(|queue| Control::new(queue, negotiated))
             .transpose()?;
         let size = |sizes: Option<(usize, usize)>| sizes.unwrap_or_default();
-        let (rx_size, rx_max) = size(rx.first().map(|(rx, _)| rx.sizes()));
-        let (tx_size, tx_max) = size(tx.first().map(tx::Queue::sizes));
+        let rings = Rings::new(
+            size(rx.first().map(|(rx, _)| rx.sizes())),
+            size(tx.first().map(tx::Queue::sizes)),
+        );
 
         let nic = Self {
             device: device.keep(),
@@ -179,12 +181,7 @@ impl virtio::Driver for Nic {
             rx_stats,
             tx_stats,
             affinity,
-            rings: net::RingSizes {
-                rx: rx_size,
-                tx: tx_size,
-                rx_max,
-                tx_max,
-            },
+            rings,
             pairs: AtomicUsize::new(pairs.used),
             netdev: interface.build(rx, tx)?,
         };
@@ -235,7 +232,7 @@ impl virtio::Driver for Nic {
 
 impl Nic {
     /// Tells the device how many queue pairs are used, if it has a choice.
-    fn use_queue_pairs(&self, pairs: usize) -> Result {
+    pub(crate) fn use_queue_pairs(&self, pairs: usize) -> Result {
         match (&self.control, SetQueuePairs::new(pairs as u16)) {
             (Some(control), Some(command)) if self.negotiated.contains(Features::MQ) => {
                 control.send(&self.device, &command)

@@ -129,7 +129,7 @@ impl<D: Driver> Operations<D> {
         ops.get_ethtool_stats = Some(Self::stats);
         ops.get_ts_info = Some(Self::ts_info);
         ops.get_link_ksettings = Some(Self::link_ksettings);
-        ops
+        Self::with_resize(ops)
     };
 
     pub(super) const fn vtable() -> &'static bindings::ethtool_ops {
@@ -139,7 +139,7 @@ impl<D: Driver> Operations<D> {
     /// # Safety
     ///
     /// `dev` is registered for driver `D`.
-    unsafe fn driver<'a>(dev: *mut NetDevice) -> &'a D {
+    pub(super) unsafe fn driver<'a>(dev: *mut NetDevice) -> &'a D {
         // SAFETY: By the caller's promise. The kernel crate has only heard of the type.
         unsafe { ops::Operations::<D>::driver(dev.cast()) }
     }
