@@ -13,6 +13,7 @@ mod binding;
 mod bound;
 mod command;
 mod queue_set;
+mod reset;
 mod sg;
 mod token;
 mod virtqueue;

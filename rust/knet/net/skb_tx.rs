@@ -74,6 +74,13 @@ impl TxSkb {
         unsafe { bindings::napi_consume_skb(skb, poll.budget() as c_int) };
     }
 
+    /// The same outside of polls, in any context (`dev_consume_skb_any`).
+    pub fn consume_any(self) {
+        let skb = self.0.into_ptr().as_ptr();
+        // SAFETY: The packet was ours.
+        unsafe { bindings::dev_kfree_skb_any_reason(skb, bindings::skb_drop_reason_SKB_CONSUMED) };
+    }
+
     /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is
     /// [`TxOffload::NONE`].
     #[inline]
