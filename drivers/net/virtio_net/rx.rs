@@ -33,6 +33,9 @@ const ETH_HLEN: usize = virtio_net_wire::rx_buffer::ETHERNET_LEN;
 struct Common {
     index: usize,
     layout: HeaderLayout,
+    /// Features of packets inside UDP tunnels, of those that were negotiated.
+    tunnels: bool,
+    tunnel_checksums: bool,
     /// Whether the header has the packet's hash.
     hash_report: bool,
     stats: Arc<stats::Rx>,
@@ -118,6 +121,8 @@ impl Queue {
             common: Common {
                 index,
                 layout,
+                tunnels: negotiated.contains(Features::GUEST_UDP_TUNNEL_GSO),
+                tunnel_checksums: negotiated.contains(Features::GUEST_UDP_TUNNEL_GSO_CSUM),
                 hash_report: negotiated.contains(Features::HASH_REPORT),
                 stats,
             },
@@ -236,7 +241,7 @@ impl Common {
     fn apply(&self, skb: &mut SkBuff, header: &[u8; HeaderLayout::MAX_LEN]) -> Result {
         let decoded = rx::decode(self.layout, header).map_err(|_| EINVAL)?;
         decoded.check_frame_len(skb.len()).map_err(|_| EINVAL)?;
-        skb.apply_virtio_header(header, false, false)
+        skb.apply_virtio_header(header, self.tunnels, self.tunnel_checksums)
     }
 }
 
