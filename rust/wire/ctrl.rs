@@ -58,6 +58,22 @@ pub trait Command {
     }
 }
 
+/// A command that the negotiated features have: what is sent is made from this only.
+#[derive(Clone, Copy, Debug)]
+pub struct Permitted<'a, C>(&'a C);
+
+impl<'a, C: Command> Permitted<'a, C> {
+    /// `None` if the negotiated features do not have the command.
+    pub fn new(command: &'a C, negotiated: Features) -> Option<Self> {
+        command.is_allowed_by(negotiated).then_some(Self(command))
+    }
+
+    /// The command.
+    pub fn command(self) -> &'a C {
+        self.0
+    }
+}
+
 /// What the device answered, in one byte after the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {

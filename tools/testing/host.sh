@@ -38,5 +38,6 @@ one() {
 one host.check_tree 120 tools/testing/check-tree.sh
 one host.wire 900 tools/env/in-tree.sh cargo test --quiet --locked --target-dir build/wire \
 	--manifest-path rust/wire/Cargo.toml
+one host.compile_fail 900 tools/testing/compile-fail.sh
 one host.clippy 900 make --no-print-directory clippy
 one host.fmtcheck 300 make --no-print-directory fmtcheck

@@ -51,12 +51,12 @@ pub(crate) fn show(nic: &Nic, lock: &OpsLocked<'_, Nic>) {
     set_carrier(nic, status(&nic.device, nic.negotiated), lock);
 }
 
-fn set_carrier(nic: &Nic, status: Status, _lock: &OpsLocked<'_, Nic>) {
+fn set_carrier(nic: &Nic, status: Status, lock: &OpsLocked<'_, Nic>) {
     let up = status.contains(Status::LINK_UP);
     if up {
         nic.link.follow(&nic.device, nic.negotiated);
     }
-    nic.netdev.set_carrier(up);
+    nic.netdev.set_carrier(up, lock);
 }
 
 /// Speed and duplex, as the device says them when the link goes up, or as users do.

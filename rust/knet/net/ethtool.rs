@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
-use super::ops::{self, Driver};
+use super::{
+    device::Priv,
+    ops::{self, Driver},
+};
 use crate::bindings;
 use ::kernel::bindings::net_device as NetDevice;
 use core::{fmt, marker::PhantomData};
@@ -222,12 +225,6 @@ impl<D: Driver> Operations<D> {
         to.max_combined = channels.max as u32;
     }
 
-    fn count(driver: &D) -> usize {
-        let mut count = Count(0);
-        driver.statistics(&mut count);
-        count.0
-    }
-
     /// # Safety
     ///
     /// C calls this for a registered device of driver `D`.
@@ -235,8 +232,13 @@ impl<D: Driver> Operations<D> {
         if set as u32 != bindings::ethtool_stringset_ETH_SS_STATS {
             return -(bindings::EOPNOTSUPP as c_int);
         }
-        // SAFETY: C calls this for a registered device.
-        Self::count(unsafe { Self::driver(dev) }) as c_int
+        let mut count = Count(0);
+        // SAFETY: C calls this for a registered device, with its instance lock.
+        unsafe {
+            Self::driver(dev).statistics(&mut count);
+            (*Priv::<D>::of(dev.cast())).counters.set(count.0);
+        }
+        count.0 as c_int
     }
 
     /// # Safety
@@ -248,12 +250,11 @@ impl<D: Driver> Operations<D> {
             return;
         }
         // SAFETY: C calls this for a registered device, with room for as many names as
-        // `sset_count` said; the queues in use do not change in between, as both run
-        // under one lock.
+        // `sset_count` said, both under one lock. What the driver says now does not count.
         unsafe {
             let driver = Self::driver(dev);
-            let names =
-                core::slice::from_raw_parts_mut(data, Self::count(driver).wrapping_mul(NAME_LEN));
+            let room = (*Priv::<D>::of(dev.cast())).counters.get();
+            let names = core::slice::from_raw_parts_mut(data, room.wrapping_mul(NAME_LEN));
             driver.statistics(&mut Names(names.chunks_exact_mut(NAME_LEN)));
         }
     }

@@ -119,22 +119,24 @@ impl<D: Driver> Operations<D> {
     ) {
         // SAFETY: C calls this for a registered device, with results to fill in, and with
         // the lock that the number of queues in use changes under.
-        let (driver, rx, tx, used_rx, used_tx) = unsafe {
+        let (driver, rx, tx, used_rx, used_tx, most_rx, most_tx) = unsafe {
             (
                 ops::Operations::<D>::driver(dev),
                 &mut *rx,
                 &mut *tx,
                 (*dev).real_num_rx_queues as usize,
                 (*dev).real_num_tx_queues as usize,
+                (*dev).num_rx_queues as usize,
+                (*dev).num_tx_queues as usize,
             )
         };
         let mut sum = driver.rx_queue_stats(0).zeroed();
-        for index in used_rx..driver.queues().rx_len() {
+        for index in used_rx..most_rx {
             sum.add(&driver.rx_queue_stats(index));
         }
         sum.store(rx);
         let mut sum = driver.tx_queue_stats(0).zeroed();
-        for index in used_tx..driver.queues().tx_len() {
+        for index in used_tx..most_tx {
             sum.add(&driver.tx_queue_stats(index));
         }
         sum.store(tx);

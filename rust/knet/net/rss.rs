@@ -8,7 +8,7 @@ use super::{
     device::{Device, Features},
     ethtool::Operations,
     ops::Driver,
-    Poll, SkBuff,
+    Poll,
 };
 use crate::bindings;
 use ::kernel::bindings::net_device as NetDevice;
@@ -64,16 +64,6 @@ impl Poll<'_> {
             (&raw const (*(*self.napi()).dev.cast::<bindings::net_device>()).features)
                 .read_volatile()
         })
-    }
-}
-
-impl SkBuff {
-    /// The hash that the device computed (`skb_set_hash`).
-    pub fn set_hash(&mut self, hash: Hash) {
-        let headers = self.headers_mut();
-        headers.set_sw_hash(0);
-        headers.set_l4_hash(u8::from(hash.with_ports));
-        headers.hash = hash.value;
     }
 }
 

@@ -15,6 +15,10 @@ pub unsafe trait Token: Sized {
     /// Whether the second word is used.
     const CONTEXT: bool = false;
 
+    /// Where the memory of all tokens of a queue comes from, such as a page pool; it
+    /// stays as long as the queue.
+    type Source: Send;
+
     /// Takes the value apart: a pointer that is not null, and a word of context.
     fn into_raw(self) -> (NonNull<c_void>, *mut c_void);
 
@@ -29,6 +33,8 @@ pub unsafe trait Token: Sized {
 
 // SAFETY: A box is its pointer.
 unsafe impl<T: Send> Token for KBox<T> {
+    type Source = ();
+
     fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
         (
             NonNull::from(KBox::leak(self)).cast(),
@@ -42,8 +48,8 @@ unsafe impl<T: Send> Token for KBox<T> {
     }
 }
 
-/// The length that the device says it wrote, in bytes; it may lie.
-#[derive(Clone, Copy)]
+/// The length that the device says it wrote, in bytes; it may lie. It can be opened
+/// once, for the buffer that it came with.
 pub struct DeviceLength(pub(super) u32);
 
 /// A [`DeviceLength`] that is not between the limits.
