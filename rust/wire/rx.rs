@@ -6,7 +6,8 @@
 //! others need [`decode`].
 
 use crate::features::Features;
-use crate::header::{flag, gso, Base, HeaderLayout, V1};
+use crate::header::{flag, gso, Base, HeaderLayout};
+use crate::tunnel::Tunnel;
 use core::fmt;
 use core::ops::RangeInclusive;
 use zerocopy::FromBytes;
@@ -56,6 +57,8 @@ pub struct Gso {
     pub hdr_len: u16,
     /// Payload of each segment, in bytes; not zero.
     pub size: u16,
+    /// The UDP tunnel around the packet.
+    pub tunnel: Option<Tunnel>,
 }
 
 /// The protocol of a GSO packet.
@@ -88,6 +91,10 @@ pub enum RxHeaderError {
     UsoWithoutChecksum,
     /// The checksum is not where the GSO packet's protocol has it.
     ChecksumOffset(u16),
+    /// A tunnel needs the inner checksum to be partial, and nothing verified.
+    TunnelChecksum,
+    /// The headers of a tunnelled packet overlap.
+    TunnelOffsets,
     /// The checksum, or the transport header, is outside the packet.
     ChecksumBeyondFrame,
 }
@@ -149,17 +156,14 @@ impl Gso {
 #[inline(never)]
 pub fn decode(layout: HeaderLayout, bytes: &[u8]) -> Result<RxHeader, RxHeaderError> {
     let bytes = bytes.get(..layout.len()).ok_or(RxHeaderError::Truncated)?;
-    let (base, _) = Base::ref_from_prefix(bytes).map_err(|_| RxHeaderError::Truncated)?;
-    let num_buffers = match layout {
-        HeaderLayout::Legacy10 => 1,
-        _ => V1::ref_from_prefix(bytes)
-            .map_err(|_| RxHeaderError::Truncated)?
-            .0
-            .num_buffers
-            .get(),
+    let (base, rest) = Base::ref_from_prefix(bytes).map_err(|_| RxHeaderError::Truncated)?;
+    // Only the shortest header ends there.
+    let num_buffers = match *rest {
+        [low, high, ..] => u16::from_le_bytes([low, high]),
+        _ => 1,
     };
     let checksum = decode_checksum(base);
-    let gso = decode_gso(base, checksum)?;
+    let gso = decode_gso(base, checksum, bytes)?;
     Ok(RxHeader {
         num_buffers,
         checksum,
@@ -180,11 +184,15 @@ fn decode_checksum(base: &Base) -> RxChecksum {
     }
 }
 
-fn decode_gso(base: &Base, checksum: RxChecksum) -> Result<Option<Gso>, RxHeaderError> {
+fn decode_gso(
+    base: &Base,
+    checksum: RxChecksum,
+    bytes: &[u8],
+) -> Result<Option<Gso>, RxHeaderError> {
     if base.gso_type == gso::NONE {
         return Ok(None);
     }
-    let kind = GsoKind::from_type(base.gso_type & !gso::ECN)
+    let kind = GsoKind::from_type(base.gso_type & !(gso::ECN | Tunnel::TYPE))
         .ok_or(RxHeaderError::GsoType(base.gso_type))?;
     let ecn = base.gso_type & gso::ECN != 0;
     if ecn && !kind.is_tcp() {
@@ -212,6 +220,7 @@ fn decode_gso(base: &Base, checksum: RxChecksum) -> Result<Option<Gso>, RxHeader
         ecn,
         hdr_len: base.hdr_len.get(),
         size,
+        tunnel: Tunnel::decode(base, kind, bytes)?,
     }))
 }
 
@@ -251,6 +260,13 @@ impl RxHeader {
             Some(Gso { ecn: true, .. }) => Features::GUEST_ECN,
             _ => Features::empty(),
         };
+        let tunnel = match self.gso.and_then(|gso| gso.tunnel) {
+            None => Features::empty(),
+            Some(tunnel) if tunnel.outer_checksum => {
+                Features::GUEST_UDP_TUNNEL_GSO.union(Features::GUEST_UDP_TUNNEL_GSO_CSUM)
+            }
+            Some(_) => Features::GUEST_UDP_TUNNEL_GSO,
+        };
         let kind = self.gso.is_none_or(|gso| {
             negotiated.intersects(match gso.kind {
                 GsoKind::TcpV4 => Features::GUEST_TSO4,
@@ -259,7 +275,7 @@ impl RxHeader {
                 GsoKind::UdpL4 => Features::GUEST_USO4.union(Features::GUEST_USO6),
             })
         });
-        kind && negotiated.contains(checksum | ecn)
+        kind && negotiated.contains(checksum | ecn | tunnel)
     }
 }
 
@@ -288,6 +304,8 @@ impl fmt::Display for RxHeaderError {
             Self::ChecksumOffset(offset) => {
                 write!(f, "checksum at {offset}, where the GSO protocol has none")
             }
+            Self::TunnelChecksum => f.write_str("a tunnel without a partial checksum"),
+            Self::TunnelOffsets => f.write_str("headers of a tunnel that overlap"),
             Self::ChecksumBeyondFrame => f.write_str("checksum outside the packet"),
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Queue {
     reserve: usize,
     layout: HeaderLayout,
     place: TxHeader,
+    /// Whether the device segments packets inside UDP tunnels.
+    tunnels: bool,
     /// Whether the device relies on `hdr_len` of segmented packets.
     exact_header_len: bool,
     stats: Arc<stats::Tx>,
@@ -45,6 +47,7 @@ impl Queue {
             } else {
                 TxHeader::Separate
             },
+            tunnels: negotiated.contains(Features::HOST_UDP_TUNNEL_GSO),
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
             stats,
         })
@@ -55,11 +58,66 @@ impl Queue {
         (self.vq.size(), self.vq.max_size())
     }
 
+    /// Whether nothing is in the ring.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.vq.is_empty()
+    }
+
+    /// Tells the device once more of what is in the ring.
+    pub(crate) fn notify_again(&mut self) {
+        self.vq.notify();
+    }
+
+    /// Resets the ring. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::reset`].
+    pub(crate) fn reset(&mut self) -> Result {
+        let stats = &self.stats;
+        self.vq.reset(|skb| {
+            stats.drops.add(1);
+            drop(skb);
+        })
+    }
+
+    /// Gives the ring `size` descriptors. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::resize`].
+    pub(crate) fn resize(&mut self, size: usize) -> Result {
+        let stats = &self.stats;
+        let result = self.vq.resize(size, |skb| {
+            stats.drops.add(1);
+            drop(skb);
+        });
+        self.reserve = MAX_SEGMENTS.min(self.vq.size());
+        result
+    }
+
+    /// Takes what the device has sent off a paused queue: packets and bytes.
+    pub(crate) fn take_sent(&mut self) -> (usize, usize) {
+        let (mut packets, mut bytes) = (0usize, 0usize);
+        while let Some((skb, _)) = self.vq.pop() {
+            packets = packets.wrapping_add(1);
+            bytes = bytes.wrapping_add(skb.len());
+            skb.consume_any();
+        }
+        self.stats.packets.add(packets as u64);
+        self.stats.bytes.add(bytes as u64);
+        (packets, bytes)
+    }
+
     /// Queues a packet behind its header, or drops it.
     #[inline(always)]
     fn queue(&mut self, skb: TxSkb) -> Result {
-        if skb.is_complete() && self.layout == HeaderLayout::Mergeable12 {
-            return self.send(skb, V1::default());
+        if skb.is_complete() {
+            match self.layout {
+                HeaderLayout::Mergeable12 => return self.send(skb, V1::default()),
+                HeaderLayout::Tunnel24 => return self.send(skb, V1HashTunnel::default()),
+                HeaderLayout::Legacy10 | HeaderLayout::Hash20 => {}
+            }
         }
         self.queue_with_offload(skb)
     }
@@ -67,7 +125,10 @@ impl Queue {
     fn queue_with_offload(&mut self, skb: TxSkb) -> Result {
         let mut offload = skb.tx_offload()?;
         if let Some(gso) = offload.gso.as_mut().filter(|_| self.exact_header_len) {
-            gso.hdr_len = skb.gso_header_len(gso.kind);
+            gso.hdr_len = skb.gso_header_len(gso.kind, gso.tunnel.is_some());
+        }
+        if !self.tunnels && offload.gso.is_some_and(|gso| gso.tunnel.is_some()) {
+            return Err(EINVAL);
         }
         let v1 = offload.to_v1();
         let v1_hash = V1Hash {
@@ -78,13 +139,7 @@ impl Queue {
             HeaderLayout::Mergeable12 => self.send(skb, v1),
             HeaderLayout::Legacy10 => self.send(skb, v1.base),
             HeaderLayout::Hash20 => self.send(skb, v1_hash),
-            HeaderLayout::Tunnel24 => self.send(
-                skb,
-                V1HashTunnel {
-                    v1_hash,
-                    ..V1HashTunnel::default()
-                },
-            ),
+            HeaderLayout::Tunnel24 => self.send(skb, offload.to_tunnel(v1)),
         }
     }
 
@@ -128,7 +183,7 @@ impl Queue {
     }
 
     #[inline]
-    fn kick(&mut self) {
+    pub(crate) fn kick(&mut self) {
         if self.vq.kick() {
             self.stats.kicks.add(1);
         }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
+use crate::header::V1;
+use crate::seed::record;
 use crate::tx::TxOffload;
+use crate::{DeviceLength, LengthError};
 use proptest::prelude::*;
 use std::vec::Vec;
 use zerocopy::little_endian::U16;
@@ -25,7 +28,16 @@ fn v1(flags: u8, gso_type: u8, gso_size: u16, csum_offset: u16) -> V1 {
 }
 
 fn decoded(header: V1) -> Result<RxHeader, RxHeaderError> {
-    decode(LAYOUT, header.as_bytes())
+    let (layout, header) = ([1], header.as_bytes());
+    let frame_len = 1514u32.to_le_bytes();
+    let features = Features::all().bits().to_le_bytes();
+    record("header", &[&layout, &frame_len, &features, header]);
+    let (linear, fragment) = (60u16.to_le_bytes(), [33]);
+    record(
+        "checksum",
+        &[&layout, &linear, &fragment, header, &[0x5a; 90]],
+    );
+    decode(LAYOUT, header)
 }
 
 #[test]
@@ -40,6 +52,7 @@ fn tcp_segment_with_partial_checksum() {
         ecn: true,
         hdr_len: 54,
         size: 1448,
+        tunnel: None,
     };
     assert_eq!(
         header,
@@ -126,6 +139,47 @@ fn length_of_the_header() {
     assert_eq!(legacy, Ok(1));
 }
 
+/// The lengths of a packet's buffers as a device wrote them into buffers of 1536
+/// bytes, the first with a header that says `num_buffers`.
+fn spread(num_buffers: u16, written: &[u32]) -> Vec<Result<usize, LengthError>> {
+    let posted = 1536u16;
+    let header = V1 {
+        num_buffers: U16::new(num_buffers),
+        ..v1(flag::NEEDS_CSUM, gso::TCPV4, 1448, 16)
+    };
+    let mut input = [&[1][..], &[0xff; 16]].concat();
+    let mut lengths = Vec::new();
+    for (n, len) in written.iter().enumerate() {
+        input.extend(posted.to_le_bytes());
+        input.extend(len.to_le_bytes());
+        let mut least = 1;
+        if n == 0 {
+            input.extend(header.as_bytes());
+            input.extend([0; HeaderLayout::MAX_LEN - size_of::<V1>()]);
+            least = LAYOUT.len() + 14;
+        }
+        lengths.push(DeviceLength::new(*len).checked(least, posted.into()));
+    }
+    record("receive", &[&input]);
+    lengths
+}
+
+#[test]
+fn buffers_of_a_packet() {
+    use LengthError::{TooLong, TooShort};
+
+    assert_eq!(spread(1, &[60]), [Ok(60)]);
+    assert_eq!(spread(3, &[1536, 1536, 300]), [Ok(1536), Ok(1536), Ok(300)]);
+    // Cut off in the header; nothing, too much and missing behind the first.
+    assert_eq!(spread(1, &[25]), [Err(TooShort)]);
+    assert_eq!(
+        spread(4, &[1536, 0, 1537]),
+        [Ok(1536), Err(TooShort), Err(TooLong)]
+    );
+    assert_eq!(spread(0, &[1536, 26]), [Ok(1536), Ok(26)]);
+    assert_eq!(spread(u16::MAX, &[u32::MAX]), [Err(TooLong)]);
+}
+
 #[test]
 fn checksum_within_the_frame() {
     let frame = |start, offset, gso, len| {
@@ -150,6 +204,7 @@ fn checksum_within_the_frame() {
         ecn: false,
         hdr_len: 0,
         size: 1448,
+        tunnel: None,
     });
     assert!(!frame(34, 16, gso, 53));
     assert!(frame(34, 16, gso, 54));
@@ -178,6 +233,143 @@ fn what_was_not_negotiated_is_not_allowed() {
     assert_eq!(allowed(tso_ecn, tso4 | Features::GUEST_ECN), Ok(true));
     assert_eq!(allowed(uso, tso4), Ok(false));
     assert_eq!(allowed(uso, csum | Features::GUEST_USO6), Ok(true));
+}
+
+#[test]
+fn kinds_need_their_own_feature() {
+    let rows = [
+        (gso::TCPV4, 16, Features::GUEST_TSO4),
+        (gso::TCPV6, 16, Features::GUEST_TSO6),
+        (gso::UDP, 6, Features::GUEST_UFO),
+        (gso::UDP_L4, 6, Features::GUEST_USO4),
+    ];
+    for (kind, offset, feature) in rows {
+        let header = decoded(v1(flag::NEEDS_CSUM, kind, 1448, offset)).expect("well formed");
+        let others = Features::all().difference(feature | Features::GUEST_USO6);
+        assert!(header.is_allowed_by(feature | Features::GUEST_CSUM));
+        assert!(!header.is_allowed_by(others), "{kind}");
+    }
+}
+
+#[test]
+fn every_error_says_something_of_its_own() {
+    use RxHeaderError as E;
+
+    let texts: Vec<_> = [
+        E::Truncated,
+        E::GsoType(0x82),
+        E::GsoSize(0),
+        E::EcnWithoutTcp,
+        E::UsoWithoutChecksum,
+        E::ChecksumOffset(7),
+        E::TunnelChecksum,
+        E::TunnelOffsets,
+        E::ChecksumBeyondFrame,
+    ]
+    .iter()
+    .map(std::string::ToString::to_string)
+    .collect();
+    assert_eq!(texts[1], "unknown GSO type 0x82");
+    for (n, text) in texts.iter().enumerate() {
+        assert!(!text.is_empty() && !texts[..n].contains(text));
+    }
+}
+
+/// A TCP segment over IPv4 in VXLAN over IPv4: where its headers are.
+const TUNNELLED: (u16, u16, u16) = (34, 64, 84);
+
+fn tunnelled(kind: u8, flags: u8, (outer, inner, start): (u16, u16, u16)) -> [u8; 24] {
+    let offset = if kind & 7 == gso::UDP_L4 { 6 } else { 16 };
+    let mut v1 = v1(flags, kind, 1400, offset);
+    v1.base.csum_start = U16::new(start);
+    let header = crate::header::V1HashTunnel {
+        v1_hash: crate::header::V1Hash {
+            v1,
+            ..Default::default()
+        },
+        outer_th_offset: U16::new(outer),
+        inner_nh_offset: U16::new(inner),
+    };
+    let mut bytes = [0; 24];
+    bytes.copy_from_slice(header.as_bytes());
+    bytes
+}
+
+#[test]
+fn tunnels() {
+    use RxHeaderError as E;
+
+    let both = flag::NEEDS_CSUM | flag::UDP_TUNNEL_CSUM;
+    let (v4, v6) = (gso::UDP_TUNNEL_IPV4, gso::UDP_TUNNEL_IPV6);
+    let tunnel = |kind, flags, offsets| {
+        decode(HeaderLayout::Tunnel24, &tunnelled(kind, flags, offsets))
+            .map(|header| header.gso.and_then(|gso| gso.tunnel))
+    };
+    assert_eq!(
+        tunnel(gso::TCPV4 | gso::ECN | v4, both, TUNNELLED),
+        Ok(Some(Tunnel {
+            outer_ipv6: false,
+            outer_checksum: true,
+            outer_transport: 34,
+            inner_network: 64,
+        }))
+    );
+    let needs = flag::NEEDS_CSUM;
+    assert!(tunnel(gso::TCPV6 | v6, needs, (54, 84, 124)).is_ok_and(|t| t.is_some()));
+    assert!(tunnel(gso::UDP_L4 | v6, needs, (54, 84, 104)).is_ok_and(|t| t.is_some()));
+    // Neither of both, and nothing to segment.
+    let kind = gso::TCPV4 | v4 | v6;
+    assert_eq!(tunnel(kind, needs, TUNNELLED), Err(E::GsoType(kind)));
+    assert_eq!(tunnel(v4, needs, TUNNELLED), Err(E::GsoType(v4)));
+    let kind = gso::UDP | v4;
+    assert_eq!(tunnel(kind, needs, TUNNELLED), Err(E::GsoType(kind)));
+    for flags in [0, flag::DATA_VALID, needs | flag::DATA_VALID] {
+        let got = tunnel(gso::TCPV4 | v4, flags, TUNNELLED);
+        assert_eq!(got, Err(E::TunnelChecksum));
+    }
+    // One byte too few for each header, and a sum that overflows.
+    for (kind, offsets) in [
+        (gso::TCPV4 | v4, (33, 64, 84)),
+        (gso::TCPV4 | v4, (34, 41, 84)),
+        (gso::TCPV4 | v4, (34, 64, 83)),
+        (gso::TCPV4 | v6, (53, 84, 124)),
+        (gso::TCPV6 | v4, (34, 64, 103)),
+        (gso::TCPV4 | v4, (0xffff, 7, 84)),
+        (gso::TCPV4 | v4, (34, 0xffff, 84)),
+    ] {
+        assert_eq!(tunnel(kind, needs, offsets), Err(E::TunnelOffsets));
+    }
+    // A header without room for the offsets has no tunnel.
+    let bytes = tunnelled(gso::TCPV4 | v4, needs, TUNNELLED);
+    let short = decode(HeaderLayout::Hash20, &bytes);
+    assert_eq!(short, Err(E::GsoType(gso::TCPV4 | v4)));
+}
+
+#[test]
+fn tunnels_are_sent_as_received_and_only_if_negotiated() {
+    let bytes = tunnelled(
+        gso::TCPV4 | gso::UDP_TUNNEL_IPV4,
+        flag::NEEDS_CSUM | flag::UDP_TUNNEL_CSUM,
+        TUNNELLED,
+    );
+    let header = decode(HeaderLayout::Tunnel24, &bytes).expect("good");
+    let RxChecksum::Partial(checksum) = header.checksum else {
+        panic!("{:?}", header.checksum);
+    };
+    let offload = TxOffload {
+        checksum: Some(checksum),
+        gso: header.gso,
+    };
+    let mut out = [0xee; 24];
+    assert_eq!(offload.encode(HeaderLayout::Tunnel24, &mut out), Some(24));
+    // The number of buffers is the receiver's.
+    assert_eq!((&out[..10], &out[12..]), (&bytes[..10], &bytes[12..]));
+
+    let plain = Features::GUEST_CSUM | Features::GUEST_TSO4;
+    let tunnel = plain | Features::GUEST_UDP_TUNNEL_GSO;
+    assert!(!header.is_allowed_by(plain));
+    assert!(!header.is_allowed_by(tunnel));
+    assert!(header.is_allowed_by(tunnel | Features::GUEST_UDP_TUNNEL_GSO_CSUM));
 }
 
 fn layouts() -> impl Strategy<Value = HeaderLayout> {
@@ -225,7 +417,7 @@ prop_compose! {
         gso in proptest::option::of((kinds(), any::<bool>(), any::<u16>(), Gso::SIZES)),
     ) -> TxOffload {
         let gso = gso.map(|(kind, ecn, hdr_len, size)| {
-            Gso { kind, ecn: ecn && kind.is_tcp(), hdr_len, size }
+            Gso { kind, ecn: ecn && kind.is_tcp(), hdr_len, size, tunnel: None }
         });
         let offset = gso.map_or(plain_offset, |gso| gso.kind.checksum_offset());
         let checksum = (partial || gso.is_some()).then_some(PartialChecksum { start, offset });
