@@ -48,24 +48,32 @@ RING_LIES = {
 
 def trial(env, body):
     """Run body(trial); then the driver must recover. What was seen is observed."""
-    made = Trial(env)
+    made, wrong = Trial(env), None
     try:
-        body(made)
+        try:
+            body(made)
+        except Skip as skip:
+            made.note(f"does not apply: {skip}")
+            raise
+        except Hang:
+            raise
+        except Failed as failed:
+            made.note(f"not as it should be: {failed}")
+            wrong = failed
         made.recover()
         made.note("recovers")
-    except Skip as skip:
-        made.note(f"does not apply: {skip}")
-        raise
     except Hang as hang:
-        made.note(f"hang: {hang}")
+        made.note(f"hangs for ever: {hang}")
         env.observe(made.notes)
         end_guest()
         raise
     except Failed as failed:
-        made.note(f"not as it should be: {failed}")
-        raise
+        made.note(f"does not recover: {failed}")
+        wrong = wrong or failed
     finally:
         env.observe(made.notes)
+    if wrong:
+        raise wrong
 
 
 def declare(name, doc, body, timeout=60, nics=FIRST):
