@@ -100,9 +100,9 @@ lies! {
     RxStop = "rx_queue_stop",
     /// A transmit queue that is no longer looked at, until its reset.
     TxStop = "tx_queue_stop",
-    /// A device reset that has not happened yet when the driver looks.
+    /// A device reset that does not happen.
     ResetRefused = "reset_refused",
-    /// A queue reset that has not happened yet when the driver looks.
+    /// A queue reset that does not happen.
     QueueResetRefused = "queue_reset_refused",
     /// The device says that it needs a reset.
     NeedsReset = "needs_reset",

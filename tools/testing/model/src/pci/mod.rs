@@ -49,8 +49,6 @@ pub struct Function {
     common: Common,
     device: Device,
     isr: u8,
-    /// The driver has asked for a reset, and it was not done yet.
-    reset_pending: bool,
     /// The MSI-X table and pending bits, which the machine keeps itself.
     msix: Vec<u8>,
     vectors: Vec<Option<File>>,
@@ -72,7 +70,6 @@ impl Function {
             common: Common::new(device.offered(), vectors, sizes),
             device,
             isr: 0,
-            reset_pending: false,
             msix: vec![0; layout::BAR1_LEN as usize],
             vectors: (0..vectors).map(|_| None).collect(),
             line: None,
@@ -125,7 +122,6 @@ impl Function {
         match offset {
             _ if bar != 0 => {}
             layout::COMMON..layout::ISR => {
-                self.finish_resets();
                 self.update_registers();
                 self.common.read(offset, out);
             }
@@ -183,8 +179,11 @@ impl Function {
     fn handle(&mut self, event: common::Event) -> bool {
         match event {
             common::Event::Reset => {
-                self.reset_pending = true;
-                self.finish_resets();
+                if !self.device.refuses_reset() {
+                    self.device.reset();
+                    self.common.reset();
+                    self.isr = 0;
+                }
             }
             common::Event::Status(new) => return self.set_status(new),
             common::Event::EnableQueue(index) => {
@@ -202,32 +201,16 @@ impl Function {
                 return true;
             }
             common::Event::ResetQueue(index) => {
+                let done = self.device.reset_queue(index);
                 if let Some(queue) = self.common.queue_mut(index) {
-                    queue.resetting = true;
+                    match done {
+                        true => queue.reset(),
+                        false => queue.resetting = true,
+                    }
                 }
-                self.finish_resets();
             }
         }
         false
-    }
-
-    /// Resets what the driver wants reset, unless that is refused. Done again at
-    /// each read of the registers, by which the driver waits.
-    fn finish_resets(&mut self) {
-        if self.reset_pending && !self.device.refuses_reset() {
-            self.reset_pending = false;
-            self.device.reset();
-            self.common.reset();
-            self.isr = 0;
-        }
-        for index in 0..self.device.queue_count() {
-            let Some(queue) = self.common.queue_mut(index) else {
-                break;
-            };
-            if queue.resetting && self.device.reset_queue(index) {
-                queue.reset();
-            }
-        }
     }
 
     fn set_status(&mut self, new: u8) -> bool {
@@ -253,7 +236,6 @@ impl Function {
         self.common.reset();
         self.config.reset();
         self.isr = 0;
-        self.reset_pending = false;
         self.msix.fill(0);
     }
 

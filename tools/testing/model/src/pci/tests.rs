@@ -213,22 +213,3 @@ fn without_vectors_there_is_a_line() {
         assert_eq!(out[0], expected);
     }
 }
-
-#[test]
-fn a_refused_reset_happens_when_it_is_no_longer_refused() {
-    use crate::hostile::{Lie, When};
-
-    let mut function = Function::new(Device::new(Settings::default()));
-    let at = layout::COMMON + reg::DEVICE_STATUS;
-    function.bar_write(0, at, &[3]);
-    let hostile = &mut function.device_mut().hostile;
-    hostile.set(Lie::ResetRefused, When::Next(3));
-    function.bar_write(0, at, &[0]);
-    let polls = [0; 4].map(|_| {
-        let mut out = [0];
-        function.bar_read(0, at, &mut out);
-        out[0]
-    });
-    assert_eq!(polls, [3, 3, 0, 0]);
-    assert_eq!(function.device().hostile.count(Lie::ResetRefused), 3);
-}
