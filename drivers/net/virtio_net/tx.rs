@@ -5,7 +5,7 @@
 use crate::stats;
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{Poll, Polled, SkBuff, TxHeader, TxQueue, MAX_SEGMENTS},
+    net::{Poll, Polled, TxHeader, TxQueue, TxSkb, MAX_SEGMENTS},
     virtio::{SgTable, Virtqueue},
 };
 use virtio_net_wire::{
@@ -16,7 +16,7 @@ use zerocopy::{Immutable, IntoBytes};
 
 /// One transmit queue.
 pub(crate) struct Queue {
-    vq: Virtqueue<SkBuff>,
+    vq: Virtqueue<TxSkb>,
     sg: KBox<SgTable<MAX_SEGMENTS>>,
     /// Descriptors to keep free, so that any packet fits: fewer than the longest packet
     /// takes where the ring has no more.
@@ -30,7 +30,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(
-        vq: Virtqueue<SkBuff>,
+        vq: Virtqueue<TxSkb>,
         negotiated: Features,
         stats: Arc<stats::Tx>,
     ) -> Result<Self> {
@@ -55,16 +55,67 @@ impl Queue {
         (self.vq.size(), self.vq.max_size())
     }
 
+    /// Whether nothing is in the ring.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.vq.is_empty()
+    }
+
+    /// Tells the device once more of what is in the ring.
+    pub(crate) fn notify_again(&mut self) {
+        self.vq.notify();
+    }
+
+    /// Resets the ring. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::reset`].
+    pub(crate) fn reset(&mut self) -> Result {
+        let stats = &self.stats;
+        self.vq.reset(|skb| {
+            stats.drops.add(1);
+            drop(skb);
+        })
+    }
+
+    /// Gives the ring `size` descriptors. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::resize`].
+    pub(crate) fn resize(&mut self, size: usize) -> Result {
+        let stats = &self.stats;
+        let result = self.vq.resize(size, |skb| {
+            stats.drops.add(1);
+            drop(skb);
+        });
+        self.reserve = MAX_SEGMENTS.min(self.vq.size());
+        result
+    }
+
+    /// Takes what the device has sent off a paused queue: packets and bytes.
+    pub(crate) fn take_sent(&mut self) -> (usize, usize) {
+        let (mut packets, mut bytes) = (0usize, 0usize);
+        while let Some((skb, _)) = self.vq.pop() {
+            packets = packets.wrapping_add(1);
+            bytes = bytes.wrapping_add(skb.len());
+            skb.consume_any();
+        }
+        self.stats.packets.add(packets as u64);
+        self.stats.bytes.add(bytes as u64);
+        (packets, bytes)
+    }
+
     /// Queues a packet behind its header, or drops it.
     #[inline(always)]
-    fn queue(&mut self, skb: SkBuff) -> Result {
+    fn queue(&mut self, skb: TxSkb) -> Result {
         if skb.is_complete() && self.layout == HeaderLayout::Mergeable12 {
             return self.send(skb, V1::default());
         }
         self.queue_with_offload(skb)
     }
 
-    fn queue_with_offload(&mut self, skb: SkBuff) -> Result {
+    fn queue_with_offload(&mut self, skb: TxSkb) -> Result {
         let mut offload = skb.tx_offload()?;
         if let Some(gso) = offload.gso.as_mut().filter(|_| self.exact_header_len) {
             gso.hdr_len = skb.gso_header_len(gso.kind);
@@ -89,7 +140,7 @@ impl Queue {
     }
 
     #[inline(always)]
-    fn send<H: IntoBytes + Immutable + Copy>(&mut self, skb: SkBuff, header: H) -> Result {
+    fn send<H: IntoBytes + Immutable + Copy>(&mut self, skb: TxSkb, header: H) -> Result {
         self.vq
             .send(&mut self.sg, skb, header, self.place)
             .map_err(|refused| refused.error)
@@ -97,7 +148,7 @@ impl Queue {
 
     /// Sends a packet, and tells the device unless more follow.
     #[inline]
-    pub(crate) fn xmit(&mut self, queue: &TxQueue, mut skb: SkBuff) {
+    pub(crate) fn xmit(&mut self, queue: &TxQueue, mut skb: TxSkb) {
         // Interrupts are for when the stack waits, or for the end of a burst.
         self.vq.disable_interrupts();
         skb.tx_timestamp();
@@ -128,7 +179,7 @@ impl Queue {
     }
 
     #[inline]
-    fn kick(&mut self) {
+    pub(crate) fn kick(&mut self) {
         if self.vq.kick() {
             self.stats.kicks.add(1);
         }
@@ -166,7 +217,7 @@ impl Queue {
     }
 
     /// Reclaims from the queue's own poll.
-    pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled {
+    pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'_> {
         self.vq.disable_interrupts();
         self.reclaim(queue, poll);
         Polled::Done {

@@ -8,9 +8,11 @@
 //! | [`features`] | feature bits: which we take, and what they mean to the stack |
 //! | [`rx`] | receive queues, with one module for each buffer layout |
 //! | [`tx`] | transmit queues |
+//! | [`rss`] | spreading received packets by their hash |
 //! | [`control`] | commands to the device |
 //! | [`link`] | link state, speed, announcements |
 //! | [`netdev`] | what the stack calls |
+//! | [`resize`] | ring sizes, number of queue pairs, stuck queues |
 //! | [`stats`] | counters |
 //! | [`affinity`] | which processors serve which queue pair |
 
@@ -25,6 +27,8 @@ mod features;
 mod link;
 mod netdev;
 mod nic;
+mod resize;
+mod rss;
 mod rx;
 mod stats;
 mod tx;

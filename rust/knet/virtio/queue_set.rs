@@ -2,14 +2,18 @@
 
 //! All queues of one device: found together, deleted together.
 
-use super::Device;
+use super::{Binding, Device};
 use crate::bindings;
-use core::{marker::PhantomData, ptr::NonNull};
-use kernel::{cpumask::Cpumask, prelude::*, str::CString, sync::Arc};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+use kernel::{container_of, cpumask::Cpumask, ffi::c_void, prelude::*, str::CString, sync::Arc};
 
 /// What a driver asks of one queue.
 pub struct QueueRequest {
-    /// A name for `/proc/interrupts`.
+    /// A name for `/proc/interrupts`, cut after 31 bytes.
     pub name: CString,
     /// Whether used buffers raise [`super::Driver::queue_interrupt`].
     pub interrupt: bool,
@@ -18,17 +22,58 @@ pub struct QueueRequest {
     pub context: bool,
 }
 
-/// The queues of a device. Deleted when the last [`super::Virtqueue`] goes.
+/// The queues of a device. Its owner deletes them.
 pub(crate) struct QueueSet {
-    vdev: NonNull<bindings::virtio_device>,
     queues: KVec<*mut bindings::virtqueue>,
-    /// The transport points to the names for as long as the queues live.
-    _names: KVec<CString>,
+    /// The queues point to their names for as long as they live.
+    _labels: KVec<KBox<Label>>,
 }
 
-// SAFETY: The pointers are only used by `Virtqueue`, which is `Send`, and by `drop`.
+/// A queue's name, which `virtqueue::name` points to; and beside it what the queue's
+/// user has for callbacks that get nothing but the queue.
+#[repr(C)]
+pub(super) struct Label {
+    data: AtomicPtr<c_void>,
+    name: [c_char; 32],
+}
+
+impl Label {
+    fn new(name: &CStr) -> Result<KBox<Self>> {
+        let mut label = Self {
+            data: AtomicPtr::new(core::ptr::null_mut()),
+            name: [0; 32],
+        };
+        // The last byte ends the string.
+        for (to, from) in label.name[..31].iter_mut().zip(name.to_bytes()) {
+            *to = *from as c_char;
+        }
+        Ok(KBox::new(label, GFP_KERNEL)?)
+    }
+
+    /// The label of a queue.
+    ///
+    /// # Safety
+    ///
+    /// The queue is one of a [`QueueSet`], and live while the reference is used.
+    pub(super) unsafe fn of<'a>(vq: *mut bindings::virtqueue) -> &'a Self {
+        // SAFETY: By the caller's promise, the name is the one of a label that lives as
+        // long as the queue.
+        unsafe { &*container_of!((*vq).name.cast::<[c_char; 32]>(), Self, name) }
+    }
+
+    /// Only the queue's user sets it.
+    pub(super) fn set(&self, data: *mut c_void) {
+        self.data.store(data, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> *mut c_void {
+        self.data.load(Ordering::Relaxed)
+    }
+}
+
+// SAFETY: The set only hands out pointers.
 unsafe impl Send for QueueSet {}
-// SAFETY: As above; a shared set only hands out pointers.
+// SAFETY: As above.
 unsafe impl Sync for QueueSet {}
 
 impl QueueSet {
@@ -38,27 +83,26 @@ impl QueueSet {
         interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
     ) -> Result<Arc<Self>> {
         let n = requests.len();
-        let mut names = KVec::with_capacity(n, GFP_KERNEL)?;
+        let mut labels = KVec::with_capacity(n, GFP_KERNEL)?;
         let mut infos = KVec::with_capacity(n, GFP_KERNEL)?;
         for request in requests {
-            let name = CString::try_from(&*request.name)?;
+            let label = Label::new(&request.name)?;
             infos.push(
                 bindings::virtqueue_info {
-                    name: name.as_char_ptr(),
+                    name: label.name.as_ptr(),
                     callback: request.interrupt.then_some(interrupt),
                     ctx: request.context,
                 },
                 GFP_KERNEL,
             )?;
-            names.push(name, GFP_KERNEL)?;
+            labels.push(label, GFP_KERNEL)?;
         }
         let queues = KVec::from_elem(core::ptr::null_mut(), n, GFP_KERNEL)?;
         // The set is allocated first, so that nothing can fail once the queues are there.
         let mut set = kernel::sync::UniqueArc::new(
             QueueSet {
-                vdev: NonNull::new(device.as_raw()).ok_or(EINVAL)?,
                 queues,
-                _names: names,
+                _labels: labels,
             },
             GFP_KERNEL,
         )?;
@@ -75,7 +119,6 @@ impl QueueSet {
             )
         };
         if ret < 0 {
-            set.queues.clear();
             return Err(Error::from_errno(ret));
         }
         Ok(set.into())
@@ -85,50 +128,62 @@ impl QueueSet {
         self.queues.get(index).copied().and_then(NonNull::new)
     }
 
-    /// Makes the device forget its queues, so that their buffers can be freed.
-    pub(super) fn reset_device(&self) {
-        // SAFETY: The device is bound for as long as its driver's data lives.
-        unsafe { bindings::virtio_reset_device(self.vdev.as_ptr()) };
+    /// Asks for the interrupts of queue `index` to go to `mask`; null takes the wish
+    /// back.
+    ///
+    /// # Safety
+    ///
+    /// The queues are live, and `vdev` has them.
+    unsafe fn set_affinity(
+        &self,
+        vdev: *mut bindings::virtio_device,
+        index: usize,
+        mask: *const bindings::cpumask,
+    ) {
+        let Some(vq) = self.queue(index) else { return };
+        // SAFETY: By the caller's promise.
+        unsafe {
+            if let Some(set_vq_affinity) = (*(*vdev).config).set_vq_affinity {
+                set_vq_affinity(vq.as_ptr(), mask);
+            }
+        }
+    }
+
+    /// Deletes the queues.
+    ///
+    /// # Safety
+    ///
+    /// Called once; the queues are live, `vdev` has them, and nobody uses them.
+    pub(super) unsafe fn delete(&self, vdev: *mut bindings::virtio_device) {
+        // SAFETY: By the caller's promise.
+        unsafe {
+            bindings::virtio_reset_device(vdev);
+            for index in 0..self.queues.len() {
+                self.set_affinity(vdev, index, core::ptr::null());
+            }
+            if let Some(del_vqs) = (*(*vdev).config).del_vqs {
+                del_vqs(vdev);
+            }
+        }
     }
 }
 
 /// Which processors take the interrupts of a device's queues.
-pub struct Affinity(pub(super) Arc<QueueSet>);
+pub struct Affinity(pub(super) Arc<Binding>);
 
 impl Affinity {
     /// Asks for the interrupts of queue `index` to go to `processors`; a wish, which the
     /// transport may not be able to fulfil (`virtqueue_set_affinity`).
     pub fn set(&self, index: usize, processors: &Cpumask) {
-        self.0.set_affinity(index, processors.as_raw().cast_const());
-    }
-}
-
-impl QueueSet {
-    fn set_affinity(&self, index: usize, mask: *const bindings::cpumask) {
-        let Some(vq) = self.queue(index) else { return };
-        // SAFETY: The queue is live; a null mask takes the wish back.
-        unsafe {
-            if let Some(set_vq_affinity) = (*(*self.vdev.as_ptr()).config).set_vq_affinity {
-                set_vq_affinity(vq.as_ptr(), mask);
-            }
-        }
-    }
-}
-
-impl Drop for QueueSet {
-    fn drop(&mut self) {
-        if self.queues.is_empty() {
-            return;
-        }
-        self.reset_device();
-        for index in 0..self.queues.len() {
-            self.set_affinity(index, core::ptr::null());
-        }
-        // SAFETY: The queues were found, and no `Virtqueue` points to them any more.
-        unsafe {
-            if let Some(del_vqs) = (*(*self.vdev.as_ptr()).config).del_vqs {
-                del_vqs(self.vdev.as_ptr());
-            }
+        if let Some(queues) = self.0.queues() {
+            // SAFETY: The queues are live while the binding is.
+            unsafe {
+                queues.set_affinity(
+                    self.0.device().as_raw(),
+                    index,
+                    processors.as_raw().cast_const(),
+                )
+            };
         }
     }
 }

@@ -23,5 +23,6 @@ pub mod model;
 pub mod net;
 pub mod pci;
 pub mod ring;
+pub mod script;
 pub mod traffic;
 pub mod vfio_user;

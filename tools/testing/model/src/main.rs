@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use virtio_net_model::model::{self, lock, Bell, Model};
 use virtio_net_model::net::{Device, Settings};
 use virtio_net_model::pci::Function;
-use virtio_net_model::{traffic::Switch, vfio_user};
+use virtio_net_model::script::{self, Stage};
+use virtio_net_model::traffic::SharedScene;
+use virtio_net_model::vfio_user;
 
 /// A virtio-net device for tests, behind QEMU's vfio-user-pci.
 #[derive(Parser)]
@@ -19,6 +21,10 @@ struct Options {
     /// `/run/a.sock,mac=52:54:00:00:00:01,pairs=4,packed=on,mtu=9000`.
     #[arg(long = "port", required = true, value_parser = PortOption::parse)]
     ports: Vec<PortOption>,
+
+    /// The socket for scripts.
+    #[arg(long)]
+    script: Option<PathBuf>,
 
     /// What is logged to standard error: error, warn, info, debug, trace.
     #[arg(long, default_value = "info")]
@@ -65,7 +71,8 @@ fn main() {
     let _ = log::set_logger(&Stderr);
 
     let bell = Bell::default();
-    let mut model = Model::new(Box::new(Switch), bell.clone());
+    let scene = SharedScene::default();
+    let mut model = Model::new(Box::new(scene.clone()), bell.clone());
     for port in options.ports {
         let function = Arc::new(Mutex::new(Function::new(Device::new(port.settings))));
         model.add_port(function.clone());
@@ -76,6 +83,13 @@ fn main() {
                 std::process::exit(1);
             }
         });
+    }
+    if let Some(path) = &options.script {
+        let ports = model.ports().to_vec();
+        if let Err(error) = script::serve(path, Stage { ports, scene, bell }) {
+            log::error!("{}: {error}", path.display());
+            std::process::exit(1);
+        }
     }
     let model = Arc::new(Mutex::new(model));
     log::info!("{} ports", lock(&model).ports().len());

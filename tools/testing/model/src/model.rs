@@ -6,10 +6,11 @@
 //! under its lock and ring the [`Bell`]; the loop does all that takes longer.
 //! Locks are taken in the order model, port; never two ports at once.
 
-use crate::net::{Device, Frame};
+use crate::net::{Device, Frame, Refused};
 use crate::traffic::{Mode, Output};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use virtio_net_wire::Features;
 
 /// The longest pause between two turns.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -78,13 +79,14 @@ struct Outputs<'a> {
 }
 
 impl Output for Outputs<'_> {
-    fn send(&mut self, port: usize, pair: usize, frame: Frame) -> bool {
-        let Some(port) = self.ports.get(port) else {
-            return false;
-        };
-        let mut port = lock(port);
-        let sent = port.device_mut().receive(pair as u16, frame, self.now);
-        sent.is_ok()
+    fn send(&mut self, port: usize, pair: usize, frame: &Frame) -> Result<(), Refused> {
+        let mut port = lock(self.ports.get(port).ok_or(Refused::Down)?);
+        port.device_mut().receive(pair as u16, frame.clone(), self.now)
+    }
+
+    fn offloads(&self, port: usize) -> Features {
+        let port = self.ports.get(port);
+        port.map_or_else(Features::empty, |port| lock(port).device().accepted_offloads())
     }
 
     fn ports(&self) -> usize {

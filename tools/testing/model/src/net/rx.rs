@@ -160,7 +160,7 @@ impl Device {
     }
 
     /// The receive offloads that the driver takes now.
-    fn accepted_offloads(&self) -> Features {
+    pub fn accepted_offloads(&self) -> Features {
         let by_command = self.negotiated.contains(Features::CTRL_GUEST_OFFLOADS);
         let switched = GuestOffloads::SWITCHABLE
             .bit_numbers()

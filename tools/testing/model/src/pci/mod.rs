@@ -12,6 +12,7 @@ use common::{status, Common, NO_VECTOR};
 use config::ConfigSpace;
 use std::fs::File;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 /// Where things are in the BARs.
 pub mod layout {
@@ -43,6 +44,20 @@ mod isr {
     pub(super) const CONFIG: u8 = 2;
 }
 
+/// How long a reset is refused ([`Lie::ResetRefused`] and
+/// [`Lie::QueueResetRefused`]): the bus's code waits for it, without an end.
+///
+/// [`Lie::ResetRefused`]: crate::hostile::Lie::ResetRefused
+/// [`Lie::QueueResetRefused`]: crate::hostile::Lie::QueueResetRefused
+const REFUSED: Duration = Duration::from_secs(4);
+
+/// A reset that was refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resets {
+    Device,
+    Queue(u16),
+}
+
 /// The function, with its device.
 pub struct Function {
     config: ConfigSpace,
@@ -56,6 +71,8 @@ pub struct Function {
     request: Option<File>,
     /// Interrupts sent, for scripts: by vector.
     pub sent: Vec<u64>,
+    /// Resets that are done in the end, and when.
+    refused: Vec<(Instant, Resets)>,
 }
 
 impl Function {
@@ -75,6 +92,7 @@ impl Function {
             line: None,
             request: None,
             sent: vec![0; vectors.into()],
+            refused: Vec::new(),
         }
     }
 
@@ -179,10 +197,10 @@ impl Function {
     fn handle(&mut self, event: common::Event) -> bool {
         match event {
             common::Event::Reset => {
-                if !self.device.refuses_reset() {
-                    self.device.reset();
-                    self.common.reset();
-                    self.isr = 0;
+                if self.device.refuses_reset() {
+                    self.refused.push((Instant::now() + REFUSED, Resets::Device));
+                } else {
+                    self.reset_device();
                 }
             }
             common::Event::Status(new) => return self.set_status(new),
@@ -208,9 +226,38 @@ impl Function {
                         false => queue.resetting = true,
                     }
                 }
+                if !done {
+                    self.refused.push((Instant::now() + REFUSED, Resets::Queue(index)));
+                }
             }
         }
         false
+    }
+
+    fn reset_device(&mut self) {
+        self.refused.clear();
+        self.device.reset();
+        self.common.reset();
+        self.isr = 0;
+    }
+
+    /// Does the resets that were refused long enough.
+    fn give_in(&mut self) {
+        let now = Instant::now();
+        let due = self.refused.iter().filter(|(when, _)| *when <= now);
+        let due: Vec<_> = due.map(|(_, what)| *what).collect();
+        self.refused.retain(|(when, _)| *when > now);
+        for what in due {
+            match what {
+                Resets::Device => self.reset_device(),
+                Resets::Queue(index) => {
+                    self.device.stop_queue(index);
+                    if let Some(queue) = self.common.queue_mut(index) {
+                        queue.reset();
+                    }
+                }
+            }
+        }
     }
 
     fn set_status(&mut self, new: u8) -> bool {
@@ -232,10 +279,8 @@ impl Function {
 
     /// A reset from the PCI side, which nothing refuses.
     pub fn reset(&mut self) {
-        self.device.reset();
-        self.common.reset();
+        self.reset_device();
         self.config.reset();
-        self.isr = 0;
         self.msix.fill(0);
     }
 
@@ -315,6 +360,7 @@ impl Port for Function {
     }
 
     fn raise(&mut self) {
+        self.give_in();
         let pending = self.device.take_interrupts();
         if pending.config {
             self.isr |= isr::CONFIG;
