@@ -22,9 +22,12 @@ use crate::features::Features;
 
 mod filter;
 mod offload;
+pub mod request;
+mod rss;
 
 pub use filter::{AddVlan, DelVlan, MacTable, RxMode, SetMac, SetRxMode, VlanId};
 pub use offload::{GuestOffloads, SetGuestOffloads};
+pub use rss::{SetHash, SetRss};
 
 /// A command: a class, a number in that class, and a payload.
 pub trait Command {

@@ -100,3 +100,6 @@ impl TxOffload {
         Some(layout.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,9 @@
 //! | [`header`] | layouts of the header in front of each packet |
 //! | [`rx`], [`tx`] | what that header says on reception and transmission |
 //! | [`ctrl`] | control queue commands and their acknowledgement |
+//! | [`rss`] | receive hashes: types, reports, limits |
 //! | [`rx_buffer`] | sizes of receive buffers |
-//! | [`device_len`] | lengths that the device wrote, untrusted until checked |
+//! | [`device_length`] | lengths that the device wrote, untrusted until checked |
 //! | [`checksum`] | Internet checksums and their completion |
 //!
 //! # Byte order
@@ -45,13 +46,16 @@ extern crate std;
 pub mod checksum;
 pub mod config;
 pub mod ctrl;
-pub mod device_len;
+pub mod device_length;
 pub mod features;
 pub mod header;
+pub mod rss;
 pub mod rx;
 pub mod rx_buffer;
+#[cfg(test)]
+mod seed;
 pub mod tx;
 
-pub use device_len::{DeviceLen, LenError, PostedLen};
+pub use device_length::{DeviceLength, LengthError};
 pub use features::Features;
 pub use header::HeaderLayout;

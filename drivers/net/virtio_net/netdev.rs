@@ -214,7 +214,11 @@ impl Driver for Nic {
     }
 
     fn link_settings(&self) -> LinkSettings {
-        link::settings(self)
+        self.link.get()
+    }
+
+    fn set_link_settings(&self, settings: LinkSettings) {
+        self.link.set(settings);
     }
 
     fn statistics(&self, statistics: &mut dyn Statistics) {

@@ -2,7 +2,7 @@
 
 //! One device: probe, start, remove.
 
-use crate::{control::Control, features, link, resize::Rings, rx, stats, tx};
+use crate::{control::Control, features, link, resize::Rings, rss::Rss, rx, stats, tx};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, str::CString, sync::Arc};
 use knet::{
@@ -20,10 +20,12 @@ pub(crate) struct Nic {
     pub(crate) device: BoundDevice,
     pub(crate) negotiated: Features,
     pub(crate) control: Option<Control>,
+    pub(crate) rss: Option<Rss>,
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
     pub(crate) rings: Rings,
     pub(crate) affinity: virtio::Affinity,
+    pub(crate) link: link::Shown,
     /// Queue pairs in use.
     pub(crate) pairs: AtomicUsize,
     pub(crate) netdev: net::Device<Nic>,
@@ -178,9 +180,11 @@ impl virtio::Driver for Nic {
             device: device.keep(),
             negotiated,
             control,
+            rss: Rss::new(device, negotiated)?,
             rx_stats,
             tx_stats,
             affinity,
+            link: link::Shown::of(device, negotiated),
             rings,
             pairs: AtomicUsize::new(pairs.used),
             netdev: interface.build(rx, tx)?,
@@ -200,6 +204,7 @@ impl virtio::Driver for Nic {
             device.enable_config_changes(false);
             device.ready();
             self.use_queue_pairs(self.pairs.load(Ordering::Relaxed))
+                .or_else(|error| self.do_without_rss(error))
                 .or_else(|error| self.fall_back_to_one_pair(error, rtnl))?;
             self.tell_random_address()?;
             self.netdev.locked(|lock| {
@@ -231,13 +236,35 @@ impl virtio::Driver for Nic {
 }
 
 impl Nic {
-    /// Tells the device how many queue pairs are used, if it has a choice.
+    /// Tells the device how many queue pairs are used, if it has a choice, and how
+    /// packets are hashed.
     pub(crate) fn use_queue_pairs(&self, pairs: usize) -> Result {
+        let rss = self.rss.as_ref().filter(|rss| rss.is_on());
         match (&self.control, SetQueuePairs::new(pairs as u16)) {
-            (Some(control), Some(command)) if self.negotiated.contains(Features::MQ) => {
-                control.send(&self.device, &command)
+            // The other command would end RSS.
+            (Some(control), Some(command))
+                if self.negotiated.contains(Features::MQ) && !rss.is_some_and(Rss::steers) =>
+            {
+                control.send(&self.device, &command)?;
             }
-            _ => Ok(()),
+            _ => {}
+        }
+        rss.map_or(Ok(()), |rss| rss.use_pairs(self, pairs as u16))
+    }
+
+    /// A device that refuses to hash packets spreads them as it likes.
+    fn do_without_rss(&self, error: Error) -> Result {
+        match &self.rss {
+            Some(rss) if error == EINVAL && rss.is_on() => {
+                dev_warn!(self.device.as_ref(), "the device refuses to hash packets\n");
+                rss.give_up();
+                let pairs = self.pairs.load(Ordering::Relaxed);
+                if pairs > 1 && !self.negotiated.contains(Features::MQ) {
+                    return Err(EINVAL);
+                }
+                self.use_queue_pairs(pairs)
+            }
+            _ => Err(error),
         }
     }
 

@@ -11,11 +11,12 @@ use crate::{
 };
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{Builder, Memory, PagePool, Pages, Polled, RxPoll, RxSkb},
+    net::{self, Builder, Memory, PagePool, Pages, Polled, RxPoll, RxSkb},
     virtio::{FoundQueue, Rearm},
 };
 use virtio_net_wire::{
     header::Base,
+    rss::Hash,
     rx,
     rx_buffer::{Big, RxBufferMode, IP_MAX_LEN},
     Features, HeaderLayout,
@@ -34,6 +35,8 @@ const ETH_HLEN: usize = virtio_net_wire::rx_buffer::ETHERNET_LEN;
 /// What all packets of a queue have in common.
 struct Common {
     layout: HeaderLayout,
+    /// Whether the header has the packet's hash.
+    hash_report: bool,
     stats: Arc<stats::Rx>,
 }
 
@@ -101,7 +104,11 @@ impl Queue {
                 (Ring::Big(ring), pool)
             }
         };
-        let common = Common { layout, stats };
+        let common = Common {
+            layout,
+            hash_report: negotiated.contains(Features::HASH_REPORT),
+            stats,
+        };
         Ok((Self { ring, common }, pool))
     }
 
@@ -204,7 +211,20 @@ impl Common {
             self.stats.frame_errors.add(1);
             return;
         }
+        if self.hash_report {
+            Self::keep_hash(&mut skb, header, poll);
+        }
         skb.receive(poll);
+    }
+
+    /// Saves the stack from computing the hash itself.
+    #[inline(never)]
+    fn keep_hash(skb: &mut RxSkb, header: &[u8; HeaderLayout::MAX_LEN], poll: &RxPoll<'_>) {
+        if poll.features().contains(net::Features::RXHASH) {
+            if let Some(hash) = Hash::decode(header) {
+                skb.set_hash(hash);
+            }
+        }
     }
 
     #[cold]
@@ -219,17 +239,22 @@ impl Common {
 #[inline(always)]
 fn copy_header(data: &[u8], layout: HeaderLayout) -> [u8; HeaderLayout::MAX_LEN] {
     let mut header = [0; HeaderLayout::MAX_LEN];
-    // A copy of constant length for the usual layout.
-    if let (HeaderLayout::Mergeable12, Some(bytes)) = (layout, data.first_chunk::<12>()) {
-        if let Some(to) = header.first_chunk_mut::<12>() {
-            *to = *bytes;
-        }
-        return header;
-    }
-    for (to, from) in header.iter_mut().zip(data.iter().take(layout.len())) {
-        *to = *from;
+    // Copies of constant lengths.
+    match layout {
+        HeaderLayout::Mergeable12 => copy_chunk::<12>(&mut header, data),
+        HeaderLayout::Legacy10 => copy_chunk::<10>(&mut header, data),
+        HeaderLayout::Hash20 => copy_chunk::<20>(&mut header, data),
+        HeaderLayout::Tunnel24 => copy_chunk::<24>(&mut header, data),
     }
     header
+}
+
+/// Copies the first `N` bytes, of which there are as many: nothing else is posted.
+#[inline(always)]
+fn copy_chunk<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
+    }
 }
 
 /// A packet with a copy of `data`, which is short.

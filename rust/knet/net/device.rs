@@ -10,6 +10,7 @@ use super::{
     napi::Slot,
     ops::{Driver, Operations},
     page_pool::PagePool,
+    qstats,
     queues::Queues,
 };
 use crate::{
@@ -40,6 +41,7 @@ impl Features {
     pub const SG: Self = Self(bindings::NETIF_F_SG);
     pub const HW_CSUM: Self = Self(bindings::NETIF_F_HW_CSUM);
     pub const RXCSUM: Self = Self(bindings::NETIF_F_RXCSUM);
+    pub const RXHASH: Self = Self(bindings::NETIF_F_RXHASH);
     pub const HIGHDMA: Self = Self(bindings::NETIF_F_HIGHDMA);
     pub const TSO: Self = Self(bindings::NETIF_F_TSO);
     pub const TSO6: Self = Self(bindings::NETIF_F_TSO6);
@@ -212,6 +214,7 @@ impl<D: Driver> Builder<D> {
             (*dev).dev.parent = parent.as_device().cast();
             (*dev).netdev_ops = Operations::<D>::vtable();
             (*dev).ethtool_ops = ethtool::Operations::<D>::vtable();
+            (*dev).stat_ops = qstats::Operations::<D>::vtable();
             (*dev).request_ops_lock = true;
             // We filter unicast addresses, change ours while up, and send packets that
             // have no linear part.
@@ -425,7 +428,7 @@ impl<D: Driver> Registered for Interface<D> {
 pub struct Device<D: Driver>(Arc<Interface<D>>);
 
 impl<D: Driver> Device<D> {
-    fn as_raw(&self) -> *mut bindings::net_device {
+    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
         self.0.as_raw()
     }
 

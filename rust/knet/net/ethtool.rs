@@ -46,11 +46,31 @@ pub struct Channels {
 }
 
 /// Speed and duplex.
+#[derive(Clone, Copy)]
 pub struct LinkSettings {
     /// In Mbit/s; `None` if unknown.
     pub speed: Option<u32>,
     /// Whether full duplex; `None` if unknown.
     pub full_duplex: Option<bool>,
+}
+
+impl LinkSettings {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        speed: None,
+        full_duplex: None,
+    };
+
+    fn new(speed: u32, duplex: u8) -> Self {
+        Self {
+            speed: (speed != bindings::SPEED_UNKNOWN as u32).then_some(speed),
+            full_duplex: match u32::from(duplex) {
+                bindings::DUPLEX_FULL => Some(true),
+                bindings::DUPLEX_HALF => Some(false),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// A visitor of counters.
@@ -129,7 +149,8 @@ impl<D: Driver> Operations<D> {
         ops.get_ethtool_stats = Some(Self::stats);
         ops.get_ts_info = Some(Self::ts_info);
         ops.get_link_ksettings = Some(Self::link_ksettings);
-        Self::with_resize(ops)
+        ops.set_link_ksettings = Some(Self::set_link_ksettings);
+        Self::with_rss(Self::with_resize(ops))
     };
 
     pub(super) const fn vtable() -> &'static bindings::ethtool_ops {
@@ -273,5 +294,25 @@ impl<D: Driver> Operations<D> {
         };
         to.base.port = bindings::PORT_OTHER as u8;
         0
+    }
+
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with valid settings.
+    unsafe extern "C" fn set_link_ksettings(
+        dev: *mut NetDevice,
+        from: *const bindings::ethtool_link_ksettings,
+    ) -> c_int {
+        let (mut speed, mut duplex) = (0, 0);
+        // SAFETY: C calls this for a registered device. What a virtual device cannot
+        // change must be as `link_ksettings` has it.
+        let ret = unsafe {
+            bindings::ethtool_virtdev_set_link_ksettings(dev.cast(), from, &mut speed, &mut duplex)
+        };
+        if ret == 0 {
+            // SAFETY: As above.
+            unsafe { Self::driver(dev) }.set_link_settings(LinkSettings::new(speed, duplex));
+        }
+        ret
     }
 }

@@ -9,7 +9,9 @@ use super::{
     ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
     napi::{Poll, Polled, RxPoll},
     page_pool::Pages,
+    qstats::QueueStatistics,
     resize::Resize,
+    rss::Rss,
     txq::TxQueue,
     TxSkb,
 };
@@ -18,7 +20,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
-pub trait Driver: Resize + Sized + Send + Sync + 'static {
+pub trait Driver: QueueStatistics + Resize + Rss + Sized + Send + Sync + 'static {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
     /// The body of a transmit queue, touched under its lock.
@@ -65,6 +67,8 @@ pub trait Driver: Resize + Sized + Send + Sync + 'static {
     fn channels(&self) -> Channels;
     /// `ethtool`: speed and duplex.
     fn link_settings(&self) -> LinkSettings;
+    /// `ethtool -s`: takes other ones, which only users believe in.
+    fn set_link_settings(&self, settings: LinkSettings);
     /// `ethtool -S`: calls `statistics` for each counter, always in the same order.
     fn statistics(&self, statistics: &mut dyn Statistics);
 }

@@ -6,6 +6,7 @@ use super::{napi::RxPoll, Received, RxBuffer, SkBuff};
 use crate::bindings;
 use core::{mem::ManuallyDrop, ops::Deref, ptr::NonNull};
 use kernel::{error::to_result, page::PAGE_SIZE, prelude::*};
+use virtio_net_wire::rss::Hash;
 
 /// Bytes of an Ethernet header.
 const ETH_HLEN: usize = bindings::ETH_HLEN as usize;
@@ -37,6 +38,14 @@ impl RxSkb {
     #[inline]
     fn raw_mut(&mut self) -> &mut bindings::sk_buff {
         self.0.raw_mut()
+    }
+
+    /// The hash that the device computed (`skb_set_hash`).
+    pub fn set_hash(&mut self, hash: Hash) {
+        let headers = self.0.headers_mut();
+        headers.set_sw_hash(0);
+        headers.set_l4_hash(u8::from(hash.with_ports));
+        headers.hash = hash.value;
     }
 
     /// An empty packet with `size` bytes of room, at most a page (`napi_alloc_skb`).
