@@ -61,6 +61,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
     let mut interface = Builder::new(device, pairs.most)?;
     let (on, changeable) = features::of_stack(negotiated);
     interface.features(on, changeable);
+    interface.tunnel_features(features::in_tunnel(negotiated));
     let mtu = negotiated
         .contains(Features::MTU)
         .then(|| u32::from(field::MTU.decode(device.read_config(field::MTU.offset() as u32))));

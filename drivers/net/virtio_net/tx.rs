@@ -23,6 +23,8 @@ pub(crate) struct Queue {
     reserve: usize,
     layout: HeaderLayout,
     place: TxHeader,
+    /// Whether the device segments packets inside UDP tunnels.
+    tunnels: bool,
     /// Whether the device relies on `hdr_len` of segmented packets.
     exact_header_len: bool,
     stats: Arc<stats::Tx>,
@@ -45,6 +47,7 @@ impl Queue {
             } else {
                 TxHeader::Separate
             },
+            tunnels: negotiated.contains(Features::HOST_UDP_TUNNEL_GSO),
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
             stats,
         })
@@ -109,8 +112,12 @@ impl Queue {
     /// Queues a packet behind its header, or drops it.
     #[inline(always)]
     fn queue(&mut self, skb: TxSkb) -> Result {
-        if skb.is_complete() && self.layout == HeaderLayout::Mergeable12 {
-            return self.send(skb, V1::default());
+        if skb.is_complete() {
+            match self.layout {
+                HeaderLayout::Mergeable12 => return self.send(skb, V1::default()),
+                HeaderLayout::Tunnel24 => return self.send(skb, V1HashTunnel::default()),
+                HeaderLayout::Legacy10 | HeaderLayout::Hash20 => {}
+            }
         }
         self.queue_with_offload(skb)
     }
@@ -118,7 +125,10 @@ impl Queue {
     fn queue_with_offload(&mut self, skb: TxSkb) -> Result {
         let mut offload = skb.tx_offload()?;
         if let Some(gso) = offload.gso.as_mut().filter(|_| self.exact_header_len) {
-            gso.hdr_len = skb.gso_header_len(gso.kind);
+            gso.hdr_len = skb.gso_header_len(gso.kind, gso.tunnel.is_some());
+        }
+        if !self.tunnels && offload.gso.is_some_and(|gso| gso.tunnel.is_some()) {
+            return Err(EINVAL);
         }
         let v1 = offload.to_v1();
         let v1_hash = V1Hash {
@@ -129,13 +139,7 @@ impl Queue {
             HeaderLayout::Mergeable12 => self.send(skb, v1),
             HeaderLayout::Legacy10 => self.send(skb, v1.base),
             HeaderLayout::Hash20 => self.send(skb, v1_hash),
-            HeaderLayout::Tunnel24 => self.send(
-                skb,
-                V1HashTunnel {
-                    v1_hash,
-                    ..V1HashTunnel::default()
-                },
-            ),
+            HeaderLayout::Tunnel24 => self.send(skb, offload.to_tunnel(v1)),
         }
     }
 

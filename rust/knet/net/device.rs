@@ -46,6 +46,8 @@ impl Features {
     pub const TSO: Self = Self(bindings::NETIF_F_TSO);
     pub const TSO6: Self = Self(bindings::NETIF_F_TSO6);
     pub const TSO_ECN: Self = Self(bindings::NETIF_F_TSO_ECN);
+    pub const GSO_UDP_TUNNEL: Self = Self(bindings::NETIF_F_GSO_UDP_TUNNEL);
+    pub const GSO_UDP_TUNNEL_CSUM: Self = Self(bindings::NETIF_F_GSO_UDP_TUNNEL_CSUM);
     pub const GSO_UDP_L4: Self = Self(bindings::NETIF_F_GSO_UDP_L4);
     pub const GSO_ROBUST: Self = Self(bindings::NETIF_F_GSO_ROBUST);
     pub const GRO_HW: Self = Self(bindings::NETIF_F_GRO_HW);
@@ -249,6 +251,12 @@ impl<D: Driver> Builder<D> {
             (*dev).hw_features = changeable.0;
             (*dev).vlan_features = on.0 & !Features::HW_VLAN_CTAG_FILTER.0;
         }
+    }
+
+    /// Which features work for packets inside tunnels too.
+    pub fn tunnel_features(&mut self, features: Features) {
+        // SAFETY: As in `features`.
+        unsafe { (*self.as_raw()).hw_enc_features = features.0 };
     }
 
     /// The limits of the MTU, and its first value; in bytes.

@@ -29,11 +29,18 @@ HARMLESS = re.compile("|".join((
     r"DMA-API: (?:preallocated|debugging enabled|dma_debug_entry pool grown)",  # how it is set up
     r"ODEBUG: selftest passed",
 )))
-# What the kernel rightly says of a device that lies or sleeps, in those cases alone: the
-# ring code of a wrong id, the watchdog of a queue that does not move.
+# What the kernel rightly says where a case provokes it: the ring code of a wrong
+# id, the watchdog of a queue that does not move.
 OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
-LIARS = ("hostile.", "canary.", "rings.tx_timeout_recovers")
+PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
+            "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG")}
 CASE = re.compile(r"vnr: (start|end) (\S+)")
+
+
+def provoked(case, line):
+    """Whether the running case is there to make the kernel say this."""
+    return any((case or "").startswith(name) and pattern.search(line)
+               for name, pattern in PROVOKED.items())
 
 
 def splats(text):
@@ -43,8 +50,6 @@ def splats(text):
         mark = CASE.search(line)
         if mark:
             case = mark[2] if mark[1] == "start" else None
-        elif case and case.startswith(LIARS) and OF_LIARS.search(line):
-            continue
-        elif SPLAT.search(line) and not HARMLESS.search(line):
+        elif SPLAT.search(line) and not HARMLESS.search(line) and not provoked(case, line):
             found.append((case, line.strip()))
     return found
