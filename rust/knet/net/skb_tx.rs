@@ -74,6 +74,21 @@ impl TxSkb {
         unsafe { bindings::napi_consume_skb(skb, poll.budget() as c_int) };
     }
 
+    /// Frees a packet that was sent, in any context (`dev_consume_skb_any`).
+    pub fn consume_any(self) {
+        let skb = self.0.into_ptr().as_ptr();
+        let reason = bindings::skb_drop_reason_SKB_CONSUMED;
+        // SAFETY: The packet was ours.
+        unsafe { bindings::dev_kfree_skb_any_reason(skb, reason) };
+    }
+
+    /// Lets go of the socket and of connection tracking, as nobody says when the packet
+    /// is freed (`skb_orphan`, `nf_reset_ct`).
+    pub fn orphan(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_orphan(self.0.as_ptr()) };
+    }
+
     /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is
     /// [`TxOffload::NONE`].
     #[inline]
