@@ -13,6 +13,7 @@ mod binding;
 mod bound;
 mod command;
 mod queue_set;
+mod reset;
 mod sg;
 mod token;
 mod virtqueue;
@@ -22,7 +23,8 @@ pub use bound::Start;
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use sg::SgTable;
-pub use token::{DeviceLength, LengthError, PushError, Token};
+pub use token::{PushError, Token};
+pub use virtio_net_wire::{DeviceLength, LengthError};
 pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use binding::Binding;
@@ -221,9 +223,16 @@ impl Device {
     }
 
     /// The NUMA node of the device behind the transport, or -1.
+    #[cfg(CONFIG_NUMA)]
     pub(crate) fn node(&self) -> i32 {
         // SAFETY: The device is valid, and has a parent while a driver is bound.
         unsafe { (*(*self.as_device()).parent).numa_node }
+    }
+
+    /// -1: there are no nodes.
+    #[cfg(not(CONFIG_NUMA))]
+    pub(crate) fn node(&self) -> i32 {
+        -1
     }
 }
 

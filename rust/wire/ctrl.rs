@@ -23,6 +23,7 @@ use crate::features::Features;
 mod coalesce;
 mod filter;
 mod offload;
+pub mod request;
 mod rss;
 
 pub use coalesce::{Coalesce, SetQueueCoalesce, SetRxCoalesce, SetTxCoalesce};

@@ -328,3 +328,6 @@ impl fmt::Debug for Features {
         write!(f, "Features({self})")
     }
 }
+
+#[cfg(test)]
+mod tests;

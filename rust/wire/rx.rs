@@ -6,7 +6,7 @@
 //! others need [`decode`].
 
 use crate::features::Features;
-use crate::header::{flag, gso, Base, HeaderLayout, V1};
+use crate::header::{flag, gso, Base, HeaderLayout};
 use crate::tunnel::Tunnel;
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -156,14 +156,11 @@ impl Gso {
 #[inline(never)]
 pub fn decode(layout: HeaderLayout, bytes: &[u8]) -> Result<RxHeader, RxHeaderError> {
     let bytes = bytes.get(..layout.len()).ok_or(RxHeaderError::Truncated)?;
-    let (base, _) = Base::ref_from_prefix(bytes).map_err(|_| RxHeaderError::Truncated)?;
-    let num_buffers = match layout {
-        HeaderLayout::Legacy10 => 1,
-        _ => V1::ref_from_prefix(bytes)
-            .map_err(|_| RxHeaderError::Truncated)?
-            .0
-            .num_buffers
-            .get(),
+    let (base, rest) = Base::ref_from_prefix(bytes).map_err(|_| RxHeaderError::Truncated)?;
+    // Only the shortest header ends there.
+    let num_buffers = match *rest {
+        [low, high, ..] => u16::from_le_bytes([low, high]),
+        _ => 1,
     };
     let checksum = decode_checksum(base);
     let gso = decode_gso(base, checksum, bytes)?;

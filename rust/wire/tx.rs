@@ -104,3 +104,6 @@ impl TxOffload {
         Some(layout.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@
 //! | [`ctrl`] | control queue commands and their acknowledgement |
 //! | [`rss`] | receive hashes: types, reports, limits |
 //! | [`rx_buffer`] | sizes of receive buffers |
-//! | [`device_len`] | lengths that the device wrote, untrusted until checked |
+//! | [`device_length`] | lengths that the device wrote, untrusted until checked |
 //! | [`checksum`] | Internet checksums and their completion |
 //!
 //! # Byte order
@@ -47,15 +47,17 @@ extern crate std;
 pub mod checksum;
 pub mod config;
 pub mod ctrl;
-pub mod device_len;
+pub mod device_length;
 pub mod features;
 pub mod header;
 pub mod rss;
 pub mod rx;
 pub mod rx_buffer;
+#[cfg(test)]
+mod seed;
 pub mod tunnel;
 pub mod tx;
 
-pub use device_len::{DeviceLen, LenError, PostedLen};
+pub use device_length::{DeviceLength, LengthError};
 pub use features::Features;
 pub use header::HeaderLayout;

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../env/lib.sh"
 cd "$project"
 out=build/test
+host=tools/testing/host
 mkdir -p $out
 : >$out/host.results
 # With one driver or parameters of one's own, the guests are what is wanted.
@@ -32,12 +33,20 @@ one() {
 	env -u T -u FULL -u DRIVER -u PARAMS timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null ||
 		status=$?
 	[ $status = 0 ] || tail -n 20 "$log" >&2
+	# The tables that a reader of the run should see.
+	! table=$(sed -n '/^\(target  *executions\|wire  *lines\)/,/^$/p' "$log" | grep -v '^# ') ||
+		[ -z "$table" ] || printf '%s\n' "$table" | sed 's/^/# /'
 	echo "$name $status $((SECONDS - start)) $log $*" >>$out/host.results
 }
 
 one host.check_tree 120 tools/testing/check-tree.sh
-one host.wire 900 tools/env/in-tree.sh cargo test --quiet --locked --target-dir build/wire \
-	--manifest-path rust/wire/Cargo.toml
+one host.wire 900 $host/crate.sh test rust/wire/Cargo.toml build/wire
+one host.coverage 900 $host/coverage.sh
+one host.fuzz 900 env FUZZ_RUNS=100000 $host/fuzz.sh
+one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
+	python3 -m unittest -q vnr.test_console
 one host.compile_fail 900 tools/testing/compile-fail.sh
 one host.clippy 900 make --no-print-directory clippy
+one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint
+one host.clippy_fuzz 900 $host/crate.sh lint rust/wire/fuzz/Cargo.toml build/lint --no-default-features
 one host.fmtcheck 300 make --no-print-directory fmtcheck

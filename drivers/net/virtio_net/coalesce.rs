@@ -92,6 +92,22 @@ impl Nic {
         Ok(())
     }
 
+    /// Tells the device once more of a queue pair of which a ring was reset, and what it
+    /// was told with it.
+    pub(crate) fn coalesce_again(&self, pair: usize) {
+        let Some(control) = self.coalescing_by(Features::VQ_NOTF_COAL) else {
+            return;
+        };
+        let told = self.notifications.0.lock().each.get(pair).copied();
+        if told.is_some_and(|told| self.tell_pair(control, pair, &told).is_err()) {
+            dev_warn!(
+                self.device.as_ref(),
+                "the device refuses to coalesce interrupts of queue pair {}\n",
+                pair
+            );
+        }
+    }
+
     /// Whether transmit queue `pair` is reclaimed by NAPI.
     fn has_tx_napi(&self, pair: usize) -> Result<bool> {
         self.netdev.queues().with_tx(pair, |tx, _| tx.has_napi())

@@ -2,7 +2,10 @@
 
 //! One device: probe, start, remove.
 
-use crate::{coalesce::Notifications, control::Control, features, link, rss::Rss, rx, stats, tx};
+use crate::{
+    coalesce::Notifications, control::Control, features, link, resize::Rings, rss::Rss, rx, stats,
+    tx,
+};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, str::CString, sync::Arc};
 use knet::{
@@ -25,7 +28,7 @@ pub(crate) struct Nic {
     pub(crate) notifications: Notifications,
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
-    pub(crate) rings: net::RingSizes,
+    pub(crate) rings: Rings,
     pub(crate) affinity: virtio::Affinity,
     pub(crate) link: link::Shown,
     /// Queue pairs in use.
@@ -174,8 +177,10 @@ impl virtio::Driver for Nic {
             .map(|queue| Control::new(queue, negotiated))
             .transpose()?;
         let size = |sizes: Option<(usize, usize)>| sizes.unwrap_or_default();
-        let (rx_size, rx_max) = size(rx.first().map(|(rx, _)| rx.sizes()));
-        let (tx_size, tx_max) = size(tx.first().map(tx::Queue::sizes));
+        let rings = Rings::new(
+            size(rx.first().map(|(rx, _)| rx.sizes())),
+            size(tx.first().map(tx::Queue::sizes)),
+        );
 
         let nic = Self {
             device: device.keep(),
@@ -187,12 +192,7 @@ impl virtio::Driver for Nic {
             tx_stats,
             affinity,
             link: link::Shown::of(device, negotiated),
-            rings: net::RingSizes {
-                rx: rx_size,
-                tx: tx_size,
-                rx_max,
-                tx_max,
-            },
+            rings,
             pairs: AtomicUsize::new(pairs.used),
             netdev: interface.build(rx, tx)?,
         };
@@ -246,7 +246,7 @@ impl virtio::Driver for Nic {
 impl Nic {
     /// Tells the device how many queue pairs are used, if it has a choice, and how
     /// packets are hashed.
-    fn use_queue_pairs(&self, pairs: usize) -> Result {
+    pub(crate) fn use_queue_pairs(&self, pairs: usize) -> Result {
         let rss = self.rss.as_ref().filter(|rss| rss.is_on());
         match (&self.control, SetQueuePairs::new(pairs as u16)) {
             // The other command would end RSS.

@@ -127,6 +127,20 @@ impl Queue {
         each_ring!(&self.ring, ring => (ring.vq.size(), ring.vq.max_size()))
     }
 
+    /// Whether used buffers wait for a poll.
+    pub(crate) fn has_used(&mut self) -> bool {
+        each_ring!(&mut self.ring, ring => ring.vq.has_used())
+    }
+
+    /// Gives the ring `size` descriptors; then it is empty, if it had another size.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`knet::virtio::Virtqueue::resize`].
+    pub(crate) fn resize(&mut self, size: usize) -> Result {
+        each_ring!(&mut self.ring, ring => ring.resize(size))
+    }
+
     /// Receives up to the budget, and fills the ring again.
     #[inline]
     pub(crate) fn poll(&mut self, mut pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'_> {

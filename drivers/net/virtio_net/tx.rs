@@ -81,6 +81,62 @@ impl Queue {
         Ok(())
     }
 
+    /// Whether nothing is in the ring.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.vq.is_empty()
+    }
+
+    /// Tells the device once more of what is in the ring.
+    pub(crate) fn notify_again(&mut self) {
+        self.vq.notify();
+    }
+
+    /// Resets the ring. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::reset`].
+    pub(crate) fn reset(&mut self) -> Result {
+        let stats = &self.stats;
+        self.vq.reset(|skb| {
+            stats.drops.add(1);
+            drop(skb);
+        })
+    }
+
+    /// Gives the ring `size` descriptors. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::resize`].
+    pub(crate) fn resize(&mut self, size: usize) -> Result {
+        let stats = &self.stats;
+        let result = self.vq.resize(size, |skb| {
+            stats.drops.add(1);
+            drop(skb);
+        });
+        self.reserve = MAX_SEGMENTS.min(self.vq.size());
+        result
+    }
+
+    /// Takes what the device has sent off a paused queue: packets and bytes that byte
+    /// limits have counted.
+    pub(crate) fn take_sent(&mut self) -> (usize, usize) {
+        let (mut packets, mut bytes) = (0usize, 0usize);
+        while let Some((skb, _)) = self.vq.pop() {
+            packets = packets.wrapping_add(1);
+            bytes = bytes.wrapping_add(skb.len());
+            skb.consume_any();
+        }
+        self.stats.packets.add(packets as u64);
+        self.stats.bytes.add(bytes as u64);
+        if self.napi {
+            (packets, bytes)
+        } else {
+            (0, 0)
+        }
+    }
+
     /// Queues a packet behind its header, or drops it.
     #[inline(always)]
     fn queue(&mut self, skb: TxSkb) -> Result {
@@ -182,7 +238,7 @@ impl Queue {
     }
 
     #[inline]
-    fn kick(&mut self) {
+    pub(crate) fn kick(&mut self) {
         if self.vq.kick() {
             self.stats.kicks.add(1);
         }

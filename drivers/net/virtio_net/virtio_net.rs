@@ -13,6 +13,7 @@
 //! | [`control`] | commands to the device |
 //! | [`link`] | link state, speed, announcements |
 //! | [`netdev`] | what the stack calls |
+//! | [`resize`] | ring sizes, number of queue pairs, stuck queues |
 //! | [`stats`] | counters |
 //! | [`affinity`] | which processors serve which queue pair |
 
@@ -28,6 +29,7 @@ mod features;
 mod link;
 mod netdev;
 mod nic;
+mod resize;
 mod rss;
 mod rx;
 mod stats;

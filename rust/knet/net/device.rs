@@ -24,7 +24,9 @@ use core::{
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
 };
-use kernel::{cpumask::Cpumask, error::to_result, prelude::*, sync::Arc};
+use kernel::{
+    container_of, cpumask::Cpumask, error::to_result, prelude::*, sync::Arc, types::Opaque,
+};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,7 @@ impl BitOrAssign for Features {
 pub(super) struct Priv<D: Driver> {
     pub(super) driver: *const D,
     pub(super) tx: *const [Slot<D, D::Tx>],
+    pub(super) interface: *const Interface<D>,
     /// How many counters `ethtool -S` was told of last, for which it makes room. Changed
     /// under the instance lock only.
     pub(super) counters: Cell<usize>,
@@ -171,6 +174,15 @@ impl<D> OpsLocked<'_, D> {
 
 /// Evidence that the RTNL lock is held.
 pub struct Rtnl<'a>(PhantomData<(&'a (), *mut ())>);
+
+impl Rtnl<'_> {
+    /// # Safety
+    ///
+    /// The caller holds the RTNL lock while the value lives.
+    pub(super) unsafe fn new() -> Self {
+        Self(PhantomData)
+    }
+}
 
 /// A network device that is not registered yet.
 pub struct Builder<D: Driver> {
@@ -311,22 +323,41 @@ impl<D: Driver> Builder<D> {
             queues: unsafe { Queues::new(self.as_raw(), rx, tx)? },
             claimed: AtomicBool::new(false),
             registered: AtomicBool::new(false),
+            recovery: Opaque::zeroed(),
             netdev: self.netdev,
         };
-        Ok(Device(Arc::new(interface, GFP_KERNEL)?))
+        let interface = Arc::new(interface, GFP_KERNEL)?;
+        // SAFETY: The work item stays in place, and nobody knows of it yet.
+        unsafe {
+            bindings::init_work_with_key(
+                interface.recovery.get(),
+                Some(Interface::<D>::recover),
+                false,
+                c"netdev_tx_recovery".as_char_ptr(),
+                kernel::static_lock_class!().as_ptr(),
+            )
+        };
+        Ok(Device(interface))
     }
 }
 
 /// A network device with its queues.
-struct Interface<D: Driver> {
+pub(super) struct Interface<D: Driver> {
     // Before the device, whose NAPI instances they have.
     queues: Queues<D>,
+    /// Sees to transmit queues that are stuck; not queued before registration.
+    recovery: Opaque<bindings::work_struct>,
     /// Set once: a device is not registered twice.
     claimed: AtomicBool,
     /// Set between registration and its end. Changed under RTNL and the instance lock.
     registered: AtomicBool,
     netdev: Arc<NetDevice>,
 }
+
+// SAFETY: The work item is used by the C side's synchronisation; the rest is `Send`.
+unsafe impl<D: Driver> Send for Interface<D> {}
+// SAFETY: As above; the rest is `Sync`.
+unsafe impl<D: Driver> Sync for Interface<D> {}
 
 impl<D: Driver> Interface<D> {
     fn as_raw(&self) -> *mut bindings::net_device {
@@ -346,6 +377,40 @@ impl<D: Driver> Interface<D> {
     fn is_registered(&self) -> bool {
         self.registered.load(Ordering::Relaxed)
     }
+
+    /// Has the driver see to transmit queue `index`, from a workqueue. Any context.
+    pub(super) fn schedule_recovery(&self, index: usize) {
+        let Some(slot) = self.queues.tx().get(index) else {
+            return;
+        };
+        slot.stuck.store(true, Ordering::Relaxed);
+        // SAFETY: The work item was initialised in `build`.
+        unsafe {
+            bindings::queue_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+                bindings::system_percpu_wq,
+                self.recovery.get(),
+            )
+        };
+    }
+
+    /// # Safety
+    ///
+    /// The workqueue calls this for the work item of an interface, which stays until
+    /// the work has ended.
+    unsafe extern "C" fn recover(work: *mut bindings::work_struct) {
+        // SAFETY: By the caller's promise.
+        let this = unsafe { &*container_of!(Opaque::cast_from(work), Self, recovery) };
+        this.locked(|lock| {
+            for slot in this.queues.tx() {
+                if !slot.stuck.swap(false, Ordering::Relaxed) || !slot.enabled.get() {
+                    continue;
+                }
+                // SAFETY: A queue that runs has a driver; the lock keeps it so.
+                unsafe { (*slot.driver.get()).recover_tx(slot.index, lock) };
+            }
+        });
+    }
 }
 
 impl<D: Driver> Registered for Interface<D> {
@@ -359,6 +424,8 @@ impl<D: Driver> Registered for Interface<D> {
             // SAFETY: The device is registered, and will not be twice unregistered.
             unsafe { bindings::unregister_netdev(self.as_raw()) };
         }
+        // SAFETY: The work item was initialised in `build`. It does not run again.
+        unsafe { bindings::disable_work_sync(self.recovery.get()) };
         // Should the driver have left a queue running, its polls end here.
         self.locked(|lock| self.queues.publish(core::ptr::null(), lock));
     }
@@ -404,6 +471,7 @@ impl<D: Driver> Device<D> {
             Priv::<D>::of(dev).write(Priv {
                 driver,
                 tx: this.queues.tx(),
+                interface: this,
                 counters: Cell::new(0),
             });
             bindings::rtnl_lock();

@@ -74,12 +74,11 @@ impl TxSkb {
         unsafe { bindings::napi_consume_skb(skb, poll.budget() as c_int) };
     }
 
-    /// Frees a packet that was sent, in any context (`dev_consume_skb_any`).
+    /// The same outside of polls, in any context (`dev_consume_skb_any`).
     pub fn consume_any(self) {
         let skb = self.0.into_ptr().as_ptr();
-        let reason = bindings::skb_drop_reason_SKB_CONSUMED;
         // SAFETY: The packet was ours.
-        unsafe { bindings::dev_kfree_skb_any_reason(skb, reason) };
+        unsafe { bindings::dev_kfree_skb_any_reason(skb, bindings::skb_drop_reason_SKB_CONSUMED) };
     }
 
     /// Lets go of the socket and of connection tracking, as nobody says when the packet

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What goes through a virtqueue, and what the device says of it.
+//! What goes through a virtqueue.
 
 use core::ptr::NonNull;
 use kernel::{ffi::c_void, prelude::*};
@@ -26,8 +26,9 @@ pub unsafe trait Token: Sized {
     ///
     /// # Safety
     ///
-    /// The words come from one call of `into_raw`, and are used once. The context
-    /// may be null instead if the value is dropped and nothing else is done with it.
+    /// The words come from one call of `into_raw`, and are used once. The context may be
+    /// null instead: then the value owns what it did before, but gives access to none of
+    /// it, and can only be dropped.
     unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self;
 }
 
@@ -45,34 +46,6 @@ unsafe impl<T: Send> Token for KBox<T> {
     unsafe fn from_raw(data: NonNull<c_void>, _context: *mut c_void) -> Self {
         // SAFETY: `data` comes from `into_raw`.
         unsafe { KBox::from_raw(data.cast().as_ptr()) }
-    }
-}
-
-/// The length that the device says it wrote, in bytes; it may lie. It can be opened
-/// once, for the buffer that it came with.
-pub struct DeviceLength(pub(super) u32);
-
-/// A [`DeviceLength`] that is not between the limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LengthError {
-    /// Less than the least that makes sense.
-    TooShort,
-    /// More than was posted.
-    TooLong,
-}
-
-impl DeviceLength {
-    /// The length, if it is at least `least` and at most `posted` bytes.
-    #[inline]
-    pub fn checked(self, least: usize, posted: usize) -> Result<usize, LengthError> {
-        let len = self.0 as usize;
-        if len < least {
-            Err(LengthError::TooShort)
-        } else if len > posted {
-            Err(LengthError::TooLong)
-        } else {
-            Ok(len)
-        }
     }
 }
 

@@ -49,14 +49,21 @@ impl Command for SetRxMode {
 pub struct MacTable<'a> {
     unicast: &'a [[u8; 6]],
     multicast: &'a [[u8; 6]],
+    /// The numbers of entries, which fit.
+    entries: [u32; 2],
 }
 
 impl<'a> MacTable<'a> {
     /// Takes both tables; `None` if one has more than `u32::MAX` entries.
     pub fn new(unicast: &'a [[u8; 6]], multicast: &'a [[u8; 6]]) -> Option<Self> {
-        u32::try_from(unicast.len()).ok()?;
-        u32::try_from(multicast.len()).ok()?;
-        Some(Self { unicast, multicast })
+        Some(Self {
+            unicast,
+            multicast,
+            entries: [
+                u32::try_from(unicast.len()).ok()?,
+                u32::try_from(multicast.len()).ok()?,
+            ],
+        })
     }
 
     /// Length of the first table, in bytes. A legacy device without
@@ -84,13 +91,13 @@ impl Command for MacTable<'_> {
     }
 
     fn write(&self, out: &mut [u8]) -> Option<usize> {
-        let count = |table: &[[u8; 6]]| u32::try_from(table.len()).ok().map(u32::to_le_bytes);
+        let [unicast, multicast] = self.entries.map(u32::to_le_bytes);
         write_parts(
             out,
             &[
-                &count(self.unicast)?,
+                &unicast,
                 self.unicast.as_flattened(),
-                &count(self.multicast)?,
+                &multicast,
                 self.multicast.as_flattened(),
             ],
         )

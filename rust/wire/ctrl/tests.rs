@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
+use crate::seed::record;
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-fn bytes<C: Command>(command: &C) -> Vec<u8> {
+/// The payload. Of the fuzz target's inputs, `kind` and `arguments` say the same.
+fn bytes<C: Command>(command: &C, kind: u8, arguments: &[u8]) -> Vec<u8> {
+    let room = u16::try_from(command.payload_len()).expect("short");
+    let features = C::REQUIRES.bits().to_le_bytes();
+    record(
+        "control",
+        &[&[kind], &room.to_le_bytes(), &features, &[0], arguments],
+    );
     let mut out = vec![0xee; command.payload_len() + 3];
     assert_eq!(command.write(&mut out), Some(command.payload_len()));
     // Nothing behind the payload, and nothing at all if it does not fit.
@@ -19,26 +27,27 @@ fn bytes<C: Command>(command: &C) -> Vec<u8> {
 #[test]
 fn payloads() {
     let pairs = SetQueuePairs::new(0x0102).expect("in range");
-    assert_eq!(bytes(&pairs), [0x02, 0x01]);
-    assert_eq!(bytes(&AckAnnounce), []);
+    assert_eq!(bytes(&pairs, 4, &[2, 1]), [0x02, 0x01]);
+    assert_eq!(bytes(&AckAnnounce, 5, &[]), []);
     for (on, byte) in [(false, 0), (true, 1)] {
-        assert_eq!(
-            bytes(&SetRxMode {
-                mode: RxMode::Promiscuous,
-                on
-            }),
-            [byte]
-        );
+        let mode = SetRxMode {
+            mode: RxMode::Promiscuous,
+            on,
+        };
+        assert_eq!(bytes(&mode, 0, &[0, byte]), [byte]);
     }
-    assert_eq!(bytes(&SetMac([1, 2, 3, 4, 5, 6])), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(
+        bytes(&SetMac([1, 2, 3, 4, 5, 6]), 2, &[1, 2, 3, 4, 5, 6]),
+        [1, 2, 3, 4, 5, 6]
+    );
     let vlan = VlanId::new(0xabc).expect("in range");
-    assert_eq!(bytes(&AddVlan(vlan)), [0xbc, 0x0a]);
-    assert_eq!(bytes(&DelVlan(vlan)), [0xbc, 0x0a]);
+    assert_eq!(bytes(&AddVlan(vlan), 3, &[0xbc, 0x0a]), [0xbc, 0x0a]);
+    assert_eq!(bytes(&DelVlan(vlan), 3, &[0xbc, 0x0a]), [0xbc, 0x0a]);
     let offloads = GuestOffloads::from_features(
         Features::GUEST_CSUM | Features::GUEST_UDP_TUNNEL_GSO_CSUM | Features::MAC,
     );
     assert_eq!(
-        bytes(&SetGuestOffloads(offloads)),
+        bytes(&SetGuestOffloads(offloads), 6, &[2, 0, 0, 0]),
         [2, 0, 0, 0, 0, 0x80, 0, 0]
     );
 }
@@ -52,13 +61,13 @@ fn receive_side_scaling() {
     let rss = SetRss::new(types, &table, 4, &[9, 8, 7]).expect("fits");
     assert_eq!(rss.header(), [4, 1]);
     assert_eq!(
-        bytes(&rss),
+        bytes(&rss, 7, &[1, 1, 0, 0, 4, 0, 4, 0, 9, 8, 7]),
         [1, 1, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 3, 0, 4, 0, 3, 9, 8, 7]
     );
     let hash = SetHash::new(types, &[9, 8, 7]).expect("fits");
     assert_eq!(hash.header(), [4, 2]);
     assert_eq!(
-        bytes(&hash),
+        bytes(&hash, 7, &[1, 1, 0, 0, 4, 0, 3, 0, 9, 8, 7]),
         [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 9, 8, 7]
     );
     for (table, pairs, key) in [
@@ -125,7 +134,9 @@ proptest! {
     #[test]
     fn mac_tables(unicast: Vec<[u8; 6]>, multicast: Vec<[u8; 6]>) {
         let table = MacTable::new(&unicast, &multicast).expect("short");
-        let payload = bytes(&table);
+        let addresses = [unicast.as_flattened(), multicast.as_flattened()].concat();
+        let entries = u8::try_from(unicast.len()).expect("few");
+        let payload = bytes(&table, 1, &[&[entries][..], &addresses].concat());
         let (first, second) = payload.split_at(table.unicast_len());
         for (part, addresses) in [(first, &unicast), (second, &multicast)] {
             let (count, entries) = part.split_at(4);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
+use crate::header::V1;
+use crate::seed::record;
 use crate::tx::TxOffload;
+use crate::{DeviceLength, LengthError};
 use proptest::prelude::*;
 use std::vec::Vec;
 use zerocopy::little_endian::U16;
@@ -25,7 +28,16 @@ fn v1(flags: u8, gso_type: u8, gso_size: u16, csum_offset: u16) -> V1 {
 }
 
 fn decoded(header: V1) -> Result<RxHeader, RxHeaderError> {
-    decode(LAYOUT, header.as_bytes())
+    let (layout, header) = ([1], header.as_bytes());
+    let frame_len = 1514u32.to_le_bytes();
+    let features = Features::all().bits().to_le_bytes();
+    record("header", &[&layout, &frame_len, &features, header]);
+    let (linear, fragment) = (60u16.to_le_bytes(), [33]);
+    record(
+        "checksum",
+        &[&layout, &linear, &fragment, header, &[0x5a; 90]],
+    );
+    decode(LAYOUT, header)
 }
 
 #[test]
@@ -125,6 +137,47 @@ fn length_of_the_header() {
     }
     let legacy = decode(HeaderLayout::Legacy10, &bytes).map(|header| header.num_buffers);
     assert_eq!(legacy, Ok(1));
+}
+
+/// The lengths of a packet's buffers as a device wrote them into buffers of 1536
+/// bytes, the first with a header that says `num_buffers`.
+fn spread(num_buffers: u16, written: &[u32]) -> Vec<Result<usize, LengthError>> {
+    let posted = 1536u16;
+    let header = V1 {
+        num_buffers: U16::new(num_buffers),
+        ..v1(flag::NEEDS_CSUM, gso::TCPV4, 1448, 16)
+    };
+    let mut input = [&[1][..], &[0xff; 16]].concat();
+    let mut lengths = Vec::new();
+    for (n, len) in written.iter().enumerate() {
+        input.extend(posted.to_le_bytes());
+        input.extend(len.to_le_bytes());
+        let mut least = 1;
+        if n == 0 {
+            input.extend(header.as_bytes());
+            input.extend([0; HeaderLayout::MAX_LEN - size_of::<V1>()]);
+            least = LAYOUT.len() + 14;
+        }
+        lengths.push(DeviceLength::new(*len).checked(least, posted.into()));
+    }
+    record("receive", &[&input]);
+    lengths
+}
+
+#[test]
+fn buffers_of_a_packet() {
+    use LengthError::{TooLong, TooShort};
+
+    assert_eq!(spread(1, &[60]), [Ok(60)]);
+    assert_eq!(spread(3, &[1536, 1536, 300]), [Ok(1536), Ok(1536), Ok(300)]);
+    // Cut off in the header; nothing, too much and missing behind the first.
+    assert_eq!(spread(1, &[25]), [Err(TooShort)]);
+    assert_eq!(
+        spread(4, &[1536, 0, 1537]),
+        [Ok(1536), Err(TooShort), Err(TooLong)]
+    );
+    assert_eq!(spread(0, &[1536, 26]), [Ok(1536), Ok(26)]);
+    assert_eq!(spread(u16::MAX, &[u32::MAX]), [Err(TooLong)]);
 }
 
 #[test]
@@ -277,6 +330,46 @@ fn tunnels_are_sent_as_received_and_only_if_negotiated() {
     assert!(!header.is_allowed_by(plain));
     assert!(!header.is_allowed_by(tunnel));
     assert!(header.is_allowed_by(tunnel | Features::GUEST_UDP_TUNNEL_GSO_CSUM));
+}
+
+#[test]
+fn kinds_need_their_own_feature() {
+    let rows = [
+        (gso::TCPV4, 16, Features::GUEST_TSO4),
+        (gso::TCPV6, 16, Features::GUEST_TSO6),
+        (gso::UDP, 6, Features::GUEST_UFO),
+        (gso::UDP_L4, 6, Features::GUEST_USO4),
+    ];
+    for (kind, offset, feature) in rows {
+        let header = decoded(v1(flag::NEEDS_CSUM, kind, 1448, offset)).expect("well formed");
+        let others = Features::all().difference(feature | Features::GUEST_USO6);
+        assert!(header.is_allowed_by(feature | Features::GUEST_CSUM));
+        assert!(!header.is_allowed_by(others), "{kind}");
+    }
+}
+
+#[test]
+fn every_error_says_something_of_its_own() {
+    use RxHeaderError as E;
+
+    let texts: Vec<_> = [
+        E::Truncated,
+        E::GsoType(0x82),
+        E::GsoSize(0),
+        E::EcnWithoutTcp,
+        E::UsoWithoutChecksum,
+        E::ChecksumOffset(7),
+        E::TunnelChecksum,
+        E::TunnelOffsets,
+        E::ChecksumBeyondFrame,
+    ]
+    .iter()
+    .map(std::string::ToString::to_string)
+    .collect();
+    assert_eq!(texts[1], "unknown GSO type 0x82");
+    for (n, text) in texts.iter().enumerate() {
+        assert!(!text.is_empty() && !texts[..n].contains(text));
+    }
 }
 
 fn layouts() -> impl Strategy<Value = HeaderLayout> {

@@ -11,6 +11,7 @@ import time
 import traceback
 from pathlib import Path
 
+import fault
 import vnrtest
 from environment import Control, Environment
 from nic import DRIVERS, run
@@ -127,12 +128,13 @@ def main():
         word = "not ok" if verdict["result"] == "fail" else "ok"
         tail = f" # SKIP {why}" if verdict["result"] == "skip" else ""
         control.say(f"{word} {number} {name}{tail}")
-    # A leak may show only now.
+    # What was lost may show only now.
     for nic in environment.nics:
         nic.unbind()
     for driver in DRIVERS:
         if environment.modules.loaded(driver):
             environment.modules.unload(driver)
+    fault.leaks()
     control.say("# end")
 
 

@@ -8,6 +8,7 @@ import termios
 import time
 import tty
 
+from model import Model
 from nic import DRIVERS, Nic, run
 from vnrtest import Failed, Skip, check
 
@@ -66,9 +67,12 @@ class Environment:
         self.job, self.control = job, control
         self.modules = Modules(job["module"])
         self.full = job["full"]
+        # What `make test` runs on the debug kernel has to be quick.
+        self.quick = job.get("ci", False)
         self.driver = self.server = None
         self.dut = self.peer = None
-        self.nics = [Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"])
+        self.model = Model(self)
+        self.nics = [Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"], n["port"])
                      for n in job["nics"]]
 
     def select(self, driver, label):
@@ -79,6 +83,8 @@ class Environment:
     def fresh(self):
         """Both NICs newly bound and configured, the echo server on the peer."""
         self.stop_serving()
+        if self.dut.port is not None:
+            self.model.reset()
         for driver in {self.driver, self.job["peer_driver"]}:
             if not self.modules.loaded(driver):
                 self.modules.load(driver)
@@ -161,12 +167,24 @@ class Environment:
 
     def link(self, up, nic=None):
         """The host's side of the cable."""
-        index = self.nics.index(nic or self.dut)
+        nic = nic or self.dut
+        if nic.port is not None:
+            self.model.ask("link", nic, up=up)
+            return
+        index = self.nics.index(nic)
         self.control.ask(qmp="set_link", arguments={"name": f"nic{index}", "up": up})
 
     def host_drops(self):
         """Frames that the host's taps lost, in all."""
         return sum(sum(pair) for pair in self.control.ask(drops=True).values())
+
+    def observe(self, notes):
+        """Keep what a case saw, for a table of all runs."""
+        self.control.ask(observe=notes)
+
+    def stride(self, quick):
+        """1, or `quick` if this run is only to sample."""
+        return quick if self.quick else 1
 
     @staticmethod
     def pause(seconds):

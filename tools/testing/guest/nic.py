@@ -70,8 +70,10 @@ def inside(namespace):
 class Nic:
     """One virtio-net device. `namespace` is where its netdev is kept."""
 
-    def __init__(self, place, role, mac, mmio, label):
+    def __init__(self, place, role, mac, mmio, label, port=None):
         self.role, self.mac, self.label = role, mac, label
+        # The device model's number for it, if it is the model's.
+        self.port = port
         self.address = mac
         self.place, self.mmio = place, mmio
         self.find()
@@ -86,7 +88,9 @@ class Nic:
             paths = [path for path in glob.glob("/sys/bus/platform/devices/LNRO0005:*/virtio*")
                      if read(f"{path}/../firmware_node/uid") == str(self.place)]
         else:
-            paths = glob.glob(f"/sys/bus/pci/devices/*:{self.place:02x}.0/virtio*")
+            # In the slot, or behind a bridge there.
+            slot = f"/sys/bus/pci/devices/0000:00:{self.place:02x}.0"
+            paths = glob.glob(f"{slot}/virtio*") + glob.glob(f"{slot}/0000:*/virtio*")
         if not paths:
             raise Failed(f"the guest has no virtio device at place {self.place:#x}")
         self.virtio = os.path.basename(paths[0])

@@ -16,7 +16,8 @@ def main():
     driver = job["shell"]
     run("ip", "netns", "add", "peer")
     run("ip", "-n", "peer", "link", "set", "lo", "up")
-    dut, peer = (Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"]) for n in job["nics"])
+    dut, peer = (Nic(n["place"], n["role"], n["mac"], n["mmio"], n["label"], n["port"])
+                 for n in job["nics"])
     modules = Modules(job["module"])
     for name in ("c", "rust"):
         if name == "c" or os.path.exists(job["module"]):

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from . import network, paths
+from .model import Model
 
 BOOT_SECONDS = 90
 # What a guest may take to notice a case's own time limit before it is killed.
@@ -27,11 +28,12 @@ class GuestDied(Exception):
 class Guest:
     """Context: a running guest with `nics` (Params each) on one wire."""
 
-    def __init__(self, name, nics, job, accel, cpus=4, memory="1G"):
-        self.name, self.nics, self.job = name, nics, job
+    def __init__(self, name, nics, job, accel, kernel, cpus=4, memory="1G"):
+        self.name, self.nics, self.job, self.kernel = name, nics, job, kernel
         self.accel, self.cpus, self.memory = accel, cpus, memory
         self.log = paths.OUT / f"{name}.log"
         self.errors = paths.OUT / f"{name}.qemu"
+        self.model = Model(name, nics, mac_address)
         self.process = self.line = self.monitor = None
         self.pending = b""
         self.deadline = None
@@ -39,35 +41,39 @@ class Guest:
     def __enter__(self):
         paths.OUT.mkdir(parents=True, exist_ok=True)
         self.scratch = Path(tempfile.mkdtemp(prefix="vnr"))
-        taps = [(f"vnrtap{i}", nic.pairs) for i, nic in enumerate(self.nics)]
-        self.wire = network.Wire(taps)
+        self.wire = network.Wire(self.taps())
         self.wire.__enter__()
         try:
-            self._start(taps)
+            self.model.__enter__()
+            self._start()
         except BaseException:
             self.__exit__()
             raise
         return self
 
-    def _start(self, taps):
+    def taps(self):
+        """(name, queues) of the tap of each NIC that has one."""
+        return [(tap_name(index), nic.pairs) for index, nic in enumerate(self.nics) if not nic.model]
+
+    def _start(self):
         ports = []
         for name in ("ctl", "qmp"):
             ports += ["-chardev", f"socket,id={name},path={self.scratch}/{name},server=on,wait=off"]
         ports += ["-device", "isa-serial,chardev=ctl,index=1", "-mon", "chardev=qmp,mode=control"]
         command = self.command(
-            taps, ports,
+            ports,
             # An oops ends the guest at once: what follows it proves nothing.
             ["ignore_loglevel", "oops=panic", "panic=-1"])
         with open(self.log, "wb") as log, open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=errors, start_new_session=True)
-        self.deadline = time.monotonic() + BOOT_SECONDS
+        self.deadline = time.monotonic() + BOOT_SECONDS * self.kernel.slowness
         self.line = self._connect("ctl")
         self.monitor = self._connect("qmp").makefile("rw")
         self.monitor.readline()
         self.execute("qmp_capabilities")
 
-    def command(self, taps, devices, options, verbose=True):
+    def command(self, devices, options, verbose=True):
         """The virtme-ng command of this guest; writes the job that it names."""
         job_file = paths.OUT / f"{self.name}.job"
         job_file.write_text(json.dumps(self.job, indent=1) + "\n")
@@ -81,12 +87,18 @@ class Guest:
         # that is what makes starting a program cheap.
         qemu += ["-fsdev", "local,id=cached,path=/,security_model=none,readonly=on,multidevs=remap",
                  "-device", "virtio-9p-pci,fsdev=cached,mount_tag=vnr.cached"]
-        for index, ((tap, _), nic) in enumerate(zip(taps, self.nics)):
-            qemu += nic.device_args(index, tap, mac_address(index))
+        if self.model.ports:
+            # The model reads and writes the guest's memory.
+            qemu += ["-object", f"memory-backend-memfd,id=ram,size={self.memory},share=on",
+                     "-machine", "memory-backend=ram"]
+        for index, nic in enumerate(self.nics):
+            if nic.model:
+                qemu += nic.model_args(index, self.model.socket(index))
+            else:
+                qemu += nic.device_args(index, tap_name(index), mac_address(index))
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
-                  *options, *self._time_options()]
-        return ["virtme-run", "--kimg", paths.kernel_release(), "--mods", "auto",
-                "--disable-kvm", "--disable-microvm", "--force-9p",
+                  *options, *self.kernel.options(), *self._time_options()]
+        return ["virtme-run", *self.kernel.boot_args(), "--disable-kvm", "--disable-microvm", "--force-9p",
                 *(["--verbose"] if verbose else []),
                 "--memory", self.memory, "--cpus", str(self.cpus),
                 *(word for option in kernel for word in ("--kopt", option)),
@@ -153,7 +165,7 @@ class Guest:
 
     def expect(self, seconds):
         """The next line must come within the time, and some grace."""
-        self.deadline = time.monotonic() + seconds + GRACE_SECONDS
+        self.deadline = time.monotonic() + seconds + GRACE_SECONDS * self.kernel.slowness
 
     def answer(self, value):
         self.line.sendall(json.dumps(value).encode() + b"\n")
@@ -165,15 +177,20 @@ class Guest:
         if self.process:
             try:
                 # A guest that ended its work powers off by itself.
-                self.process.wait(15 if self.line and not kind else 0.1)
+                self.process.wait(15 * self.kernel.slowness if self.line and not kind else 0.1)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         for connection in (self.line, self.monitor):
             if connection:
                 connection.close()
+        self.model.__exit__()
         self.wire.__exit__()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def tap_name(index):
+    return f"vnrtap{index}"
 
 
 def mac_address(index):

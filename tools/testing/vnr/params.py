@@ -3,22 +3,26 @@
 QEMU is told, and the sets of them that are tested.
 
 Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
-transport=modern|legacy|mmio|mmio-legacy. Anything else (host_mtu=9000,
-iommu_platform=on, ...) goes to the QEMU device as it is."""
+transport=modern|legacy|mmio|mmio-legacy, device=qemu|model. Anything else
+(host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the
+device model, as it is."""
 
 import itertools
+import json
 
 GUEST_GSO = ("guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "guest_uso4", "guest_uso6")
 # QEMU's microvm gives its first four transports the interrupts of its PCI links.
 MMIO_FIRST = 4
 CONTROLLED = ("ctrl_rx", "ctrl_rx_extra", "ctrl_vlan", "ctrl_mac_addr", "ctrl_guest_offloads",
               "guest_announce")
-DEFAULTS = {"ring": "split", "mode": "mergeable", "queues": "1", "transport": "modern"}
+DEFAULTS = {"ring": "split", "mode": "mergeable", "queues": "1", "transport": "modern",
+            "device": "qemu"}
 VALUES = {
     "ring": ("split", "packed"),
     "mode": ("mergeable", "small", "big"),
     "queues": None,
     "transport": ("modern", "legacy", "mmio", "mmio-legacy"),
+    "device": ("qemu", "model"),
 }
 
 
@@ -44,6 +48,8 @@ class Params(dict):
             own[key] = value
         if own.legacy and own.ring == "packed":
             raise ParamError("a legacy device has no packed ring")
+        if own.model and own.transport != "modern":
+            raise ParamError("the device model is a modern PCI device")
         return own
 
     def __getattr__(self, key):
@@ -64,13 +70,20 @@ class Params(dict):
         return self.transport.startswith("mmio")
 
     @property
+    def model(self):
+        """Whether this is a port of the device model, not QEMU's own device."""
+        return self.device == "model"
+
+    @property
     def machine(self):
         """What NICs of one guest must agree on."""
+        if self.model:
+            return "model"
         return self.transport if self.mmio else "pci"
 
     @property
     def label(self):
-        parts = [self.transport, self.ring, self.mode, f"{self.queues}q"]
+        parts = ["model" if self.model else self.transport, self.ring, self.mode, f"{self.queues}q"]
         parts += [f"{key}={value}" for key, value in sorted(self.items()) if key not in DEFAULTS]
         return "-".join(parts)
 
@@ -101,9 +114,26 @@ class Params(dict):
         props.update((key, value) for key, value in self.items() if key not in DEFAULTS)
         return props
 
+    def model_settings(self):
+        """What the device model is told of its port."""
+        props = {key: value for key, value in self.properties().items()
+                 if key not in ("mq", "vectors", "disable-legacy")}
+        if self.get("ctrl_vq") == "off":
+            props.update(dict.fromkeys(("notf_coal", "vq_notf_coal", "device_stats"), "off"))
+        return {"pairs": self.queues, **props}
+
     def place(self, index):
         """Where NIC number index is: the transport's number, or the PCI slot's."""
         return MMIO_FIRST + index if self.mmio else 0x10 + index
+
+    def model_args(self, index, socket):
+        """QEMU arguments of the NIC number index, a port of the device model. It is
+        behind a bridge of its own, from which it can be unplugged."""
+        device = {"driver": "vfio-user-pci", "id": f"nic{index}", "bus": f"bridge{index}",
+                  "socket": {"type": "unix", "path": str(socket)}}
+        return ["-device", f"pcie-root-port,id=bridge{index},bus=pcie.0,chassis={index + 1},"
+                           f"slot={index + 1},addr={self.place(index):#x}",
+                "-device", json.dumps(device)]
 
     def device_args(self, index, tap, mac):
         """QEMU arguments of the NIC number index."""

@@ -8,10 +8,10 @@ TESTING = Path(__file__).resolve().parent.parent
 PROJECT = TESTING.parent.parent
 GUEST = TESTING / "guest"
 TESTS = TESTING / "tests"
+MODEL = TESTING / "model"
 OUT = PROJECT / "build" / os.environ.get("VNR_OUT", "test")
 CACHE = Path(os.environ.get("VNR_CACHE", "/var/tmp"))
 BUILT = PROJECT / "virtio_net_rs.ko"
-MODULE = OUT / "virtio_net_rs.ko"
 
 
 def kernel_release():

@@ -3,6 +3,8 @@
 for the cases that are left, a few times."""
 
 import json
+import os
+import random
 import re
 import sys
 import time
@@ -12,6 +14,8 @@ from .guest import Guest, GuestDied, mac_address
 from .results import Result
 
 RESTARTS = 2
+# Of cases that choose at random; a run prints it.
+SEED = int(os.environ.get("VNR_SEED") or random.randrange(1, 1 << 30))
 VERDICT = re.compile(r"(ok|not ok) \d+ (\S+)(?: # SKIP ?(.*))?$")
 
 
@@ -20,11 +24,12 @@ class Session:
         self.plan, self.results, self.full = plan, results, full
         self.qemu, self.accel = accel.choose()
         # Limits are for a machine that has other work too.
-        self.slowness = 2 if self.accel == "tcg" else 1
+        self.slowness = (2 if self.accel == "tcg" else 1) * plan.kernel.slowness
 
     def job(self, cases):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
-                "slowness": self.slowness, "full": self.full, **describe_nics(self.plan.nics)}
+                "slowness": self.slowness, "full": self.full, "ci": self.plan.ci, "seed": SEED,
+                **describe_nics(self.plan.nics, self.plan.kernel)}
 
     def run(self):
         """Returns the number of this guest's verdicts by status."""
@@ -57,7 +62,7 @@ class Session:
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
-        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu,
+        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
                       cpus=max(2, *(nic.pairs for nic in self.plan.nics)), memory=self.plan.memory)
         try:
             with guest:
@@ -67,6 +72,7 @@ class Session:
                         self._request(guest, line[2:])
                     elif line.startswith("# start "):
                         guest.expect(float(line.split()[2]))
+                        self.running = line.split()[3]
                         self._progress(f"  {len(verdicts) + 1}/{len(cases)} {line.split()[3]}")
                         why = ""
                     elif line.startswith("# time "):
@@ -76,7 +82,7 @@ class Session:
                         if verdict[3] is not None:
                             status, why = "skip", verdict[3]
                         verdicts.append((status, why, seconds))
-                        guest.expect(30)
+                        guest.expect(30 * self.plan.kernel.slowness)
                     elif line == "# end":
                         ended = True
                     elif line.startswith("# "):
@@ -86,6 +92,9 @@ class Session:
         except network.NetworkError as error:
             raise SystemExit(f"error: {error}") from error
         self._progress()
+        wrong = guest.model.verdict()
+        if wrong:
+            self._add({"variant": f"{name}.device_model", "driver": "host"}, "fail", wrong)
         text = guest.console()
         splats = console.splats(text)
         for entry, (status, why, seconds) in zip(cases, verdicts):
@@ -105,12 +114,15 @@ class Session:
         detail = f"; {last[-1].strip()}" if last and not ended else ""
         return len(verdicts), f"{reason}{detail} (see {guest.log})"
 
-    @staticmethod
-    def _request(guest, text):
+    def _request(self, guest, text):
         request = json.loads(text)
         try:
             if "qmp" in request:
                 value = guest.execute(request["qmp"], **request.get("arguments", {}))
+            elif "model" in request:
+                value = guest.model.ask(request["model"])
+            elif "observe" in request:
+                value = self.results.observe(self.running, request["observe"])
             elif "drops" in request:
                 value = guest.wire.drops()
             else:
@@ -120,11 +132,15 @@ class Session:
             guest.answer({"error": str(error)})
 
 
-def describe_nics(nics):
-    """What the guest must know of its NICs, the last of which is the peer."""
-    return {"module": str(paths.MODULE), "traffic": str(paths.OUT / "bin" / "traffic"),
+def describe_nics(nics, kernel):
+    """What the guest must know of its NICs, the last of which is the peer. `port` is
+    the device model's number for the NIC."""
+    ports = [index for index, nic in enumerate(nics) if nic.model]
+    return {"module": str(kernel.module), "fault_module": str(kernel.fault_module),
+            "traffic": str(paths.OUT / "bin" / "traffic"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
-                      "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index)}
+                      "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index),
+                      "port": ports.index(index) if nic.model else None}
                      for index, nic in enumerate(nics)]}
 
 
