@@ -68,7 +68,7 @@ class Environment:
         self.modules = Modules(job["module"])
         self.full = job["full"]
         # What `make test` runs on the debug kernel has to be quick.
-        self.quick = job.get("ci", False)
+        self.quick = job["quick"]
         self.driver = self.server = None
         self.dut = self.peer = None
         self.model = Model(self)
