@@ -8,6 +8,7 @@ pub const CACHE_LINE: usize = crate::bindings::SMP_CACHE_BYTES;
 pub const RX_HEADROOM: usize = crate::bindings::NET_SKB_PAD + crate::bindings::NET_IP_ALIGN;
 
 mod buffer_chain;
+mod coalesce;
 mod device;
 mod ethtool;
 mod extack;
@@ -26,6 +27,7 @@ mod skb_tx;
 mod txq;
 
 pub use buffer_chain::{BufferChain, ReceivedChain};
+pub use coalesce::{Coalescing, Moderation, Moderations};
 pub use device::{AddressList, Builder, Device, Features, MacAddress, OpsLocked, Rtnl};
 pub use ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics};
 pub use extack::Extack;

@@ -20,11 +20,13 @@
 use crate::config::QUEUE_PAIRS;
 use crate::features::Features;
 
+mod coalesce;
 mod filter;
 mod offload;
 pub mod request;
 mod rss;
 
+pub use coalesce::{Coalesce, SetQueueCoalesce, SetRxCoalesce, SetTxCoalesce};
 pub use filter::{AddVlan, DelVlan, MacTable, RxMode, SetMac, SetRxMode, VlanId};
 pub use offload::{GuestOffloads, SetGuestOffloads};
 pub use rss::{SetHash, SetRss};

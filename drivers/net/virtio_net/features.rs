@@ -4,7 +4,7 @@
 
 use crate::rss;
 use kernel::prelude::*;
-use knet::{net, virtio};
+use knet::{net, params, virtio};
 use virtio_net_wire::{config, Features};
 
 /// What we understand of any device.
@@ -33,6 +33,8 @@ const COMMON: Features = Features::CSUM
     .union(Features::GUEST_USO4)
     .union(Features::GUEST_USO6)
     .union(Features::GUEST_HDRLEN)
+    .union(Features::NOTF_COAL)
+    .union(Features::VQ_NOTF_COAL)
     .union(Features::RSS)
     .union(Features::HASH_REPORT)
     .union(Features::SPEED_DUPLEX);
@@ -126,7 +128,11 @@ pub(crate) fn of_stack(negotiated: Features) -> (net::Features, net::Features) {
     let on = Net::HIGHDMA
         | Net::RXCSUM
         | Net::GSO_ROBUST.only_if(negotiated.contains(Features::CSUM))
-        | changeable
+        | if params::gso() {
+            changeable
+        } else {
+            changeable & (Net::HW_CSUM | Net::SG).only_if(params::csum())
+        }
         | large_receive
         | with(Features::CTRL_VLAN, Net::HW_VLAN_CTAG_FILTER);
     // Off at first, as every packet costs more with it.

@@ -2,11 +2,15 @@
 
 //! One device: probe, start, remove.
 
-use crate::{control::Control, features, link, resize::Rings, rss::Rss, rx, stats, tx};
+use crate::{
+    coalesce::Notifications, control::Control, features, link, resize::Rings, rss::Rss, rx, stats,
+    tx,
+};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, str::CString, sync::Arc};
 use knet::{
     net::{self, Builder, MacAddress, Rtnl},
+    params,
     virtio::{self, BoundDevice, FoundQueue, Interrupt, Probe, QueueRequest, Start},
 };
 use virtio_net_wire::{
@@ -21,6 +25,7 @@ pub(crate) struct Nic {
     pub(crate) negotiated: Features,
     pub(crate) control: Option<Control>,
     pub(crate) rss: Option<Rss>,
+    pub(crate) notifications: Notifications,
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
     pub(crate) rings: Rings,
@@ -182,6 +187,7 @@ impl virtio::Driver for Nic {
             negotiated,
             control,
             rss: Rss::new(device, negotiated)?,
+            notifications: Notifications::new(pairs.most)?,
             rx_stats,
             tx_stats,
             affinity,
@@ -190,6 +196,7 @@ impl virtio::Driver for Nic {
             pairs: AtomicUsize::new(pairs.used),
             netdev: interface.build(rx, tx)?,
         };
+        nic.netdev.queues().set_weight(params::napi_weight());
         Ok(KBox::pin(nic, GFP_KERNEL)?)
     }
 

@@ -135,6 +135,7 @@ impl Resize for Nic {
         match tx.reset() {
             Ok(()) => {
                 paused.emptied();
+                self.coalesce_again(index);
                 dev_info!(self.device.as_ref(), "transmit queue {} was reset\n", index);
             }
             Err(error) => dev_err!(
@@ -225,6 +226,7 @@ impl Nic {
         if was_running {
             rx.fill(pages);
         }
+        self.coalesce_again(pair);
         result
     }
 

@@ -23,6 +23,9 @@ pub(crate) struct Queue {
     reserve: usize,
     layout: HeaderLayout,
     place: TxHeader,
+    /// Whether sent packets are reclaimed by NAPI. Otherwise the next packet's sender does,
+    /// interrupts are for a full ring only, and byte limits do not apply.
+    napi: bool,
     /// Whether the device segments packets inside UDP tunnels.
     tunnels: bool,
     /// Whether the device relies on `hdr_len` of segmented packets.
@@ -47,6 +50,7 @@ impl Queue {
             } else {
                 TxHeader::Separate
             },
+            napi: knet::params::napi_tx(),
             tunnels: negotiated.contains(Features::HOST_UDP_TUNNEL_GSO),
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
             stats,
@@ -56,6 +60,25 @@ impl Queue {
     /// The ring's size now, and the most that the device allows.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.vq.size(), self.vq.max_size())
+    }
+
+    pub(crate) fn has_napi(&self) -> bool {
+        self.napi
+    }
+
+    /// Has sent packets reclaimed by NAPI, or not.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while the device has packets, which byte limits count or do not.
+    pub(crate) fn set_napi(&mut self, napi: bool, queue: &TxQueue) -> Result {
+        self.reclaim(queue, TxSkb::consume_any);
+        if self.vq.free() != self.vq.size() {
+            return Err(EBUSY);
+        }
+        queue.reset();
+        self.napi = napi;
+        Ok(())
     }
 
     /// Whether nothing is in the ring.
@@ -96,7 +119,8 @@ impl Queue {
         result
     }
 
-    /// Takes what the device has sent off a paused queue: packets and bytes.
+    /// Takes what the device has sent off a paused queue: packets and bytes that byte
+    /// limits have counted.
     pub(crate) fn take_sent(&mut self) -> (usize, usize) {
         let (mut packets, mut bytes) = (0usize, 0usize);
         while let Some((skb, _)) = self.vq.pop() {
@@ -106,7 +130,11 @@ impl Queue {
         }
         self.stats.packets.add(packets as u64);
         self.stats.bytes.add(bytes as u64);
-        (packets, bytes)
+        if self.napi {
+            (packets, bytes)
+        } else {
+            (0, 0)
+        }
     }
 
     /// Queues a packet behind its header, or drops it.
@@ -155,6 +183,10 @@ impl Queue {
     pub(crate) fn xmit(&mut self, queue: &TxQueue, mut skb: TxSkb) {
         // Interrupts are for when the stack waits, or for the end of a burst.
         self.vq.disable_interrupts();
+        if !self.napi {
+            self.xmit_without_napi(queue, skb);
+            return;
+        }
         skb.tx_timestamp();
         let bytes = skb.len();
         if self.queue(skb).is_err() {
@@ -170,6 +202,29 @@ impl Queue {
         }
         if queue.sent(bytes) {
             self.flush(queue);
+        }
+    }
+
+    /// The same where nobody else reclaims.
+    #[cold]
+    fn xmit_without_napi(&mut self, queue: &TxQueue, mut skb: TxSkb) {
+        self.reclaim(queue, TxSkb::consume_any);
+        skb.tx_timestamp();
+        skb.orphan();
+        if self.queue(skb).is_err() {
+            self.stats.drops.add(1);
+            self.kick();
+        } else {
+            if self.vq.free() < self.reserve {
+                queue.stop();
+                self.stats.stop.add(1);
+            }
+            if queue.sent(0) {
+                self.kick();
+            }
+        }
+        if queue.is_stopped() && !self.vq.enable_interrupts_delayed() {
+            queue.schedule_poll(|| self.vq.disable_interrupts());
         }
     }
 
@@ -191,15 +246,17 @@ impl Queue {
 
     /// Frees what the device has sent, and lets the stack go on if there is room.
     #[inline]
-    fn reclaim(&mut self, queue: &TxQueue, poll: &Poll<'_>) {
+    fn reclaim(&mut self, queue: &TxQueue, free: impl Fn(TxSkb)) {
         let (mut packets, mut bytes) = (0usize, 0usize);
         while let Some((skb, _)) = self.vq.pop() {
             packets = packets.wrapping_add(1);
             bytes = bytes.wrapping_add(skb.len());
-            skb.consume(poll);
+            free(skb);
         }
         if packets != 0 {
-            queue.completed(packets, bytes);
+            if self.napi {
+                queue.completed(packets, bytes);
+            }
             self.stats.packets.add(packets as u64);
             self.stats.bytes.add(bytes as u64);
         }
@@ -211,9 +268,12 @@ impl Queue {
 
     /// Reclaims from the receive queue's poll, which runs anyway.
     pub(crate) fn reclaim_beside(&mut self, queue: &TxQueue, poll: &Poll<'_>) {
+        if !self.napi {
+            return;
+        }
         loop {
             self.vq.disable_interrupts();
-            self.reclaim(queue, poll);
+            self.reclaim(queue, |skb| skb.consume(poll));
             if self.vq.enable_interrupts_delayed() {
                 break;
             }
@@ -223,7 +283,7 @@ impl Queue {
     /// Reclaims from the queue's own poll.
     pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'_> {
         self.vq.disable_interrupts();
-        self.reclaim(queue, poll);
+        self.reclaim(queue, |skb| skb.consume(poll));
         Polled::Done {
             work: 0,
             rearm: self.vq.enable_interrupts(),

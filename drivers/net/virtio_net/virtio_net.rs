@@ -9,6 +9,7 @@
 //! | [`rx`] | receive queues, with one module for each buffer layout |
 //! | [`tx`] | transmit queues |
 //! | [`rss`] | spreading received packets by their hash |
+//! | [`coalesce`] | when the device interrupts |
 //! | [`control`] | commands to the device |
 //! | [`link`] | link state, speed, announcements |
 //! | [`netdev`] | what the stack calls |
@@ -22,6 +23,7 @@ use kernel::{prelude::*, str::CStr};
 use knet::virtio;
 
 mod affinity;
+mod coalesce;
 mod control;
 mod features;
 mod link;

@@ -150,7 +150,7 @@ impl<D: Driver> Operations<D> {
         ops.get_ts_info = Some(Self::ts_info);
         ops.get_link_ksettings = Some(Self::link_ksettings);
         ops.set_link_ksettings = Some(Self::set_link_ksettings);
-        Self::with_rss(Self::with_resize(ops))
+        Self::with_coalescing(Self::with_rss(Self::with_resize(ops)))
     };
 
     pub(super) const fn vtable() -> &'static bindings::ethtool_ops {

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{
+    coalesce::Coalescing,
     device::{AddressList, Features, MacAddress, OpsLocked, Priv},
     ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
     napi::{Poll, Polled, RxPoll},
@@ -20,7 +21,9 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
-pub trait Driver: QueueStatistics + Resize + Rss + Sized + Send + Sync + 'static {
+pub trait Driver:
+    QueueStatistics + Resize + Rss + Coalescing + Sized + Send + Sync + 'static
+{
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
     /// The body of a transmit queue, touched under its lock.

@@ -131,6 +131,14 @@ impl<D: Driver> Queues<D> {
         &self.tx
     }
 
+    /// How many packets a receive queue may take in one poll.
+    pub fn set_weight(&self, weight: u16) {
+        for slot in &self.rx {
+            // SAFETY: The instance was added in `new`. Polls read the field whole.
+            unsafe { (&raw mut (*slot.napi.get()).weight).write_volatile(weight.into()) };
+        }
+    }
+
     /// How many receive queues there are.
     pub fn rx_len(&self) -> usize {
         self.rx.len()

@@ -81,6 +81,13 @@ impl TxSkb {
         unsafe { bindings::dev_kfree_skb_any_reason(skb, bindings::skb_drop_reason_SKB_CONSUMED) };
     }
 
+    /// Lets go of the socket and of connection tracking, as nobody says when the packet
+    /// is freed (`skb_orphan`, `nf_reset_ct`).
+    pub fn orphan(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_orphan(self.0.as_ptr()) };
+    }
+
     /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is
     /// [`TxOffload::NONE`].
     #[inline]

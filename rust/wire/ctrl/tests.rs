@@ -84,6 +84,30 @@ fn receive_side_scaling() {
 }
 
 #[test]
+fn coalescing() {
+    let coalesce = Coalesce {
+        packets: 0x0102,
+        usecs: 0x0a0b_0c0d,
+    };
+    let when = [2, 1, 0, 0, 0xd, 0xc, 0xb, 0xa];
+    assert_eq!(SetTxCoalesce(coalesce).header(), [6, 0]);
+    assert_eq!(SetRxCoalesce(coalesce).header(), [6, 1]);
+    assert_eq!(bytes(&SetTxCoalesce(coalesce)), when);
+    assert_eq!(bytes(&SetRxCoalesce(coalesce)), when);
+    let queue = SetQueueCoalesce {
+        virtqueue: 0x0506,
+        coalesce,
+    };
+    assert_eq!(queue.header(), [6, 2]);
+    assert_eq!(bytes(&queue)[..4], [6, 5, 0, 0]);
+    assert_eq!(bytes(&queue)[4..], when);
+    let both = Features::NOTF_COAL | Features::VQ_NOTF_COAL;
+    assert!(!queue.is_allowed_by(Features::CTRL_VQ | Features::NOTF_COAL));
+    assert!(!SetRxCoalesce(coalesce).is_allowed_by(Features::CTRL_VQ | Features::VQ_NOTF_COAL));
+    assert!(queue.is_allowed_by(Features::CTRL_VQ | both));
+}
+
+#[test]
 fn ranges() {
     assert_eq!(SetQueuePairs::new(0), None);
     assert!(SetQueuePairs::new(0x8000).is_some());

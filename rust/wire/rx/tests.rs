@@ -235,46 +235,6 @@ fn what_was_not_negotiated_is_not_allowed() {
     assert_eq!(allowed(uso, csum | Features::GUEST_USO6), Ok(true));
 }
 
-#[test]
-fn kinds_need_their_own_feature() {
-    let rows = [
-        (gso::TCPV4, 16, Features::GUEST_TSO4),
-        (gso::TCPV6, 16, Features::GUEST_TSO6),
-        (gso::UDP, 6, Features::GUEST_UFO),
-        (gso::UDP_L4, 6, Features::GUEST_USO4),
-    ];
-    for (kind, offset, feature) in rows {
-        let header = decoded(v1(flag::NEEDS_CSUM, kind, 1448, offset)).expect("well formed");
-        let others = Features::all().difference(feature | Features::GUEST_USO6);
-        assert!(header.is_allowed_by(feature | Features::GUEST_CSUM));
-        assert!(!header.is_allowed_by(others), "{kind}");
-    }
-}
-
-#[test]
-fn every_error_says_something_of_its_own() {
-    use RxHeaderError as E;
-
-    let texts: Vec<_> = [
-        E::Truncated,
-        E::GsoType(0x82),
-        E::GsoSize(0),
-        E::EcnWithoutTcp,
-        E::UsoWithoutChecksum,
-        E::ChecksumOffset(7),
-        E::TunnelChecksum,
-        E::TunnelOffsets,
-        E::ChecksumBeyondFrame,
-    ]
-    .iter()
-    .map(std::string::ToString::to_string)
-    .collect();
-    assert_eq!(texts[1], "unknown GSO type 0x82");
-    for (n, text) in texts.iter().enumerate() {
-        assert!(!text.is_empty() && !texts[..n].contains(text));
-    }
-}
-
 /// A TCP segment over IPv4 in VXLAN over IPv4: where its headers are.
 const TUNNELLED: (u16, u16, u16) = (34, 64, 84);
 
@@ -370,6 +330,46 @@ fn tunnels_are_sent_as_received_and_only_if_negotiated() {
     assert!(!header.is_allowed_by(plain));
     assert!(!header.is_allowed_by(tunnel));
     assert!(header.is_allowed_by(tunnel | Features::GUEST_UDP_TUNNEL_GSO_CSUM));
+}
+
+#[test]
+fn kinds_need_their_own_feature() {
+    let rows = [
+        (gso::TCPV4, 16, Features::GUEST_TSO4),
+        (gso::TCPV6, 16, Features::GUEST_TSO6),
+        (gso::UDP, 6, Features::GUEST_UFO),
+        (gso::UDP_L4, 6, Features::GUEST_USO4),
+    ];
+    for (kind, offset, feature) in rows {
+        let header = decoded(v1(flag::NEEDS_CSUM, kind, 1448, offset)).expect("well formed");
+        let others = Features::all().difference(feature | Features::GUEST_USO6);
+        assert!(header.is_allowed_by(feature | Features::GUEST_CSUM));
+        assert!(!header.is_allowed_by(others), "{kind}");
+    }
+}
+
+#[test]
+fn every_error_says_something_of_its_own() {
+    use RxHeaderError as E;
+
+    let texts: Vec<_> = [
+        E::Truncated,
+        E::GsoType(0x82),
+        E::GsoSize(0),
+        E::EcnWithoutTcp,
+        E::UsoWithoutChecksum,
+        E::ChecksumOffset(7),
+        E::TunnelChecksum,
+        E::TunnelOffsets,
+        E::ChecksumBeyondFrame,
+    ]
+    .iter()
+    .map(std::string::ToString::to_string)
+    .collect();
+    assert_eq!(texts[1], "unknown GSO type 0x82");
+    for (n, text) in texts.iter().enumerate() {
+        assert!(!text.is_empty() && !texts[..n].contains(text));
+    }
 }
 
 fn layouts() -> impl Strategy<Value = HeaderLayout> {

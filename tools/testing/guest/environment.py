@@ -46,11 +46,11 @@ class Modules:
     def __init__(self, path):
         self.path = path
 
-    def load(self, driver):
+    def load(self, driver, *parameters):
         if driver == "c":
-            run("modprobe", "virtio_net")
+            run("modprobe", "virtio_net", *parameters)
         else:
-            run("insmod", self.path)
+            run("insmod", self.path, *parameters)
 
     def unload(self, driver):
         run("rmmod", DRIVERS[driver])
