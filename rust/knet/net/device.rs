@@ -97,6 +97,18 @@ impl BitOrAssign for Features {
     }
 }
 
+/// Sizes that the kernel was told last, and makes room for: what a driver says later does
+/// not count.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Counters of `ethtool -S`.
+    pub(super) counters: Cell<usize>,
+    /// Bytes of the hash key.
+    pub(super) key: Cell<usize>,
+    /// Entries of the indirection table.
+    pub(super) table: Cell<usize>,
+}
+
 /// What the C side keeps for us behind its `net_device`: set before the device is
 /// registered, and valid until it is not any more.
 #[repr(C)]
@@ -104,9 +116,8 @@ pub(super) struct Priv<D: Driver> {
     pub(super) driver: *const D,
     pub(super) tx: *const [Slot<D, D::Tx>],
     pub(super) interface: *const Interface<D>,
-    /// How many counters `ethtool -S` was told of last, for which it makes room. Changed
-    /// under the instance lock only.
-    pub(super) counters: Cell<usize>,
+    /// Changed under the instance lock only.
+    pub(super) told: Told,
 }
 
 impl<D: Driver> Priv<D> {
@@ -472,7 +483,7 @@ impl<D: Driver> Device<D> {
                 driver,
                 tx: this.queues.tx(),
                 interface: this,
-                counters: Cell::new(0),
+                told: Told::default(),
             });
             bindings::rtnl_lock();
             this.locked(|lock| this.queues.publish(driver, lock));

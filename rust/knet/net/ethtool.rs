@@ -236,7 +236,7 @@ impl<D: Driver> Operations<D> {
         // SAFETY: C calls this for a registered device, with its instance lock.
         unsafe {
             Self::driver(dev).statistics(&mut count);
-            (*Priv::<D>::of(dev.cast())).counters.set(count.0);
+            (*Priv::<D>::of(dev.cast())).told.counters.set(count.0);
         }
         count.0 as c_int
     }
@@ -253,7 +253,7 @@ impl<D: Driver> Operations<D> {
         // `sset_count` said, both under one lock. What the driver says now does not count.
         unsafe {
             let driver = Self::driver(dev);
-            let room = (*Priv::<D>::of(dev.cast())).counters.get();
+            let room = (*Priv::<D>::of(dev.cast())).told.counters.get();
             let names = core::slice::from_raw_parts_mut(data, room.wrapping_mul(NAME_LEN));
             driver.statistics(&mut Names(names.chunks_exact_mut(NAME_LEN)));
         }
