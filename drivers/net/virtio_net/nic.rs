@@ -203,6 +203,12 @@ impl virtio::Driver for Nic {
     }
 
     fn start(self: Pin<&Self>, device: &Start<'_, Self>) -> Result {
+        if device.watch_processors().is_err() {
+            dev_warn!(
+                device.as_ref(),
+                "queues do not follow processors that come and go\n"
+            );
+        }
         if crate::affinity::spread(&self).is_err() {
             dev_warn!(
                 device.as_ref(),
