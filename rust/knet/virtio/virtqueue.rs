@@ -236,10 +236,8 @@ impl<T: Token> Virtqueue<T> {
         };
         let data = NonNull::new(data)?;
         // SAFETY: The queue gives back each pair of words once.
-        Some((
-            unsafe { T::from_raw(data, context) },
-            DeviceLength::new(len),
-        ))
+        let token = unsafe { T::from_raw(data, context) };
+        Some((token, DeviceLength::new(len)))
     }
 
     /// Tells the device of added buffers, if it wants to know; true if it was told

@@ -16,6 +16,7 @@ FRAMES = 60
 COUNTERS = ("rx_errors", "rx_dropped", "rx_length_errors", "rx_frame_errors", "tx_errors", "tx_dropped")
 # Longer than a driver may wait for an answer of the device (ours: 5 s).
 PATIENCE = 9
+AUTOPROBE = "/sys/bus/virtio/drivers_autoprobe"
 runs = itertools.count(1)
 
 
@@ -133,16 +134,21 @@ class Trial:
 
     def recover(self):
         """Unbind, unload, load, bind to a device that is honest now: traffic passes."""
-        env = self.env
+        env, name = self.env, DRIVERS[self.env.driver]
         self.model.honest()
-        env.stop_serving()
-        # The servers of both ends have sockets, which hold nothing of the device.
-        in_time("unbinding", PATIENCE, env.dut.unbind)
-        for nic in env.nics:
-            if nic.driver() == DRIVERS[env.driver]:
-                in_time("unbinding", PATIENCE, nic.unbind)
+        own = [nic for nic in (env.dut, env.peer) if nic is env.dut or nic.driver() == name]
+        for nic in own:
+            in_time("unbinding", PATIENCE, nic.unbind)
         in_time("unloading", PATIENCE, lambda: env.modules.unload(env.driver))
-        env.fresh()
+        # Loaded, it would take the NICs of other cases too.
+        write(AUTOPROBE, "0")
+        try:
+            env.modules.load(env.driver)
+        finally:
+            write(AUTOPROBE, "1")
+        for nic in reversed(own):
+            nic.bind(env.driver)
+            nic.configure()
         check(any(env.reachable() for _ in range(3)), "no traffic after unloading and loading")
 
 
