@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     bindings,
+    cpu::Online,
     virtio::{self, Binding, Probe, Registered, Start},
 };
 use core::{
@@ -527,22 +528,28 @@ impl<D: Driver> Device<D> {
         }
     }
 
-    /// Packets that `processors` send go to transmit queue `index` (`netif_set_xps_queue`).
+    /// Packets that `processors` send go to transmit queue `index` (`__netif_set_xps_queue`).
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` if there is no such queue.
-    pub fn prefer_tx_queue(&self, index: usize, processors: &Cpumask) -> Result {
+    pub fn prefer_tx_queue(
+        &self,
+        index: usize,
+        processors: &Cpumask,
+        _online: &Online<'_>,
+    ) -> Result {
         // SAFETY: The device is valid.
         if index >= unsafe { (*self.as_raw()).num_tx_queues as usize } {
             return Err(EINVAL);
         }
-        // SAFETY: The device has that queue. Process context.
+        // SAFETY: The device has that queue. Process context, with the hotplug lock.
         to_result(unsafe {
-            bindings::netif_set_xps_queue(
+            bindings::__netif_set_xps_queue(
                 self.as_raw(),
                 processors.as_raw().cast_const().cast(),
                 index as u16,
+                bindings::xps_map_type_XPS_CPUS,
             )
         })
     }

@@ -77,6 +77,11 @@ impl LinkSettings {
 pub trait Statistics {
     /// One counter.
     fn counter(&mut self, name: fmt::Arguments<'_>, value: u64);
+
+    /// Whether anybody looks at the values.
+    fn wants_values(&self) -> bool {
+        false
+    }
 }
 
 /// The C operations of driver `D`.
@@ -124,6 +129,10 @@ impl Statistics for Values<'_> {
         if let Some(entry) = self.0.next() {
             *entry = value;
         }
+    }
+
+    fn wants_values(&self) -> bool {
+        true
     }
 }
 
