@@ -239,7 +239,8 @@ def link_and_announcement(env):
         env.link(True)
         env.dut.wait_carrier(True)
     env.model.ask("config", speed=25000, duplex=1)
-    check("Speed: 25000Mb/s" in env.dut.command("ethtool", "dut"), "ethtool does not show the speed")
+    # The driver hears of it by an interrupt.
+    wait_for(lambda: "Speed: 25000Mb/s" in env.dut.command("ethtool", "dut"), "the speed in ethtool")
     env.need("GUEST_ANNOUNCE")
     with env.peer.packet_socket(0x0806) as listener:
         env.model.ask("announce")

@@ -101,6 +101,11 @@ impl Capture {
         }
     }
 
+    /// The file.
+    pub fn file(&self) -> &PathBuf {
+        &self.order.file
+    }
+
     /// Frames written.
     pub fn frames(&self) -> u64 {
         self.frames

@@ -190,13 +190,16 @@ impl Scene {
         self.watch.captures.clear();
     }
 
-    /// Starts a capture.
+    /// Starts a capture, in place of one into the same file.
     ///
     /// # Errors
     ///
     /// What is wrong with the order, in words.
     pub fn capture(&mut self, order: capture::Order) -> Result<(), String> {
-        self.watch.captures.push(Capture::new(order)?);
+        // Two would write over each other; the earlier one is closed first.
+        let captures = &mut self.watch.captures;
+        captures.retain(|capture| *capture.file() != order.file);
+        captures.push(Capture::new(order)?);
         Ok(())
     }
 
