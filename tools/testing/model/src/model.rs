@@ -81,12 +81,15 @@ struct Outputs<'a> {
 impl Output for Outputs<'_> {
     fn send(&mut self, port: usize, pair: usize, frame: &Frame) -> Result<(), Refused> {
         let mut port = lock(self.ports.get(port).ok_or(Refused::Down)?);
-        port.device_mut().receive(pair as u16, frame.clone(), self.now)
+        port.device_mut()
+            .receive(pair as u16, frame.clone(), self.now)
     }
 
     fn offloads(&self, port: usize) -> Features {
         let port = self.ports.get(port);
-        port.map_or_else(Features::empty, |port| lock(port).device().accepted_offloads())
+        port.map_or_else(Features::empty, |port| {
+            lock(port).device().accepted_offloads()
+        })
     }
 
     fn ports(&self) -> usize {

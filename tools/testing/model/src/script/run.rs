@@ -54,7 +54,14 @@ pub fn run(request: Request, stage: &Stage) -> Result<Value, String> {
             device.announce();
             Ok(Value::Null)
         })?,
-        Request::Config { port, speed, duplex, mtu, pairs, times } => {
+        Request::Config {
+            port,
+            speed,
+            duplex,
+            mtu,
+            pairs,
+            times,
+        } => {
             for _ in 0..times {
                 on(stage, port, |device| {
                     device.change_config(|config| {
@@ -74,13 +81,21 @@ pub fn run(request: Request, stage: &Stage) -> Result<Value, String> {
             }
             Value::Null
         }
-        Request::Lie { port, lie, next, probability } => on(stage, port, |device| {
+        Request::Lie {
+            port,
+            lie,
+            next,
+            probability,
+        } => on(stage, port, |device| {
             let when = match (next, probability) {
                 (Some(next), None) => When::Next(next),
                 (None, Some(p)) if (0.0..=1.0).contains(&p) => When::Probability(p),
                 _ => return Err("either next or a probability from 0 to 1 is meant".into()),
             };
-            device.hostile.set_by_name(&lie, when).map_err(|error| error.to_string())?;
+            device
+                .hostile
+                .set_by_name(&lie, when)
+                .map_err(|error| error.to_string())?;
             Ok(Value::Null)
         })?,
         Request::Seed { port, seed } => on(stage, port, |device| {

@@ -42,13 +42,18 @@ fn lies_are_set_and_counted() {
     assert_eq!(ask(&stage, set), json!({"value": null}));
     for _ in 0..3 {
         let mut port = crate::model::lock(&stage.ports[1]);
-        port.device_mut().hostile.tells(crate::hostile::Lie::NumBuffersZero);
+        port.device_mut()
+            .hostile
+            .tells(crate::hostile::Lie::NumBuffersZero);
     }
     let told = ask(&stage, json!({"cmd": "told", "port": 1}));
     assert_eq!(told, json!({"value": {"num_buffers_zero": 2}}));
     assert_eq!(ask(&stage, json!({"cmd": "told"})), json!({"value": {}}));
     let names = ask(&stage, json!({"cmd": "lies"}));
-    assert!(names["value"].as_array().unwrap().contains(&json!("ctrl_reply_never")));
+    assert!(names["value"]
+        .as_array()
+        .unwrap()
+        .contains(&json!("ctrl_reply_never")));
 }
 
 #[test]
@@ -58,10 +63,16 @@ fn what_is_wrong_is_said() {
         (json!({"cmd": "nonsense"}), "nonsense"),
         (json!({"cmd": "lie", "lie": "x", "next": 1}), "x"),
         (json!({"cmd": "lie", "lie": "used_len_huge"}), "probability"),
-        (json!({"cmd": "lie", "lie": "used_len_huge", "probability": 2}), "probability"),
+        (
+            json!({"cmd": "lie", "lie": "used_len_huge", "probability": 2}),
+            "probability",
+        ),
         (json!({"cmd": "port", "port": 1}), "port 1"),
         (json!({"cmd": "forward", "to": "heaven"}), "heaven"),
-        (json!({"cmd": "generate", "port": 7, "source": {"bytes": "00"}}), "port 7"),
+        (
+            json!({"cmd": "generate", "port": 7, "source": {"bytes": "00"}}),
+            "port 7",
+        ),
     ] {
         let error = ask(&stage, request)["error"].as_str().unwrap().to_string();
         assert!(error.contains(word), "{error}");
@@ -72,9 +83,15 @@ fn what_is_wrong_is_said() {
 #[test]
 fn the_link_and_the_configuration_change() {
     let stage = stage(1);
-    assert_eq!(ask(&stage, json!({"cmd": "port"}))["value"]["link"], json!(true));
+    assert_eq!(
+        ask(&stage, json!({"cmd": "port"}))["value"]["link"],
+        json!(true)
+    );
     ask(&stage, json!({"cmd": "link", "up": false}));
-    assert_eq!(ask(&stage, json!({"cmd": "port"}))["value"]["link"], json!(false));
+    assert_eq!(
+        ask(&stage, json!({"cmd": "port"}))["value"]["link"],
+        json!(false)
+    );
     let changed = ask(&stage, json!({"cmd": "config", "speed": 25000, "times": 2}));
     assert_eq!(changed, json!({"value": null}));
     let removal = ask(&stage, json!({"cmd": "unplug"}));
@@ -86,7 +103,10 @@ fn traffic_is_reported() {
     let stage = stage(2);
     ask(&stage, json!({"cmd": "forward", "to": "sink"}));
     let source = json!({"bytes": "ffffffffffff525400000001 0800"});
-    let started = ask(&stage, json!({"cmd": "generate", "source": source, "count": 1}));
+    let started = ask(
+        &stage,
+        json!({"cmd": "generate", "source": source, "count": 1}),
+    );
     assert_eq!(started, json!({"value": 0}));
     let report = ask(&stage, json!({"cmd": "traffic"}));
     assert_eq!(report["value"]["forwarding"], json!("sink"));

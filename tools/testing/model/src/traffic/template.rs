@@ -230,8 +230,8 @@ mod mac {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::content::Received;
     use crate::net::offload::segment;
+    use crate::traffic::content::Received;
 
     #[test]
     fn checksums_are_what_is_asked_for() {
