@@ -171,11 +171,12 @@ fn frames_of_every_size() {
     }
 }
 
+/// To the longest: the library rounds its buffers down to whole words.
 #[test]
 fn large_frames() {
     let setup = Setup::new(&[("mtu", "65000")], 65_535);
     let mut net = setup.driver();
-    for len in [1515, 4096, 4097, 9014, 16_384, 32_768, 65_000, 65_523] {
+    for len in [1515, 4096, 4097, 9014, 16_384, 32_768, 65_000, 65_516] {
         setup.exchange(&mut net, &[frame(len, len), frame(len + 1, 60)]);
     }
 }
