@@ -6,9 +6,10 @@
 //! [`include/linux/virtio_config.h`](srctree/include/linux/virtio_config.h)
 
 use crate::bindings;
-use core::{cell::Cell, marker::PhantomData, ptr::NonNull};
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{prelude::*, str::CStr, sync::Arc, types::Opaque, ThisModule};
 
+mod binding;
 mod bound;
 mod command;
 mod queue_set;
@@ -16,23 +17,30 @@ mod sg;
 mod token;
 mod virtqueue;
 
+pub use binding::BoundDevice;
+pub use bound::Start;
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use sg::SgTable;
-pub use token::{PushError, Token};
-pub use virtio_net_wire::{DeviceLength, LengthError};
+pub use token::{DeviceLength, PushError, Token};
+pub use virtio_net_wire::LengthError;
 pub use virtqueue::{Rearm, Virtqueue};
 
-pub(crate) use queue_set::QueueSet;
+pub(crate) use binding::Binding;
+pub(crate) use bound::Registered;
 pub(crate) use sg::{page_address, SG_END};
 
+use binding::Owner;
 use bound::Bound;
+use queue_set::QueueSet;
 
 /// A driver of one kind of virtio device.
 ///
 /// The order of calls is [`validate`](Self::validate), then the core negotiates
 /// features, [`probe`](Self::probe), [`start`](Self::start); later callbacks; and
-/// [`remove`](Self::remove), after which the data is dropped.
+/// [`remove`](Self::remove), after which the data is dropped. A driver may keep parts of
+/// the device elsewhere, such as a queue: it is not taken from the driver before the
+/// last of them is dropped.
 pub trait Driver: Sized + Send + Sync + 'static {
     /// The device type, as in section 5 of the specification.
     const DEVICE_ID: u32;
@@ -50,9 +58,9 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// Makes the driver's data with its queues; the device is not live yet.
     fn probe(device: &Probe<'_>) -> Result<Pin<KBox<Self>>>;
 
-    /// Makes the device live ([`Device::ready`]) and visible. Callbacks come from
+    /// Makes the device live ([`Start::ready`]) and visible. Callbacks come from
     /// here on. After an error, [`remove`](Self::remove) is called.
-    fn start(self: Pin<&Self>, device: &Device) -> Result;
+    fn start(self: Pin<&Self>, device: &Start<'_, Self>) -> Result;
 
     /// The configuration space may have changed. Process context, one call at a time.
     fn config_changed(&self);
@@ -60,9 +68,14 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// A queue that asked for it has used buffers. Interrupt context.
     fn queue_interrupt(&self, interrupt: Interrupt<'_>);
 
-    /// Makes the device invisible to users. The queues still work.
-    fn remove(self: Pin<&Self>);
+    /// The device goes. Its users, such as those of a network interface, are gone
+    /// already; the queues still work.
+    fn remove(self: Pin<&Self>) {}
 }
+
+/// Bytes of the configuration space that can be accessed. No device has more, and
+/// transports do not check.
+const CONFIG_LEN: usize = 256;
 
 /// A virtio device.
 #[repr(transparent)]
@@ -104,12 +117,15 @@ impl Device {
     }
 
     /// Reads `N` bytes of the configuration space at `offset`, again until the
-    /// device reports one generation for all of them. May sleep.
+    /// device reports one generation for all of them. May sleep. Zeroes, if they are
+    /// not in its first 256 bytes.
     pub fn read_config<const N: usize>(&self, offset: u32) -> [u8; N] {
         let mut bytes = [0u8; N];
         // SAFETY: The operations are valid while the device is.
         let ops = unsafe { &*self.config() };
-        let Some(get) = ops.get else { return bytes };
+        let Some(get) = ops.get.filter(|_| in_config(offset, N)) else {
+            return bytes;
+        };
         let generation = || match ops.generation {
             // SAFETY: The device is valid.
             Some(generation) => unsafe { generation(self.as_raw()) },
@@ -141,10 +157,11 @@ impl Device {
     }
 
     /// Writes bytes of the configuration space, one at a time, as legacy devices
-    /// want it. May sleep.
+    /// want it. May sleep. Nothing, if they are not in its first 256 bytes.
     pub fn write_config(&self, offset: u32, bytes: &[u8]) {
         // SAFETY: The operations are valid while the device is.
-        let Some(set) = (unsafe { (*self.config()).set }) else {
+        let set = unsafe { (*self.config()).set };
+        let Some(set) = set.filter(|_| in_config(offset, bytes.len())) else {
             return;
         };
         for (i, byte) in bytes.iter().enumerate() {
@@ -158,22 +175,6 @@ impl Device {
                 )
             };
         }
-    }
-
-    /// Sets DRIVER_OK: from here on the device uses its queues. A second call
-    /// does nothing (`virtio_device_ready`).
-    pub fn ready(&self) {
-        // SAFETY: The device and its operations are valid.
-        let status = unsafe {
-            (*self.config())
-                .get_status
-                .map_or(0, |status| status(self.as_raw()))
-        };
-        if u32::from(status) & bindings::VIRTIO_CONFIG_S_DRIVER_OK != 0 {
-            return;
-        }
-        // SAFETY: The device is valid, and the queues were found in `probe`.
-        unsafe { bindings::virtio_device_ready(self.as_raw()) };
     }
 
     /// Lets configuration changes through, or holds them back
@@ -227,17 +228,8 @@ impl Device {
     }
 }
 
-// SAFETY: The device in the driver model carries the count.
-unsafe impl kernel::sync::aref::AlwaysRefCounted for Device {
-    fn inc_ref(&self) {
-        // SAFETY: The device is valid.
-        unsafe { bindings::get_device(self.as_device()) };
-    }
-
-    unsafe fn dec_ref(obj: NonNull<Self>) {
-        // SAFETY: By the caller's promise, the device is valid.
-        unsafe { bindings::put_device(obj.as_ref().as_device()) };
-    }
+fn in_config(offset: u32, len: usize) -> bool {
+    (offset as usize).saturating_add(len) <= CONFIG_LEN
 }
 
 impl AsRef<kernel::device::Device> for Device {
@@ -249,43 +241,50 @@ impl AsRef<kernel::device::Device> for Device {
 
 /// A device during [`Driver::probe`], when its queues can be found.
 pub struct Probe<'a> {
-    device: &'a Device,
+    binding: &'a Arc<Binding>,
     interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
-    /// The transport finds and deletes all queues of a device at once.
-    found: Cell<bool>,
+    /// Finding queues is for one thread.
+    _thread: PhantomData<*mut ()>,
 }
 
 impl core::ops::Deref for Probe<'_> {
     type Target = Device;
 
     fn deref(&self) -> &Device {
-        self.device
+        self.binding.device()
     }
 }
 
-impl<'a> Probe<'a> {
+impl Probe<'_> {
+    /// The device, for a driver's data to keep.
+    pub fn keep(&self) -> BoundDevice {
+        BoundDevice(self.binding.clone())
+    }
+
+    pub(crate) fn binding(&self) -> &Arc<Binding> {
+        self.binding
+    }
+
     /// Asks the transport for the queues, in the device's order, and returns one
     /// [`FoundQueue`] for each (`virtio_find_vqs`).
     ///
     /// # Errors
     ///
-    /// `EINVAL` without requests; `EBUSY` in a second call; `ENOMEM`, or the transport's
-    /// error: `ENOENT` for a queue that the device does not have.
+    /// `EINVAL` without requests; `EBUSY` if they were found before; `ENOMEM`, or the
+    /// transport's error: `ENOENT` for a queue that the device does not have.
     pub fn find_queues(&self, requests: &[QueueRequest]) -> Result<KVec<FoundQueue>> {
         if requests.is_empty() {
             return Err(EINVAL);
         }
-        if self.found.replace(true) {
-            return Err(EBUSY);
-        }
-        let set = QueueSet::find(self.device, requests, self.interrupt)?;
         let mut found = KVec::with_capacity(requests.len(), GFP_KERNEL)?;
+        self.binding.find_queues(requests, self.interrupt)?;
+        let queues = self.binding.queues().ok_or(ENOENT)?;
         for (index, request) in requests.iter().enumerate() {
-            let vq = set.queue(index).ok_or(ENOENT)?;
+            let vq = queues.queue(index).ok_or(ENOENT)?;
             found.push(
                 FoundQueue {
                     vq,
-                    set: set.clone(),
+                    binding: self.binding.clone(),
                     context: request.context,
                 },
                 GFP_KERNEL,
@@ -295,17 +294,36 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// A queue that the transport found, not yet typed.
+/// A queue that the transport found, not yet typed. There is one value for each.
 pub struct FoundQueue {
     vq: NonNull<bindings::virtqueue>,
-    set: Arc<QueueSet>,
+    binding: Arc<Binding>,
     context: bool,
 }
+
+// SAFETY: A queue is not bound to a thread.
+unsafe impl Send for FoundQueue {}
 
 impl FoundQueue {
     /// The interrupt affinity of all queues that were found with this one.
     pub fn affinity(&self) -> Affinity {
-        Affinity(self.set.clone())
+        Affinity(self.binding.clone())
+    }
+
+    pub(crate) fn binding(&self) -> &Arc<Binding> {
+        &self.binding
+    }
+
+    /// How many descriptors the ring has.
+    pub(crate) fn size(&self) -> usize {
+        // SAFETY: The queue is live while the binding is.
+        unsafe { bindings::virtqueue_get_vring_size(self.vq.as_ptr()) as usize }
+    }
+
+    /// The device for the DMA API, or null if the queue does without it.
+    pub(crate) fn dma_device(&self) -> *mut bindings::device {
+        // SAFETY: The queue is live while the binding is.
+        unsafe { bindings::virtqueue_dma_dev(self.vq.as_ptr()) }
     }
 
     /// Fixes the type of the tokens that go through the queue.
@@ -313,11 +331,16 @@ impl FoundQueue {
     /// # Errors
     ///
     /// `EINVAL` if `T` needs a queue with context and this is not one.
-    pub fn typed<T: Token>(self) -> Result<Virtqueue<T>> {
+    pub fn typed<T: Token<Source = ()>>(self) -> Result<Virtqueue<T>> {
+        self.with_source(())
+    }
+
+    /// The same for tokens whose memory comes from `source`.
+    pub(crate) fn with_source<T: Token>(self, source: T::Source) -> Result<Virtqueue<T>> {
         if T::CONTEXT && !self.context {
             return Err(EINVAL);
         }
-        Ok(Virtqueue::new(self.vq, self.set))
+        Ok(Virtqueue::new(self, source))
     }
 }
 
@@ -397,15 +420,17 @@ impl<T: Driver> Registration<T> {
         // which our callbacks must not find.
         unsafe { (&raw mut (*vdev).priv_).write_volatile(core::ptr::null_mut()) };
         kernel::error::from_result(|| {
+            // SAFETY: The device is ours until an error here, or the end of `remove`.
+            let owner = unsafe { Owner::new(device)? };
             // Interrupts that come before the data are ignored.
             let data = T::probe(&Probe {
-                device,
+                binding: owner.binding()?,
                 interrupt: Self::interrupt,
-                found: Cell::new(false),
+                _thread: PhantomData,
             })?;
-            // SAFETY: The device is ours until `remove`, and has no data yet.
+            // SAFETY: As above; the device has no data yet.
             unsafe {
-                Bound::attach(device, data)?;
+                Bound::attach(device, data, owner)?;
                 Bound::<T>::start(device)?;
             }
             Ok(0)

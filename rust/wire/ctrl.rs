@@ -23,9 +23,11 @@ use crate::features::Features;
 mod filter;
 mod offload;
 pub mod request;
+mod rss;
 
 pub use filter::{AddVlan, DelVlan, MacTable, RxMode, SetMac, SetRxMode, VlanId};
 pub use offload::{GuestOffloads, SetGuestOffloads};
+pub use rss::{SetHash, SetRss};
 
 /// A command: a class, a number in that class, and a payload.
 pub trait Command {
@@ -54,6 +56,22 @@ pub trait Command {
     /// Whether the negotiated features have the command.
     fn is_allowed_by(&self, negotiated: Features) -> bool {
         negotiated.contains(Self::REQUIRES)
+    }
+}
+
+/// A command that the negotiated features have: what is sent is made from this only.
+#[derive(Clone, Copy, Debug)]
+pub struct Permitted<'a, C>(&'a C);
+
+impl<'a, C: Command> Permitted<'a, C> {
+    /// `None` if the negotiated features do not have the command.
+    pub fn new(command: &'a C, negotiated: Features) -> Option<Self> {
+        command.is_allowed_by(negotiated).then_some(Self(command))
+    }
+
+    /// The command.
+    pub fn command(self) -> &'a C {
+        self.0
     }
 }
 

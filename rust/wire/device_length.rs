@@ -8,7 +8,8 @@
 
 use core::fmt;
 
-/// How many bytes of a buffer the device says it wrote; it may lie.
+/// How many bytes of a buffer the device says it wrote; it may lie. It can be opened
+/// once, for the buffer that it came with.
 ///
 /// ```
 /// use virtio_net_wire::{DeviceLength, LengthError};
@@ -20,7 +21,6 @@ use core::fmt;
 ///     Err(LengthError::TooLong)
 /// );
 /// ```
-#[derive(Clone, Copy)]
 pub struct DeviceLength(u32);
 
 /// A [`DeviceLength`] that is not between the limits.

@@ -14,6 +14,7 @@
 //! | [`header`] | layouts of the header in front of each packet |
 //! | [`rx`], [`tx`] | what that header says on reception and transmission |
 //! | [`ctrl`] | control queue commands and their acknowledgement |
+//! | [`rss`] | receive hashes: types, reports, limits |
 //! | [`rx_buffer`] | sizes of receive buffers |
 //! | [`device_length`] | lengths that the device wrote, untrusted until checked |
 //! | [`checksum`] | Internet checksums and their completion |
@@ -48,6 +49,7 @@ pub mod ctrl;
 pub mod device_length;
 pub mod features;
 pub mod header;
+pub mod rss;
 pub mod rx;
 pub mod rx_buffer;
 #[cfg(test)]

@@ -23,5 +23,8 @@ flock -n 8 || {
 	flock 8
 }
 "$project/tools/testing/host.sh"
+"$project/tools/testing/canary.sh"
+# The runner builds the device model where there is no network.
+"$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path tools/testing/model/Cargo.toml
 exec "$env_dir/in-tree.sh" unshare --net -- \
 	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@"

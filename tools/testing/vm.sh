@@ -12,5 +12,7 @@
 cd "$project"
 VNR_HOST_NETNS=$(readlink /proc/self/ns/net)
 export VNR_HOST_NETNS
+# The runner builds the device model where there is no network.
+"$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path tools/testing/model/Cargo.toml
 exec "$env_dir/in-tree.sh" unshare --net -- env PYTHONDONTWRITEBYTECODE=1 \
 	PYTHONPATH="$project/tools/testing" VNR_OUT=vm python3 -m vnr.shell

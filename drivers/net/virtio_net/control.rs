@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 use knet::virtio::{self, CommandQueue};
 use virtio_net_wire::{
-    ctrl::{Ack, Command},
+    ctrl::{Ack, Command, Permitted},
     Features,
 };
 
@@ -40,9 +40,16 @@ impl Control {
     /// refuses; `ENOMEM`; `EIO` and `ETIMEDOUT` if the device does not answer, which
     /// marks it broken.
     pub(crate) fn send<C: Command>(&self, device: &virtio::Device, command: &C) -> Result {
-        if !command.is_allowed_by(self.negotiated) {
-            return Err(EOPNOTSUPP);
-        }
+        let command = Permitted::new(command, self.negotiated).ok_or(EOPNOTSUPP)?;
+        self.send_permitted(device, command)
+    }
+
+    fn send_permitted<C: Command>(
+        &self,
+        device: &virtio::Device,
+        command: Permitted<'_, C>,
+    ) -> Result {
+        let command = command.command();
         let mut payload = KVec::from_elem(0u8, command.payload_len(), GFP_KERNEL)?;
         command.write(&mut payload).ok_or(EINVAL)?;
         let answer: Result<[u8; 1]> =

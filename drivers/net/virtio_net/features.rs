@@ -2,6 +2,7 @@
 
 //! Feature bits: which we take, and what they mean to the stack.
 
+use crate::rss;
 use kernel::prelude::*;
 use knet::{net, virtio};
 use virtio_net_wire::{config, Features};
@@ -32,6 +33,8 @@ const COMMON: Features = Features::CSUM
     .union(Features::GUEST_USO4)
     .union(Features::GUEST_USO6)
     .union(Features::GUEST_HDRLEN)
+    .union(Features::RSS)
+    .union(Features::HASH_REPORT)
     .union(Features::SPEED_DUPLEX);
 
 /// What we understand of a legacy device.
@@ -50,7 +53,7 @@ pub(crate) const TABLE: &[u32] = &table::<{ COMMON.count() }>(COMMON);
 pub(crate) const TABLE_LEGACY: &[u32] = &table::<{ OF_LEGACY.count() }>(OF_LEGACY);
 
 /// The features that are to be taken back: those that require what the device does
-/// not offer, and an MTU that is none (section 5.1.3.1).
+/// not offer (section 5.1.3.1), and an MTU or limits of hashing that are none.
 pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
     let offered = Features::from_words(device.features());
     let mut mtu = Features::empty();
@@ -60,7 +63,12 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
             mtu = Features::MTU;
         }
     }
-    let (_, unmet) = offered.difference(mtu).without_unmet_dependencies();
+    const HASHING: Features = Features::RSS.union(Features::HASH_REPORT);
+    let mut useless = mtu;
+    if offered.intersects(HASHING) && rss::limits(device, offered).is_none() {
+        useless |= HASHING;
+    }
+    let (_, unmet) = offered.difference(useless).without_unmet_dependencies();
     if !unmet.is_empty() {
         dev_warn!(
             device.as_ref(),
@@ -68,7 +76,7 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
             unmet
         );
     }
-    unmet | mtu
+    unmet | useless
 }
 
 /// What the stack can leave to the device: on at first, and changeable by users.
@@ -95,6 +103,8 @@ pub(crate) fn of_stack(negotiated: Features) -> (net::Features, net::Features) {
         | changeable
         | large_receive
         | with(Features::CTRL_VLAN, Net::HW_VLAN_CTAG_FILTER);
+    // Off at first, as every packet costs more with it.
+    changeable |= with(Features::HASH_REPORT, Net::RXHASH);
     if negotiated.contains(Features::CTRL_GUEST_OFFLOADS) {
         changeable |= large_receive;
     }

@@ -3,6 +3,7 @@
 //! Link state, speed and duplex, and announcements (section 5.1.4).
 
 use crate::nic::Nic;
+use core::sync::atomic::{AtomicU32, AtomicU8, Ordering};
 use knet::{
     net::{LinkSettings, OpsLocked},
     virtio,
@@ -50,29 +51,63 @@ pub(crate) fn show(nic: &Nic, lock: &OpsLocked<'_, Nic>) {
     set_carrier(nic, status(&nic.device, nic.negotiated), lock);
 }
 
-fn set_carrier(nic: &Nic, status: Status, _lock: &OpsLocked<'_, Nic>) {
-    nic.netdev.set_carrier(status.contains(Status::LINK_UP));
+fn set_carrier(nic: &Nic, status: Status, lock: &OpsLocked<'_, Nic>) {
+    let up = status.contains(Status::LINK_UP);
+    if up {
+        nic.link.follow(&nic.device, nic.negotiated);
+    }
+    nic.netdev.set_carrier(up, lock);
 }
 
-/// Speed and duplex, where the device says them.
-pub(crate) fn settings(nic: &Nic) -> LinkSettings {
-    if !nic.negotiated.contains(Features::SPEED_DUPLEX) {
-        return LinkSettings {
-            speed: None,
-            full_duplex: None,
+/// Speed and duplex, as the device says them when the link goes up, or as users do.
+/// Nothing depends on them.
+pub(crate) struct Shown {
+    /// In Mbit/s; what is none is unknown.
+    speed: AtomicU32,
+    duplex: AtomicU8,
+}
+
+const UNKNOWN: u8 = u8::MAX;
+
+impl Shown {
+    pub(crate) fn of(device: &virtio::Device, negotiated: Features) -> Self {
+        let this = Self {
+            speed: AtomicU32::new(u32::MAX),
+            duplex: AtomicU8::new(UNKNOWN),
         };
+        this.follow(device, negotiated);
+        this
     }
-    let speed = field::SPEED.decode(nic.device.read_config(field::SPEED.offset() as u32));
-    let duplex = field::DUPLEX.decode(nic.device.read_config(field::DUPLEX.offset() as u32));
-    LinkSettings {
-        speed: match Speed::from(speed) {
-            Speed::Mbps(speed) => Some(speed),
-            Speed::Unknown => None,
-        },
-        full_duplex: match Duplex::from(duplex) {
-            Duplex::Full => Some(true),
-            Duplex::Half => Some(false),
-            Duplex::Unknown => None,
-        },
+
+    fn follow(&self, device: &virtio::Device, negotiated: Features) {
+        if negotiated.contains(Features::SPEED_DUPLEX) {
+            let speed = device.read_config(field::SPEED.offset() as u32);
+            let duplex = device.read_config(field::DUPLEX.offset() as u32);
+            self.speed
+                .store(field::SPEED.decode(speed), Ordering::Relaxed);
+            self.duplex
+                .store(field::DUPLEX.decode(duplex), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn get(&self) -> LinkSettings {
+        LinkSettings {
+            speed: match Speed::from(self.speed.load(Ordering::Relaxed)) {
+                Speed::Mbps(speed) => Some(speed),
+                Speed::Unknown => None,
+            },
+            full_duplex: match Duplex::from(self.duplex.load(Ordering::Relaxed)) {
+                Duplex::Full => Some(true),
+                Duplex::Half => Some(false),
+                Duplex::Unknown => None,
+            },
+        }
+    }
+
+    pub(crate) fn set(&self, settings: LinkSettings) {
+        let speed = settings.speed.unwrap_or(u32::MAX);
+        let duplex = settings.full_duplex.map_or(UNKNOWN, u8::from);
+        self.speed.store(speed, Ordering::Relaxed);
+        self.duplex.store(duplex, Ordering::Relaxed);
     }
 }

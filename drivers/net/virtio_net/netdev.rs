@@ -6,9 +6,8 @@ use crate::{link, nic::Nic, rx, stats, tx, NAME, VERSION};
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use knet::net::{
-    self, AddressList, Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings,
-    LinkStats, MacAddress, OpsLocked, PagePool, Poll, Polled, Queues, RingSizes, SkBuff,
-    Statistics, TxQueue,
+    AddressList, Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats,
+    MacAddress, OpsLocked, Pages, Poll, Polled, RingSizes, RxPoll, Statistics, TxQueue, TxSkb,
 };
 use virtio_net_wire::{
     config::field,
@@ -28,7 +27,7 @@ impl Nic {
     /// Pauses the first `pairs` queue pairs.
     fn pause(&self, pairs: usize, lock: &mut OpsLocked<'_, Self>) {
         for pair in 0..pairs {
-            self.queues.pause(pair, lock);
+            self.netdev.queues().pause(pair, lock);
         }
     }
 }
@@ -37,26 +36,18 @@ impl Driver for Nic {
     type Rx = rx::Queue;
     type Tx = tx::Queue;
 
-    fn device(&self) -> &net::Device<Self> {
-        &self.netdev
-    }
-
-    fn queues(&self) -> &Queues<Self> {
-        &self.queues
-    }
-
-    fn page_pool(rx: &mut rx::Queue) -> Option<&mut PagePool> {
-        Some(rx.page_pool())
-    }
-
     fn open(&self, lock: &mut OpsLocked<'_, Self>) -> Result {
         for pair in 0..self.pairs() {
             // Ready for packets at once.
-            if let Err(error) = self.queues.with_paused_rx(pair, lock, rx::Queue::fill) {
+            if let Err(error) = self
+                .netdev
+                .queues()
+                .with_paused_rx(pair, lock, rx::Queue::fill)
+            {
                 self.pause(pair, lock);
                 return Err(error);
             }
-            self.queues.resume(pair, lock);
+            self.netdev.queues().resume(pair, lock);
         }
         link::show(self, lock);
         self.device.enable_config_changes(true);
@@ -66,25 +57,30 @@ impl Driver for Nic {
     fn stop(&self, lock: &mut OpsLocked<'_, Self>) {
         self.device.enable_config_changes(false);
         self.pause(self.pairs(), lock);
-        self.netdev.set_carrier(false);
+        self.netdev.set_carrier(false, lock);
     }
 
     #[inline]
-    fn start_xmit(&self, tx: &mut tx::Queue, queue: &TxQueue, skb: SkBuff) {
+    fn start_xmit(&self, tx: &mut tx::Queue, queue: &TxQueue, skb: TxSkb) {
         tx.xmit(queue, skb);
     }
 
     #[inline]
-    fn poll_rx(&self, rx: &mut rx::Queue, index: usize, poll: &Poll<'_>) -> Polled {
-        if let Some(mut guard) = self.queues.try_lock_tx(index, poll) {
+    fn poll_rx<'q>(
+        &self,
+        rx: &'q mut rx::Queue,
+        pages: Pages<'_>,
+        poll: &RxPoll<'_>,
+    ) -> Polled<'q> {
+        if let Some(mut guard) = self.netdev.queues().try_lock_tx(poll.queue(), poll) {
             let (tx, queue) = guard.parts();
             tx.reclaim_beside(queue, poll);
         }
-        rx.poll(poll)
+        rx.poll(pages, poll)
     }
 
     #[inline]
-    fn poll_tx(&self, tx: &mut tx::Queue, queue: &TxQueue, poll: &Poll<'_>) -> Polled {
+    fn poll_tx<'q>(&self, tx: &'q mut tx::Queue, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'q> {
         tx.poll(queue, poll)
     }
 
@@ -210,12 +206,16 @@ impl Driver for Nic {
     fn channels(&self) -> Channels {
         Channels {
             used: self.pairs(),
-            max: self.queues.rx_len(),
+            max: self.netdev.queues().rx_len(),
         }
     }
 
     fn link_settings(&self) -> LinkSettings {
-        link::settings(self)
+        self.link.get()
+    }
+
+    fn set_link_settings(&self, settings: LinkSettings) {
+        self.link.set(settings);
     }
 
     fn statistics(&self, statistics: &mut dyn Statistics) {

@@ -2,16 +2,12 @@
 
 //! One device: probe, start, remove.
 
-use crate::{control::Control, features, link, rx, stats, tx};
+use crate::{control::Control, features, link, rss::Rss, rx, stats, tx};
 use core::sync::atomic::{AtomicUsize, Ordering};
-use kernel::{
-    prelude::*,
-    str::CString,
-    sync::{aref::ARef, Arc},
-};
+use kernel::{prelude::*, str::CString, sync::Arc};
 use knet::{
-    net::{self, Builder, MacAddress, Queues, Rtnl},
-    virtio::{self, FoundQueue, Interrupt, Probe, QueueRequest},
+    net::{self, Builder, MacAddress, Rtnl},
+    virtio::{self, BoundDevice, FoundQueue, Interrupt, Probe, QueueRequest, Start},
 };
 use virtio_net_wire::{
     config::{self, field},
@@ -21,17 +17,17 @@ use virtio_net_wire::{
 
 /// A virtio network device, its queues and its interface.
 pub(crate) struct Nic {
-    pub(crate) device: ARef<virtio::Device>,
+    pub(crate) device: BoundDevice,
     pub(crate) negotiated: Features,
     pub(crate) control: Option<Control>,
+    pub(crate) rss: Option<Rss>,
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
     pub(crate) rings: net::RingSizes,
     pub(crate) affinity: virtio::Affinity,
+    pub(crate) link: link::Shown,
     /// Queue pairs in use.
     pub(crate) pairs: AtomicUsize,
-    // Before the interface, whose NAPI instances they have.
-    pub(crate) queues: Queues<Nic>,
     pub(crate) netdev: net::Device<Nic>,
 }
 
@@ -61,11 +57,7 @@ impl Pairs {
 }
 
 /// The interface, as the features have it.
-fn interface(
-    device: &virtio::Device,
-    negotiated: Features,
-    pairs: &Pairs,
-) -> Result<net::Device<Nic>> {
+fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<Builder<Nic>> {
     let mut interface = Builder::new(device, pairs.most)?;
     let (on, changeable) = features::of_stack(negotiated);
     interface.features(on, changeable);
@@ -85,7 +77,7 @@ fn interface(
         interface.needed_headroom(HeaderLayout::from_features(negotiated).len());
     }
     interface.queues_in_use(pairs.used)?;
-    Ok(interface.build())
+    Ok(interface)
 }
 
 /// Asks for the queues in the order of section 5.1.2: rx0, tx0, rx1, tx1, …, control.
@@ -149,22 +141,22 @@ impl virtio::Driver for Nic {
     fn probe(device: &Probe<'_>) -> Result<Pin<KBox<Self>>> {
         let negotiated = Features::from_words(device.features());
         let pairs = Pairs::of(device, negotiated);
-        let netdev = interface(device, negotiated, &pairs)?;
-        let context = rx::Queue::needs_context(negotiated, rx::large_mtu(&netdev, negotiated));
+        let interface = interface(device, negotiated, &pairs)?;
+        let context = rx::Queue::needs_context(negotiated, rx::large_mtu(&interface, negotiated));
         let found = find_queues(device, negotiated, pairs.most, context)?;
 
         let affinity = found.first().ok_or(ENOENT)?.affinity();
         let mut found = found.into_iter();
         let (mut rx, mut tx) = (KVec::new(), KVec::new());
         let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
-        for index in 0..pairs.most {
+        for _ in 0..pairs.most {
             let (Some(input), Some(output)) = (found.next(), found.next()) else {
                 return Err(ENOENT);
             };
             let stats = Arc::new(stats::Rx::default(), GFP_KERNEL)?;
             rx_stats.push(stats.clone(), GFP_KERNEL)?;
             rx.push(
-                rx::Queue::new(device, input, negotiated, &netdev, index, stats)?,
+                rx::Queue::new(input, negotiated, &interface, stats)?,
                 GFP_KERNEL,
             )?;
             let stats = Arc::new(stats::Tx::default(), GFP_KERNEL)?;
@@ -179,16 +171,18 @@ impl virtio::Driver for Nic {
             .map(|queue| Control::new(queue, negotiated))
             .transpose()?;
         let size = |sizes: Option<(usize, usize)>| sizes.unwrap_or_default();
-        let (rx_size, rx_max) = size(rx.first().map(rx::Queue::sizes));
+        let (rx_size, rx_max) = size(rx.first().map(|(rx, _)| rx.sizes()));
         let (tx_size, tx_max) = size(tx.first().map(tx::Queue::sizes));
 
         let nic = Self {
-            device: ARef::from(&**device),
+            device: device.keep(),
             negotiated,
             control,
+            rss: Rss::new(device, negotiated)?,
             rx_stats,
             tx_stats,
             affinity,
+            link: link::Shown::of(device, negotiated),
             rings: net::RingSizes {
                 rx: rx_size,
                 tx: tx_size,
@@ -196,30 +190,31 @@ impl virtio::Driver for Nic {
                 tx_max,
             },
             pairs: AtomicUsize::new(pairs.used),
-            queues: Queues::new(&netdev, rx, tx)?,
-            netdev,
+            netdev: interface.build(rx, tx)?,
         };
         Ok(KBox::pin(nic, GFP_KERNEL)?)
     }
 
-    fn start(self: Pin<&Self>, device: &virtio::Device) -> Result {
+    fn start(self: Pin<&Self>, device: &Start<'_, Self>) -> Result {
         if crate::affinity::spread(&self).is_err() {
             dev_warn!(
                 device.as_ref(),
                 "no memory to spread the queues over processors\n"
             );
         }
-        self.netdev.register(self, |rtnl| {
+        self.netdev.register(device, |rtnl| {
             // Changes wait until the interface is up.
             device.enable_config_changes(false);
             device.ready();
             self.use_queue_pairs(self.pairs.load(Ordering::Relaxed))
+                .or_else(|error| self.do_without_rss(error))
                 .or_else(|error| self.fall_back_to_one_pair(error, rtnl))?;
             self.tell_random_address()?;
-            self.netdev.set_carrier(false);
-            if !self.negotiated.contains(Features::STATUS) {
-                self.netdev.set_carrier(true);
-            }
+            self.netdev.locked(|lock| {
+                self.netdev.set_carrier(false, lock);
+                let has_no_state = !self.negotiated.contains(Features::STATUS);
+                self.netdev.set_carrier(has_no_state, lock);
+            });
             Ok(())
         })
     }
@@ -232,27 +227,47 @@ impl virtio::Driver for Nic {
         let (pair, is_tx) = (interrupt.queue() / 2, interrupt.queue() % 2 == 1);
         if is_tx {
             interrupt.disable();
-            self.queues.schedule_tx(pair, || ());
-        } else if pair < self.queues.rx_len() {
-            self.queues.schedule_rx(pair, || interrupt.disable());
+            self.netdev.queues().schedule_tx(pair, || ());
+        } else if pair < self.netdev.queues().rx_len() {
+            self.netdev
+                .queues()
+                .schedule_rx(pair, || interrupt.disable());
         } else if let Some(control) = &self.control {
             control.interrupt();
         }
     }
-
-    fn remove(self: Pin<&Self>) {
-        self.netdev.unregister();
-    }
 }
 
 impl Nic {
-    /// Tells the device how many queue pairs are used, if it has a choice.
+    /// Tells the device how many queue pairs are used, if it has a choice, and how
+    /// packets are hashed.
     fn use_queue_pairs(&self, pairs: usize) -> Result {
+        let rss = self.rss.as_ref().filter(|rss| rss.is_on());
         match (&self.control, SetQueuePairs::new(pairs as u16)) {
-            (Some(control), Some(command)) if self.negotiated.contains(Features::MQ) => {
-                control.send(&self.device, &command)
+            // The other command would end RSS.
+            (Some(control), Some(command))
+                if self.negotiated.contains(Features::MQ) && !rss.is_some_and(Rss::steers) =>
+            {
+                control.send(&self.device, &command)?;
             }
-            _ => Ok(()),
+            _ => {}
+        }
+        rss.map_or(Ok(()), |rss| rss.use_pairs(self, pairs as u16))
+    }
+
+    /// A device that refuses to hash packets spreads them as it likes.
+    fn do_without_rss(&self, error: Error) -> Result {
+        match &self.rss {
+            Some(rss) if error == EINVAL && rss.is_on() => {
+                dev_warn!(self.device.as_ref(), "the device refuses to hash packets\n");
+                rss.give_up();
+                let pairs = self.pairs.load(Ordering::Relaxed);
+                if pairs > 1 && !self.negotiated.contains(Features::MQ) {
+                    return Err(EINVAL);
+                }
+                self.use_queue_pairs(pairs)
+            }
+            _ => Err(error),
         }
     }
 

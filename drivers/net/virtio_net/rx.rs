@@ -5,14 +5,18 @@
 //! How packets lie in buffers depends on the negotiated features: one module for
 //! each layout.
 
-use crate::stats::{self, RxBatch};
+use crate::{
+    nic::Nic,
+    stats::{self, RxBatch},
+};
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{self, Memory, PagePool, Poll, Polled, SkBuff},
-    virtio::{self, FoundQueue, Rearm},
+    net::{self, Builder, Memory, PagePool, Pages, Polled, RxPoll, RxSkb},
+    virtio::{FoundQueue, Rearm},
 };
 use virtio_net_wire::{
     header::Base,
+    rss::Hash,
     rx,
     rx_buffer::{Big, RxBufferMode, IP_MAX_LEN},
     Features, HeaderLayout,
@@ -30,8 +34,9 @@ const ETH_HLEN: usize = virtio_net_wire::rx_buffer::ETHERNET_LEN;
 
 /// What all packets of a queue have in common.
 struct Common {
-    index: usize,
     layout: HeaderLayout,
+    /// Whether the header has the packet's hash.
+    hash_report: bool,
     stats: Arc<stats::Rx>,
 }
 
@@ -64,69 +69,52 @@ enum Refill {
 
 /// One receive queue.
 pub(crate) struct Queue {
-    // Before the pool, to which its buffers go back.
     ring: Ring,
-    pool: PagePool,
     common: Common,
 }
 
 impl Queue {
+    /// The queue, and the pool of its buffers.
     pub(crate) fn new(
-        device: &virtio::Device,
         found: FoundQueue,
         negotiated: Features,
-        netdev: &net::Device<crate::nic::Nic>,
-        index: usize,
+        netdev: &Builder<Nic>,
         stats: Arc<stats::Rx>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, PagePool)> {
         let layout = HeaderLayout::from_features(negotiated);
         let max_mtu = large_mtu(netdev, negotiated);
         let (ring, pool) = match RxBufferMode::new(negotiated, max_mtu) {
             RxBufferMode::Mergeable => {
-                let vq = found.typed()?;
-                let pool = PagePool::new(device, &vq, netdev)?;
+                let (vq, pool) = PagePool::new(netdev, found)?;
                 let longest = if Big::is_needed(negotiated, max_mtu) {
                     IP_MAX_LEN
                 } else {
                     netdev.max_mtu() as usize
                 };
-                (
-                    Ring::Mergeable(mergeable::Ring::new(vq, layout, longest)?),
-                    pool,
-                )
+                let ring = mergeable::Ring::new(vq, layout, longest)?;
+                (Ring::Mergeable(ring), pool)
             }
             RxBufferMode::Small => {
-                let vq = found.typed()?;
-                let pool = PagePool::new(device, &vq, netdev)?;
+                let (vq, pool) = PagePool::new(netdev, found)?;
                 (Ring::Small(small::Ring::new(vq, layout)?), pool)
             }
             RxBufferMode::Big => {
-                let vq = found.typed()?;
-                let pool = PagePool::new(device, &vq, netdev)?;
-                (
-                    Ring::Big(big::Ring::new(vq, layout, negotiated, max_mtu)?),
-                    pool,
-                )
+                let (vq, pool) = PagePool::new(netdev, found)?;
+                let ring = big::Ring::new(vq, layout, negotiated, max_mtu)?;
+                (Ring::Big(ring), pool)
             }
         };
-        Ok(Self {
-            ring,
-            pool,
-            common: Common {
-                index,
-                layout,
-                stats,
-            },
-        })
+        let common = Common {
+            layout,
+            hash_report: negotiated.contains(Features::HASH_REPORT),
+            stats,
+        };
+        Ok((Self { ring, common }, pool))
     }
 
     /// Whether the queue needs a word of context for each buffer.
     pub(crate) fn needs_context(negotiated: Features, max_mtu: usize) -> bool {
         RxBufferMode::new(negotiated, max_mtu) != RxBufferMode::Big
-    }
-
-    pub(crate) fn page_pool(&mut self) -> &mut PagePool {
-        &mut self.pool
     }
 
     /// The ring's size now, and the most that the device allows.
@@ -136,18 +124,15 @@ impl Queue {
 
     /// Receives up to the budget, and fills the ring again.
     #[inline]
-    pub(crate) fn poll(&mut self, poll: &Poll<'_>) -> Polled {
-        if poll.budget() == 0 {
-            return Polled::Again;
-        }
-        let Self { ring, pool, common } = self;
+    pub(crate) fn poll(&mut self, mut pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'_> {
+        let Self { ring, common } = self;
         let mut batch = RxBatch::default();
         let refill = each_ring!(ring, ring => {
             ring.vq.disable_interrupts();
-            ring.receive(common, pool, poll, &mut batch);
+            ring.receive(common, &pages, poll, &mut batch);
             // Half a batch at least, so that the device is not told of each buffer.
             if ring.vq.free() > poll.budget().min(ring.vq.size()) / 2 {
-                ring.refill(pool, Memory::Atomic, &common.stats)
+                ring.refill(&mut pages, Memory::Atomic, &common.stats)
             } else {
                 Refill::Full
             }
@@ -162,19 +147,19 @@ impl Queue {
         }
     }
 
-    fn rearm(&mut self) -> Rearm {
+    fn rearm(&mut self) -> Rearm<'_> {
         each_ring!(&mut self.ring, ring => ring.vq.enable_interrupts())
     }
 
     /// Fills the ring before the queue runs. What does not fit now, the first poll adds.
-    pub(crate) fn fill(&mut self) {
-        let Self { ring, pool, common } = self;
-        each_ring!(ring, ring => ring.refill(pool, Memory::MaySleep, &common.stats));
+    pub(crate) fn fill(&mut self, mut pages: Pages<'_>) {
+        let Self { ring, common } = self;
+        each_ring!(ring, ring => ring.refill(&mut pages, Memory::MaySleep, &common.stats));
     }
 }
 
 /// The MTU that decides on the size of buffers: the device's, if it has one.
-pub(crate) fn large_mtu(netdev: &net::Device<crate::nic::Nic>, negotiated: Features) -> usize {
+pub(crate) fn large_mtu(netdev: &Builder<Nic>, negotiated: Features) -> usize {
     if negotiated.contains(Features::MTU) {
         netdev.max_mtu() as usize
     } else {
@@ -197,7 +182,7 @@ impl Common {
 
     /// Gives a packet to the stack as its `header` says, or drops and counts it.
     #[inline]
-    fn deliver(&self, mut skb: SkBuff, header: &[u8; HeaderLayout::MAX_LEN], poll: &Poll<'_>) {
+    fn deliver(&self, mut skb: RxSkb, header: &[u8; HeaderLayout::MAX_LEN], poll: &RxPoll<'_>) {
         let [flags, gso_type, ..] = *header;
         let base = Base {
             flags,
@@ -212,11 +197,24 @@ impl Common {
             self.stats.frame_errors.add(1);
             return;
         }
-        skb.receive(poll, self.index);
+        if self.hash_report {
+            Self::keep_hash(&mut skb, header, poll);
+        }
+        skb.receive(poll);
+    }
+
+    /// Saves the stack from computing the hash itself.
+    #[inline(never)]
+    fn keep_hash(skb: &mut RxSkb, header: &[u8; HeaderLayout::MAX_LEN], poll: &RxPoll<'_>) {
+        if poll.features().contains(net::Features::RXHASH) {
+            if let Some(hash) = Hash::decode(header) {
+                skb.set_hash(hash);
+            }
+        }
     }
 
     #[cold]
-    fn apply(&self, skb: &mut SkBuff, header: &[u8; HeaderLayout::MAX_LEN]) -> Result {
+    fn apply(&self, skb: &mut RxSkb, header: &[u8; HeaderLayout::MAX_LEN]) -> Result {
         let decoded = rx::decode(self.layout, header).map_err(|_| EINVAL)?;
         decoded.check_frame_len(skb.len()).map_err(|_| EINVAL)?;
         skb.apply_virtio_header(header, false, false)
@@ -227,22 +225,27 @@ impl Common {
 #[inline(always)]
 fn copy_header(data: &[u8], layout: HeaderLayout) -> [u8; HeaderLayout::MAX_LEN] {
     let mut header = [0; HeaderLayout::MAX_LEN];
-    // A copy of constant length for the usual layout.
-    if let (HeaderLayout::Mergeable12, Some(bytes)) = (layout, data.first_chunk::<12>()) {
-        if let Some(to) = header.first_chunk_mut::<12>() {
-            *to = *bytes;
-        }
-        return header;
-    }
-    for (to, from) in header.iter_mut().zip(data.iter().take(layout.len())) {
-        *to = *from;
+    // Copies of constant lengths.
+    match layout {
+        HeaderLayout::Mergeable12 => copy_chunk::<12>(&mut header, data),
+        HeaderLayout::Legacy10 => copy_chunk::<10>(&mut header, data),
+        HeaderLayout::Hash20 => copy_chunk::<20>(&mut header, data),
+        HeaderLayout::Tunnel24 => copy_chunk::<24>(&mut header, data),
     }
     header
 }
 
+/// Copies the first `N` bytes, of which there are as many: nothing else is posted.
+#[inline(always)]
+fn copy_chunk<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
+    }
+}
+
 /// A packet with a copy of `data`, which is short.
 #[inline]
-fn copied(poll: &Poll<'_>, data: &[u8]) -> Option<SkBuff> {
-    let mut skb = SkBuff::for_receive(poll, COPY_LEN)?;
+fn copied(poll: &RxPoll<'_>, data: &[u8]) -> Option<RxSkb> {
+    let mut skb = RxSkb::new(poll, COPY_LEN)?;
     skb.put(data).then_some(skb)
 }

@@ -5,7 +5,7 @@
 use crate::nic::Nic;
 use kernel::sync::Arc;
 use knet::{
-    net::{Driver, LinkStats, Statistics},
+    net::{Driver, LinkStats, QueueStatistics, RxQueueStats, Statistics, TxQueueStats},
     stats::Counter,
 };
 
@@ -59,26 +59,42 @@ impl Rx {
         }
     }
 
-    fn named(&self) -> [(&'static str, &Counter); 4] {
-        [
-            ("packets", &self.packets),
-            ("bytes", &self.bytes),
-            ("drops", &self.drops),
-            ("kicks", &self.kicks),
-        ]
+    /// What `ethtool -S` shows, by the names of the C driver.
+    fn named(&self) -> [(&'static str, &Counter); 2] {
+        [("drops", &self.drops), ("kicks", &self.kicks)]
     }
 }
 
 impl Tx {
-    fn named(&self) -> [(&'static str, &Counter); 6] {
-        [
-            ("packets", &self.packets),
-            ("bytes", &self.bytes),
-            ("kicks", &self.kicks),
-            ("tx_timeouts", &self.timeouts),
-            ("stop", &self.stop),
-            ("wake", &self.wake),
-        ]
+    /// What `ethtool -S` shows, by the names of the C driver.
+    fn named(&self) -> [(&'static str, &Counter); 2] {
+        [("kicks", &self.kicks), ("tx_timeouts", &self.timeouts)]
+    }
+}
+
+impl QueueStatistics for Nic {
+    fn rx_queue_stats(&self, index: usize) -> RxQueueStats {
+        let Some(rx) = self.rx_stats.get(index) else {
+            return RxQueueStats::default();
+        };
+        RxQueueStats {
+            packets: Some(rx.packets.get()),
+            bytes: Some(rx.bytes.get()),
+            ..RxQueueStats::default()
+        }
+    }
+
+    fn tx_queue_stats(&self, index: usize) -> TxQueueStats {
+        let Some(tx) = self.tx_stats.get(index) else {
+            return TxQueueStats::default();
+        };
+        TxQueueStats {
+            packets: Some(tx.packets.get()),
+            bytes: Some(tx.bytes.get()),
+            stop: Some(tx.stop.get()),
+            wake: Some(tx.wake.get()),
+            ..TxQueueStats::default()
+        }
     }
 }
 

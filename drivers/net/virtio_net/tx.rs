@@ -5,7 +5,7 @@
 use crate::stats;
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{Poll, Polled, SkBuff, TxHeader, TxQueue, MAX_SEGMENTS},
+    net::{Poll, Polled, TxHeader, TxQueue, TxSkb, MAX_SEGMENTS},
     virtio::{SgTable, Virtqueue},
 };
 use virtio_net_wire::{
@@ -16,7 +16,7 @@ use zerocopy::{Immutable, IntoBytes};
 
 /// One transmit queue.
 pub(crate) struct Queue {
-    vq: Virtqueue<SkBuff>,
+    vq: Virtqueue<TxSkb>,
     sg: KBox<SgTable<MAX_SEGMENTS>>,
     /// Descriptors to keep free, so that any packet fits: fewer than the longest packet
     /// takes where the ring has no more.
@@ -30,7 +30,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(
-        vq: Virtqueue<SkBuff>,
+        vq: Virtqueue<TxSkb>,
         negotiated: Features,
         stats: Arc<stats::Tx>,
     ) -> Result<Self> {
@@ -57,14 +57,14 @@ impl Queue {
 
     /// Queues a packet behind its header, or drops it.
     #[inline(always)]
-    fn queue(&mut self, skb: SkBuff) -> Result {
+    fn queue(&mut self, skb: TxSkb) -> Result {
         if skb.is_complete() && self.layout == HeaderLayout::Mergeable12 {
             return self.send(skb, V1::default());
         }
         self.queue_with_offload(skb)
     }
 
-    fn queue_with_offload(&mut self, skb: SkBuff) -> Result {
+    fn queue_with_offload(&mut self, skb: TxSkb) -> Result {
         let mut offload = skb.tx_offload()?;
         if let Some(gso) = offload.gso.as_mut().filter(|_| self.exact_header_len) {
             gso.hdr_len = skb.gso_header_len(gso.kind);
@@ -89,7 +89,7 @@ impl Queue {
     }
 
     #[inline(always)]
-    fn send<H: IntoBytes + Immutable + Copy>(&mut self, skb: SkBuff, header: H) -> Result {
+    fn send<H: IntoBytes + Immutable + Copy>(&mut self, skb: TxSkb, header: H) -> Result {
         self.vq
             .send(&mut self.sg, skb, header, self.place)
             .map_err(|refused| refused.error)
@@ -97,7 +97,7 @@ impl Queue {
 
     /// Sends a packet, and tells the device unless more follow.
     #[inline]
-    pub(crate) fn xmit(&mut self, queue: &TxQueue, mut skb: SkBuff) {
+    pub(crate) fn xmit(&mut self, queue: &TxQueue, mut skb: TxSkb) {
         // Interrupts are for when the stack waits, or for the end of a burst.
         self.vq.disable_interrupts();
         skb.tx_timestamp();
@@ -166,7 +166,7 @@ impl Queue {
     }
 
     /// Reclaims from the queue's own poll.
-    pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled {
+    pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'_> {
         self.vq.disable_interrupts();
         self.reclaim(queue, poll);
         Polled::Done {

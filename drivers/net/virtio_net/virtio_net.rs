@@ -8,6 +8,7 @@
 //! | [`features`] | feature bits: which we take, and what they mean to the stack |
 //! | [`rx`] | receive queues, with one module for each buffer layout |
 //! | [`tx`] | transmit queues |
+//! | [`rss`] | spreading received packets by their hash |
 //! | [`control`] | commands to the device |
 //! | [`link`] | link state, speed, announcements |
 //! | [`netdev`] | what the stack calls |
@@ -25,6 +26,7 @@ mod features;
 mod link;
 mod netdev;
 mod nic;
+mod rss;
 mod rx;
 mod stats;
 mod tx;

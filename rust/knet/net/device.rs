@@ -7,16 +7,24 @@
 
 use super::{
     ethtool,
+    napi::Slot,
     ops::{Driver, Operations},
+    page_pool::PagePool,
+    qstats,
+    queues::Queues,
 };
-use crate::{bindings, virtio};
+use crate::{
+    bindings,
+    virtio::{self, Binding, Probe, Registered, Start},
+};
 use core::{
+    cell::Cell,
     marker::PhantomData,
     ops::{BitAnd, BitOr, BitOrAssign},
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
 };
-use kernel::{cpumask::Cpumask, error::to_result, prelude::*};
+use kernel::{cpumask::Cpumask, error::to_result, prelude::*, sync::Arc};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +39,7 @@ impl Features {
     pub const SG: Self = Self(bindings::NETIF_F_SG);
     pub const HW_CSUM: Self = Self(bindings::NETIF_F_HW_CSUM);
     pub const RXCSUM: Self = Self(bindings::NETIF_F_RXCSUM);
+    pub const RXHASH: Self = Self(bindings::NETIF_F_RXHASH);
     pub const HIGHDMA: Self = Self(bindings::NETIF_F_HIGHDMA);
     pub const TSO: Self = Self(bindings::NETIF_F_TSO);
     pub const TSO6: Self = Self(bindings::NETIF_F_TSO6);
@@ -84,13 +93,18 @@ impl BitOrAssign for Features {
     }
 }
 
-/// What the C side keeps for us behind its `net_device`.
+/// What the C side keeps for us behind its `net_device`: set before the device is
+/// registered, and valid until it is not any more.
 #[repr(C)]
-pub(super) struct Priv<D> {
+pub(super) struct Priv<D: Driver> {
     pub(super) driver: *const D,
+    pub(super) tx: *const [Slot<D, D::Tx>],
+    /// How many counters `ethtool -S` was told of last, for which it makes room. Changed
+    /// under the instance lock only.
+    pub(super) counters: Cell<usize>,
 }
 
-impl<D> Priv<D> {
+impl<D: Driver> Priv<D> {
     /// # Safety
     ///
     /// `Builder::new` allocated the device.
@@ -98,6 +112,35 @@ impl<D> Priv<D> {
     pub(super) unsafe fn of(dev: *mut bindings::net_device) -> *mut Self {
         // SAFETY: By the caller's promise; only the address is taken.
         unsafe { (*dev).priv_.as_mut_ptr().cast() }
+    }
+}
+
+/// The memory of a network device, freed when nothing points there any more.
+///
+/// # Invariants
+///
+/// `dev` is valid, and not registered when this is dropped.
+pub(super) struct NetDevice {
+    dev: NonNull<bindings::net_device>,
+    /// The parent.
+    binding: Arc<Binding>,
+}
+
+// SAFETY: The device is not bound to a thread.
+unsafe impl Send for NetDevice {}
+// SAFETY: Users of the pointer use the C side's synchronisation.
+unsafe impl Sync for NetDevice {}
+
+impl NetDevice {
+    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
+        self.dev.as_ptr()
+    }
+}
+
+impl Drop for NetDevice {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::free_netdev(self.as_raw()) };
     }
 }
 
@@ -125,10 +168,13 @@ impl<D> OpsLocked<'_, D> {
 }
 
 /// Evidence that the RTNL lock is held.
-pub struct Rtnl<'a>(PhantomData<&'a ()>);
+pub struct Rtnl<'a>(PhantomData<(&'a (), *mut ())>);
 
 /// A network device that is not registered yet.
-pub struct Builder<D: Driver>(Device<D>);
+pub struct Builder<D: Driver> {
+    netdev: Arc<NetDevice>,
+    _driver: PhantomData<fn() -> D>,
+}
 
 impl<D: Driver> Builder<D> {
     /// Allocates an Ethernet device with `queues` queue pairs, a child of the virtio
@@ -137,7 +183,7 @@ impl<D: Driver> Builder<D> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new(parent: &virtio::Device, queues: usize) -> Result<Self> {
+    pub fn new(parent: &Probe<'_>, queues: usize) -> Result<Self> {
         // SAFETY: No preconditions.
         let dev = unsafe {
             bindings::alloc_etherdev_mqs(
@@ -146,62 +192,81 @@ impl<D: Driver> Builder<D> {
                 queues as u32,
             )
         };
-        let dev = NonNull::new(dev).ok_or(ENOMEM)?;
-        // SAFETY: The device is new and ours.
+        // INVARIANT: The device is new and ours.
+        let netdev = NetDevice {
+            dev: NonNull::new(dev).ok_or(ENOMEM)?,
+            binding: parent.binding().clone(),
+        };
+        // SAFETY: As above.
         unsafe {
-            let raw = &mut *dev.as_ptr();
-            raw.dev.parent = parent.as_device().cast();
-            raw.netdev_ops = Operations::<D>::vtable();
-            raw.ethtool_ops = ethtool::Operations::<D>::vtable();
-            raw.request_ops_lock = true;
+            (*dev).dev.parent = parent.as_device().cast();
+            (*dev).netdev_ops = Operations::<D>::vtable();
+            (*dev).ethtool_ops = ethtool::Operations::<D>::vtable();
+            (*dev).stat_ops = qstats::Operations::<D>::vtable();
+            (*dev).request_ops_lock = true;
             // We filter unicast addresses, change ours while up, and send packets that
             // have no linear part.
             bindings::netdev_add_priv_flags(
-                raw,
+                dev,
                 (bindings::netdev_priv_flags_IFF_UNICAST_FLT
                     | bindings::netdev_priv_flags_IFF_LIVE_ADDR_CHANGE
                     | bindings::netdev_priv_flags_IFF_TX_SKB_NO_LINEAR) as usize,
             );
         }
-        Ok(Self(Device {
-            dev,
-            registered: AtomicBool::new(false),
+        Ok(Self {
+            netdev: Arc::new(netdev, GFP_KERNEL)?,
             _driver: PhantomData,
-        }))
+        })
     }
 
-    fn raw(&mut self) -> &mut bindings::net_device {
-        // SAFETY: The device is not registered: it is ours.
-        unsafe { self.0.dev.as_mut() }
+    pub(super) fn netdev(&self) -> &Arc<NetDevice> {
+        &self.netdev
+    }
+
+    fn as_raw(&self) -> *mut bindings::net_device {
+        self.netdev.as_raw()
     }
 
     /// Which features are on, which of them users can change, and which are on for
     /// VLANs too (all that are on).
     pub fn features(&mut self, on: Features, changeable: Features) {
-        let raw = self.raw();
-        raw.features = on.0;
-        raw.hw_features = changeable.0;
-        raw.vlan_features = on.0 & !Features::HW_VLAN_CTAG_FILTER.0;
+        let dev = self.as_raw();
+        // SAFETY: The device is not registered, and these fields are ours.
+        unsafe {
+            (*dev).features = on.0;
+            (*dev).hw_features = changeable.0;
+            (*dev).vlan_features = on.0 & !Features::HW_VLAN_CTAG_FILTER.0;
+        }
     }
 
     /// The limits of the MTU, and its first value; in bytes.
     pub fn mtu(&mut self, least: u32, most: u32, first: Option<u32>) {
-        let raw = self.raw();
-        raw.min_mtu = least;
-        raw.max_mtu = most;
-        if let Some(first) = first {
-            raw.mtu = first;
+        let dev = self.as_raw();
+        // SAFETY: As in `features`.
+        unsafe {
+            (*dev).min_mtu = least;
+            (*dev).max_mtu = most.min(bindings::ETH_MAX_MTU);
+            if let Some(first) = first {
+                (*dev).mtu = first.min(bindings::ETH_MAX_MTU);
+            }
         }
+    }
+
+    /// The largest MTU that users can set, in bytes.
+    pub fn max_mtu(&self) -> u32 {
+        // SAFETY: The device is valid.
+        unsafe { (*self.as_raw()).max_mtu }
     }
 
     /// Bytes that the stack shall leave free in front of packets to be sent.
     pub fn needed_headroom(&mut self, bytes: usize) {
-        self.raw().needed_headroom = bytes as u16;
+        // SAFETY: As in `features`.
+        unsafe { (*self.as_raw()).needed_headroom = bytes as u16 };
     }
 
     /// The device's address, or a random one (`eth_hw_addr_set`, `eth_hw_addr_random`).
-    pub fn address(&mut self, address: Option<MacAddress>) -> MacAddress {
-        let dev = self.0.as_raw();
+    pub fn address(&mut self, address: Option<MacAddress>) {
+        let dev = self.as_raw();
         // SAFETY: The device is ours.
         unsafe {
             match address {
@@ -211,7 +276,6 @@ impl<D: Driver> Builder<D> {
                 None => bindings::eth_hw_addr_random(dev),
             }
         }
-        self.0.address()
     }
 
     /// How many queue pairs are used at first.
@@ -220,7 +284,7 @@ impl<D: Driver> Builder<D> {
     ///
     /// `EINVAL` if the device does not have so many.
     pub fn queues_in_use(&mut self, n: usize) -> Result {
-        let dev = self.0.as_raw();
+        let dev = self.as_raw();
         // SAFETY: The device is ours.
         unsafe {
             to_result(bindings::netif_set_real_num_tx_queues(dev, n as u32))?;
@@ -228,78 +292,40 @@ impl<D: Driver> Builder<D> {
         }
     }
 
-    /// The device, to be registered.
-    pub fn build(self) -> Device<D> {
-        self.0
-    }
-}
-
-/// A network device of driver `D`.
-///
-/// It must be dropped after its [`super::Queues`].
-pub struct Device<D: Driver> {
-    dev: NonNull<bindings::net_device>,
-    registered: AtomicBool,
-    _driver: PhantomData<fn() -> D>,
-}
-
-// SAFETY: The methods use the C side's own synchronisation.
-unsafe impl<D: Driver> Send for Device<D> {}
-// SAFETY: As above.
-unsafe impl<D: Driver> Sync for Device<D> {}
-
-impl<D: Driver> Device<D> {
-    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
-        self.dev.as_ptr()
-    }
-
-    /// Makes the device visible (`register_netdevice`) and calls `then` before anybody
-    /// can open it.
+    /// The device, to be registered, with the driver's part of each queue.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if this is not the device of `driver` and of its queues; the errors of the C function and
-    /// of `then`, after which the device is not registered.
-    pub fn register(&self, driver: Pin<&D>, then: impl FnOnce(&Rtnl<'_>) -> Result) -> Result {
-        if !core::ptr::eq(driver.device(), self) || !driver.queues().belong_to(self.as_raw()) {
-            return Err(EINVAL);
-        }
-        let driver: *const D = &*driver;
-        let dev = self.as_raw();
-        // SAFETY: The device is valid.
-        if unsafe { !(*Priv::<D>::of(dev)).driver.is_null() } {
-            return Err(EINVAL);
-        }
-        // SAFETY: The device is valid. The driver's data is pinned, and contains this
-        // value, whose `drop` ends the registration.
-        unsafe {
-            (*Priv::<D>::of(dev)).driver = driver;
-            (*driver).queues().publish(driver);
-            bindings::rtnl_lock();
-            let mut result = to_result(bindings::register_netdevice(dev));
-            if result.is_ok() {
-                self.registered.store(true, Ordering::Relaxed);
-                result = then(&Rtnl(PhantomData));
-            }
-            bindings::rtnl_unlock();
-            if result.is_err() {
-                self.unregister();
-            }
-            result
-        }
+    /// `ENOMEM`; `EINVAL` if these are more queues than the device has.
+    pub fn build(self, rx: KVec<(D::Rx, PagePool)>, tx: KVec<D::Tx>) -> Result<Device<D>> {
+        let interface = Interface {
+            // SAFETY: The device is not registered, and stays valid as long as this.
+            queues: unsafe { Queues::new(self.as_raw(), rx, tx)? },
+            claimed: AtomicBool::new(false),
+            registered: AtomicBool::new(false),
+            netdev: self.netdev,
+        };
+        Ok(Device(Arc::new(interface, GFP_KERNEL)?))
+    }
+}
+
+/// A network device with its queues.
+struct Interface<D: Driver> {
+    // Before the device, whose NAPI instances they have.
+    queues: Queues<D>,
+    /// Set once: a device is not registered twice.
+    claimed: AtomicBool,
+    /// Set between registration and its end. Changed under RTNL and the instance lock.
+    registered: AtomicBool,
+    netdev: Arc<NetDevice>,
+}
+
+impl<D: Driver> Interface<D> {
+    fn as_raw(&self) -> *mut bindings::net_device {
+        self.netdev.as_raw()
     }
 
-    /// Takes the device away from users, stopping it if it is up
-    /// (`unregister_netdev`). A second call does nothing.
-    pub fn unregister(&self) {
-        if self.registered.swap(false, Ordering::Relaxed) {
-            // SAFETY: The device is registered, and will not be twice unregistered.
-            unsafe { bindings::unregister_netdev(self.as_raw()) };
-        }
-    }
-
-    /// Calls `f` with the instance lock held. Process context.
-    pub fn locked<R>(&self, f: impl FnOnce(&mut OpsLocked<'_, D>) -> R) -> R {
+    fn locked<R>(&self, f: impl FnOnce(&mut OpsLocked<'_, D>) -> R) -> R {
         // SAFETY: The device is valid; the lock is held while the token lives.
         unsafe {
             bindings::netdev_lock(self.as_raw());
@@ -309,12 +335,98 @@ impl<D: Driver> Device<D> {
         }
     }
 
+    fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
+    }
+}
+
+impl<D: Driver> Registered for Interface<D> {
+    fn unregister(&self) {
+        // SAFETY: No preconditions; process context.
+        unsafe { bindings::rtnl_lock() };
+        let registered = self.locked(|_| self.registered.swap(false, Ordering::Relaxed));
+        // SAFETY: We hold the lock.
+        unsafe { bindings::rtnl_unlock() };
+        if registered {
+            // SAFETY: The device is registered, and will not be twice unregistered.
+            unsafe { bindings::unregister_netdev(self.as_raw()) };
+        }
+        // Should the driver have left a queue running, its polls end here.
+        self.locked(|lock| self.queues.publish(core::ptr::null(), lock));
+    }
+}
+
+/// A network device of driver `D`, with its queues. It is unregistered when the virtio
+/// device goes, before the driver's data does.
+pub struct Device<D: Driver>(Arc<Interface<D>>);
+
+impl<D: Driver> Device<D> {
+    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
+        self.0.as_raw()
+    }
+
+    /// The queues.
+    #[inline]
+    pub fn queues(&self) -> &Queues<D> {
+        &self.0.queues
+    }
+
+    /// Makes the device visible (`register_netdevice`) and calls `then` before anybody
+    /// can open it.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the device was registered before, or is no child of the one that
+    /// starts; `ENOMEM`; the errors of the C function and of `then`, after which the
+    /// device is not registered.
+    pub fn register(&self, start: &Start<'_, D>, then: impl FnOnce(&Rtnl<'_>) -> Result) -> Result
+    where
+        D: virtio::Driver,
+    {
+        let this = &*self.0;
+        if !start.is_of(&this.netdev.binding) || this.claimed.swap(true, Ordering::Relaxed) {
+            return Err(EINVAL);
+        }
+        start.hold(self.0.clone())?;
+        let (dev, driver) = (self.as_raw(), core::ptr::from_ref(start.data()));
+        // SAFETY: The device is valid, and was not registered before. Its registration
+        // ends before the driver's data goes, as `start` holds it; the queues stay as
+        // long.
+        unsafe {
+            Priv::<D>::of(dev).write(Priv {
+                driver,
+                tx: this.queues.tx(),
+                counters: Cell::new(0),
+            });
+            bindings::rtnl_lock();
+            this.locked(|lock| this.queues.publish(driver, lock));
+            let mut result = to_result(bindings::register_netdevice(dev));
+            if result.is_ok() {
+                this.locked(|_| this.registered.store(true, Ordering::Relaxed));
+                result = then(&Rtnl(PhantomData));
+            }
+            bindings::rtnl_unlock();
+            if result.is_err() {
+                this.unregister();
+            }
+            result
+        }
+    }
+
+    /// Calls `f` with the instance lock held. Process context.
+    pub fn locked<R>(&self, f: impl FnOnce(&mut OpsLocked<'_, D>) -> R) -> R {
+        self.0.locked(f)
+    }
+
     /// Uses `n` queue pairs from here on.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the device does not have so many; `ENOMEM`.
-    pub fn use_queues(&self, n: usize, _rtnl: &Rtnl<'_>, _lock: &mut OpsLocked<'_, D>) -> Result {
+    /// `EINVAL` if the device does not have so many, or the lock is another's; `ENOMEM`.
+    pub fn use_queues(&self, n: usize, _rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, D>) -> Result {
+        if lock.netdev() != self.as_raw() {
+            return Err(EINVAL);
+        }
         // SAFETY: The device is valid, and both locks are held.
         unsafe {
             to_result(bindings::netif_set_real_num_tx_queues(
@@ -355,8 +467,13 @@ impl<D: Driver> Device<D> {
         state & 1 << bindings::netdev_state_t___LINK_STATE_START != 0
     }
 
-    /// Whether there is a link (`netif_carrier_on`, `netif_carrier_off`).
-    pub fn set_carrier(&self, on: bool) {
+    /// Whether there is a link (`netif_carrier_on`, `netif_carrier_off`). Nothing if the
+    /// device is not registered, or the lock is another's.
+    pub fn set_carrier(&self, on: bool, lock: &OpsLocked<'_, D>) {
+        // Who follows links would keep a device that is on its way out.
+        if lock.netdev() != self.as_raw() || !self.0.is_registered() {
+            return;
+        }
         // SAFETY: The device is valid.
         unsafe {
             if on {
@@ -368,10 +485,16 @@ impl<D: Driver> Device<D> {
     }
 
     /// Tells the neighbours of our addresses (`netdev_notify_peers`). May sleep;
-    /// takes the RTNL and instance locks.
+    /// takes the RTNL and instance locks. Nothing if the device is not registered.
     pub fn notify_peers(&self) {
-        // SAFETY: The device is valid.
-        unsafe { bindings::netdev_notify_peers(self.as_raw()) };
+        // SAFETY: The device is valid, and registered as long as we hold RTNL.
+        unsafe {
+            bindings::rtnl_lock();
+            if self.0.is_registered() {
+                bindings::__netdev_notify_peers(self.as_raw());
+            }
+            bindings::rtnl_unlock();
+        }
     }
 
     /// The features that are on.
@@ -398,14 +521,6 @@ impl<D: Driver> Device<D> {
             )
         };
         MacAddress(address)
-    }
-}
-
-impl<D: Driver> Drop for Device<D> {
-    fn drop(&mut self) {
-        self.unregister();
-        // SAFETY: The device is not registered, and ours.
-        unsafe { bindings::free_netdev(self.as_raw()) };
     }
 }
 

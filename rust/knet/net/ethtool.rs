@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
-use super::ops::{self, Driver};
+use super::{
+    device::Priv,
+    ops::{self, Driver},
+};
 use crate::bindings;
 use ::kernel::bindings::net_device as NetDevice;
 use core::{fmt, marker::PhantomData};
@@ -43,11 +46,31 @@ pub struct Channels {
 }
 
 /// Speed and duplex.
+#[derive(Clone, Copy)]
 pub struct LinkSettings {
     /// In Mbit/s; `None` if unknown.
     pub speed: Option<u32>,
     /// Whether full duplex; `None` if unknown.
     pub full_duplex: Option<bool>,
+}
+
+impl LinkSettings {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        speed: None,
+        full_duplex: None,
+    };
+
+    fn new(speed: u32, duplex: u8) -> Self {
+        Self {
+            speed: (speed != bindings::SPEED_UNKNOWN as u32).then_some(speed),
+            full_duplex: match u32::from(duplex) {
+                bindings::DUPLEX_FULL => Some(true),
+                bindings::DUPLEX_HALF => Some(false),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// A visitor of counters.
@@ -126,7 +149,8 @@ impl<D: Driver> Operations<D> {
         ops.get_ethtool_stats = Some(Self::stats);
         ops.get_ts_info = Some(Self::ts_info);
         ops.get_link_ksettings = Some(Self::link_ksettings);
-        ops
+        ops.set_link_ksettings = Some(Self::set_link_ksettings);
+        Self::with_rss(ops)
     };
 
     pub(super) const fn vtable() -> &'static bindings::ethtool_ops {
@@ -136,7 +160,7 @@ impl<D: Driver> Operations<D> {
     /// # Safety
     ///
     /// `dev` is registered for driver `D`.
-    unsafe fn driver<'a>(dev: *mut NetDevice) -> &'a D {
+    pub(super) unsafe fn driver<'a>(dev: *mut NetDevice) -> &'a D {
         // SAFETY: By the caller's promise. The kernel crate has only heard of the type.
         unsafe { ops::Operations::<D>::driver(dev.cast()) }
     }
@@ -201,12 +225,6 @@ impl<D: Driver> Operations<D> {
         to.max_combined = channels.max as u32;
     }
 
-    fn count(driver: &D) -> usize {
-        let mut count = Count(0);
-        driver.statistics(&mut count);
-        count.0
-    }
-
     /// # Safety
     ///
     /// C calls this for a registered device of driver `D`.
@@ -214,8 +232,13 @@ impl<D: Driver> Operations<D> {
         if set as u32 != bindings::ethtool_stringset_ETH_SS_STATS {
             return -(bindings::EOPNOTSUPP as c_int);
         }
-        // SAFETY: C calls this for a registered device.
-        Self::count(unsafe { Self::driver(dev) }) as c_int
+        let mut count = Count(0);
+        // SAFETY: C calls this for a registered device, with its instance lock.
+        unsafe {
+            Self::driver(dev).statistics(&mut count);
+            (*Priv::<D>::of(dev.cast())).counters.set(count.0);
+        }
+        count.0 as c_int
     }
 
     /// # Safety
@@ -227,12 +250,11 @@ impl<D: Driver> Operations<D> {
             return;
         }
         // SAFETY: C calls this for a registered device, with room for as many names as
-        // `sset_count` said; the queues in use do not change in between, as both run
-        // under one lock.
+        // `sset_count` said, both under one lock. What the driver says now does not count.
         unsafe {
             let driver = Self::driver(dev);
-            let names =
-                core::slice::from_raw_parts_mut(data, Self::count(driver).wrapping_mul(NAME_LEN));
+            let room = (*Priv::<D>::of(dev.cast())).counters.get();
+            let names = core::slice::from_raw_parts_mut(data, room.wrapping_mul(NAME_LEN));
             driver.statistics(&mut Names(names.chunks_exact_mut(NAME_LEN)));
         }
     }
@@ -272,5 +294,25 @@ impl<D: Driver> Operations<D> {
         };
         to.base.port = bindings::PORT_OTHER as u8;
         0
+    }
+
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with valid settings.
+    unsafe extern "C" fn set_link_ksettings(
+        dev: *mut NetDevice,
+        from: *const bindings::ethtool_link_ksettings,
+    ) -> c_int {
+        let (mut speed, mut duplex) = (0, 0);
+        // SAFETY: C calls this for a registered device. What a virtual device cannot
+        // change must be as `link_ksettings` has it.
+        let ret = unsafe {
+            bindings::ethtool_virtdev_set_link_ksettings(dev.cast(), from, &mut speed, &mut duplex)
+        };
+        if ret == 0 {
+            // SAFETY: As above.
+            unsafe { Self::driver(dev) }.set_link_settings(LinkSettings::new(speed, duplex));
+        }
+        ret
     }
 }

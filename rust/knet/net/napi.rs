@@ -4,15 +4,16 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
-use super::{ops::Driver, txq::TxQueue};
+use super::{ops::Driver, page_pool::PagePool, txq::TxQueue};
 use crate::{bindings, virtio::Rearm};
 use core::{
     cell::{Cell, UnsafeCell},
     marker::PhantomData,
+    ops::Deref,
 };
 use kernel::{prelude::*, types::Opaque};
 
-/// A NAPI poll under way: softirq context, on behalf of one NAPI instance.
+/// A poll of a queue under way. It may be netpoll's, which comes in any context.
 pub struct Poll<'a> {
     napi: *mut bindings::napi_struct,
     budget: usize,
@@ -25,15 +26,39 @@ impl Poll<'_> {
         self.napi
     }
 
-    /// How many packets may be received; 0 from netpoll, which must not receive.
+    /// How many packets may be received; 0 from netpoll.
     #[inline]
     pub fn budget(&self) -> usize {
         self.budget
     }
 }
 
+/// A poll of a receive queue under way: softirq context, never netpoll's. Packets are
+/// built and given to the stack with it.
+pub struct RxPoll<'a> {
+    poll: Poll<'a>,
+    queue: usize,
+}
+
+impl RxPoll<'_> {
+    /// Which of the device's receive queues.
+    #[inline]
+    pub fn queue(&self) -> usize {
+        self.queue
+    }
+}
+
+impl<'a> Deref for RxPoll<'a> {
+    type Target = Poll<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Poll<'a> {
+        &self.poll
+    }
+}
+
 /// How a poll ended.
-pub enum Polled {
+pub enum Polled<'q> {
     /// There is more to do: poll again soon.
     Again,
     /// `work` packets, fewer than the budget, and nothing left.
@@ -41,14 +66,22 @@ pub enum Polled {
         /// Packets received.
         work: usize,
         /// The queue, with interrupts enabled again.
-        rearm: Rearm,
+        rearm: Rearm<'q>,
     },
+}
+
+/// What is in a receive queue's slot.
+pub(super) struct RxBody<R> {
+    pub(super) rx: R,
+    pub(super) pool: PagePool,
 }
 
 /// A queue's NAPI instance and its body.
 #[repr(C)]
 pub(super) struct Slot<D: Driver, B> {
     pub(super) napi: Opaque<bindings::napi_struct>,
+    /// Whose it is, from before registration until after its end: null otherwise, and
+    /// the instance does not run. Changed under the instance lock only.
     pub(super) driver: Cell<*const D>,
     /// Changed under the instance lock only.
     pub(super) enabled: Cell<bool>,
@@ -88,9 +121,10 @@ impl<D: Driver, B> Slot<D, B> {
         }
     }
 
-    /// Lets the NAPI run, and runs it once, for what came before.
+    /// Lets the NAPI run, and runs it once, for what came before. Nothing if the device
+    /// is not registered.
     pub(super) fn enable(&self, dev: *mut bindings::net_device, kind: u32) {
-        if self.enabled.replace(true) {
+        if self.driver.get().is_null() || self.enabled.replace(true) {
             return;
         }
         // SAFETY: The instance belongs to `dev`, whose instance lock the caller holds.
@@ -123,26 +157,31 @@ pub(super) unsafe extern "C" fn poll_rx<D: Driver>(
     napi: *mut bindings::napi_struct,
     budget: c_int,
 ) -> c_int {
-    let poll = Poll {
-        napi,
-        budget: budget as usize,
-        _poll: PhantomData,
-    };
+    // Netpoll is for packets to be sent.
+    if budget <= 0 {
+        return 0;
+    }
     // SAFETY: NAPI polls an instance of a live slot, one poll at a time: the body is
     // ours. The driver was published before the device could be opened.
-    let polled = unsafe {
-        let slot = Slot::<D, D::Rx>::of(napi);
-        D::poll_rx(
-            &*slot.driver.get(),
-            &mut *slot.body.get(),
-            slot.index,
-            &poll,
-        )
+    let (slot, driver, body) = unsafe {
+        let slot = Slot::<D, RxBody<D::Rx>>::of(napi);
+        (slot, &*slot.driver.get(), &mut *slot.body.get())
     };
+    let poll = RxPoll {
+        poll: Poll {
+            napi,
+            budget: budget as usize,
+            _poll: PhantomData,
+        },
+        queue: slot.index,
+    };
+    // SAFETY: This is the poll of the pool's NAPI instance.
+    let pages = unsafe { body.pool.pages() };
+    let polled = driver.poll_rx(&mut body.rx, pages, &poll);
     match polled {
         Polled::Done { work, rearm } if work < poll.budget => {
-            // SAFETY: The queue outlives its NAPI. The body is not touched any more, as
-            // another poll may begin.
+            // SAFETY: The instance is live. The body is not touched any more, as another
+            // poll may begin.
             unsafe {
                 if !bindings::napi_complete_done(napi, work as c_int) {
                     rearm.cancel();
@@ -170,10 +209,15 @@ pub(super) unsafe extern "C" fn poll_tx<D: Driver>(
         _poll: PhantomData,
     };
     // SAFETY: NAPI polls an instance of a live slot. The body is ours while the
-    // transmit lock is held. The queue outlives its NAPI.
+    // transmit lock is held.
     unsafe {
         let slot = Slot::<D, D::Tx>::of(napi);
-        bindings::__netif_tx_lock(slot.txq);
+        if budget > 0 {
+            bindings::__netif_tx_lock(slot.txq);
+        } else if !bindings::__netif_tx_trylock(slot.txq) {
+            // Netpoll may have interrupted whoever holds the lock.
+            return 0;
+        }
         let polled = D::poll_tx(
             &*slot.driver.get(),
             &mut *slot.body.get(),

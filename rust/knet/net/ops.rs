@@ -5,30 +5,25 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{
-    device::{AddressList, Device, Features, MacAddress, OpsLocked, Priv},
+    device::{AddressList, Features, MacAddress, OpsLocked, Priv},
     ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
-    napi::{Poll, Polled},
-    queues::Queues,
+    napi::{Poll, Polled, RxPoll},
+    page_pool::Pages,
+    qstats::QueueStatistics,
+    rss::Rss,
     txq::TxQueue,
-    PagePool, SkBuff,
+    TxSkb,
 };
 use crate::bindings;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
-pub trait Driver: Sized + Send + Sync + 'static {
+pub trait Driver: QueueStatistics + Rss + Sized + Send + Sync + 'static {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
     /// The body of a transmit queue, touched under its lock.
     type Tx: Send;
-
-    /// The network device.
-    fn device(&self) -> &Device<Self>;
-    /// Its queues.
-    fn queues(&self) -> &Queues<Self>;
-    /// The page pool of a receive queue, if it has one.
-    fn page_pool(rx: &mut Self::Rx) -> Option<&mut PagePool>;
 
     /// The interface goes up (`ndo_open`).
     fn open(&self, lock: &mut OpsLocked<'_, Self>) -> Result;
@@ -36,11 +31,11 @@ pub trait Driver: Sized + Send + Sync + 'static {
     fn stop(&self, lock: &mut OpsLocked<'_, Self>);
 
     /// Sends a packet, or drops and counts it (`ndo_start_xmit`).
-    fn start_xmit(&self, tx: &mut Self::Tx, queue: &TxQueue, skb: SkBuff);
-    /// Receives up to [`Poll::budget`] packets of queue `index`.
-    fn poll_rx(&self, rx: &mut Self::Rx, index: usize, poll: &Poll<'_>) -> Polled;
+    fn start_xmit(&self, tx: &mut Self::Tx, queue: &TxQueue, skb: TxSkb);
+    /// Receives up to [`Poll::budget`] packets. `pages` are those of the queue's pool.
+    fn poll_rx<'q>(&self, rx: &'q mut Self::Rx, pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'q>;
     /// Reclaims what the device has sent.
-    fn poll_tx(&self, tx: &mut Self::Tx, queue: &TxQueue, poll: &Poll<'_>) -> Polled;
+    fn poll_tx<'q>(&self, tx: &'q mut Self::Tx, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'q>;
     /// The stack has waited too long for transmit queue `index` (`ndo_tx_timeout`).
     fn tx_timeout(&self, index: usize);
 
@@ -70,6 +65,8 @@ pub trait Driver: Sized + Send + Sync + 'static {
     fn channels(&self) -> Channels;
     /// `ethtool`: speed and duplex.
     fn link_settings(&self) -> LinkSettings;
+    /// `ethtool -s`: takes other ones, which only users believe in.
+    fn set_link_settings(&self, settings: LinkSettings);
     /// `ethtool -S`: calls `statistics` for each counter, always in the same order.
     fn statistics(&self, statistics: &mut dyn Statistics);
 }
@@ -156,12 +153,12 @@ impl<D: Driver> Operations<D> {
         // SAFETY: C gives us the packet, for a registered device, with the lock of the
         // queue that the packet names.
         unsafe {
-            let driver = Self::driver(dev);
+            let Priv { driver, tx, .. } = &*Priv::<D>::of(dev);
             let index = usize::from((*skb).queue_mapping);
-            let skb = SkBuff::from_ptr(NonNull::new_unchecked(skb));
+            let skb = TxSkb::from_ptr(NonNull::new_unchecked(skb));
             // Without such a queue the packet is dropped here.
-            if let Some((tx, queue)) = driver.queues().locked_tx(index) {
-                driver.start_xmit(tx, queue, skb);
+            if let Some(slot) = (**tx).get(index) {
+                (**driver).start_xmit(&mut *slot.body.get(), TxQueue::of(slot), skb);
             }
         }
         bindings::netdev_tx_NETDEV_TX_OK
@@ -292,16 +289,11 @@ impl<D: Driver> Operations<D> {
         dev: *mut bindings::net_device,
         wanted: bindings::netdev_features_t,
     ) -> c_int {
-        // SAFETY: C calls this for a registered device.
-        let driver = unsafe { Self::driver(dev) };
-        from_result(|| {
-            driver
-                .set_features(
-                    driver.device().features(),
-                    Features::from_bits_retain(wanted),
-                )
-                .map(|()| 0)
-        })
+        // SAFETY: C calls this for a registered device, whose features do not change
+        // meanwhile.
+        let (driver, now) = unsafe { (Self::driver(dev), (*dev).features) };
+        let [now, wanted] = [now, wanted].map(Features::from_bits_retain);
+        from_result(|| driver.set_features(now, wanted).map(|()| 0))
     }
 
     /// # Safety

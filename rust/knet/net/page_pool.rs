@@ -4,13 +4,17 @@
 //!
 //! C header: [`include/net/page_pool/helpers.h`](srctree/include/net/page_pool/helpers.h)
 
-use super::{device::Device, ops::Driver, rx_buffer::RxBuffer};
+use super::{
+    device::{Builder, NetDevice},
+    ops::Driver,
+    rx_buffer::RxBuffer,
+};
 use crate::{
     bindings,
-    virtio::{self, Token, Virtqueue},
+    virtio::{FoundQueue, Token, Virtqueue},
 };
 use core::ptr::NonNull;
-use kernel::{error::from_err_ptr, page::PAGE_SIZE, prelude::*};
+use kernel::{error::from_err_ptr, page::PAGE_SIZE, prelude::*, sync::Arc};
 
 /// How hard to try for memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,28 +35,66 @@ impl Memory {
     }
 }
 
-/// A pool of pages for one receive queue, mapped for the device once.
-pub struct PagePool {
+// Offsets and sizes of buffers are kept in 16 bits.
+const _: () = assert!(PAGE_SIZE <= u16::MAX as usize);
+
+/// The C pool, until nothing uses it any more.
+///
+/// # Invariants
+///
+/// `pool` is live, and maps its pages if `mapped`.
+struct Pool {
     pool: NonNull<bindings::page_pool>,
-    /// Whether the pool maps its pages, or the queue must for each buffer.
     mapped: bool,
+    /// What the pool's memory is charged to.
+    _netdev: Arc<NetDevice>,
 }
 
-// SAFETY: A pool is not bound to a thread; allocation takes `&mut self`.
-unsafe impl Send for PagePool {}
+// SAFETY: A pool is not bound to a thread.
+unsafe impl Send for Pool {}
+// SAFETY: Allocation is serialised by `Pages`.
+unsafe impl Sync for Pool {}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // SAFETY: The pool is live; pages that are still out keep it until they return.
+        unsafe { bindings::page_pool_destroy(self.pool.as_ptr()) };
+    }
+}
+
+/// A pool of pages for one receive queue, mapped for the device once.
+///
+/// Its pages are had through [`Pages`], when the pool has its place in a network device.
+pub struct PagePool(Arc<Pool>);
+
+/// A page pool as the source of a queue's buffers, which stays with the queue.
+pub struct PoolRef {
+    raw: *mut bindings::page_pool,
+    _pool: Arc<Pool>,
+}
+
+// SAFETY: Only the address is used.
+unsafe impl Send for PoolRef {}
+
+impl PoolRef {
+    #[inline]
+    pub(super) fn as_raw(&self) -> *mut bindings::page_pool {
+        self.raw
+    }
+}
 
 impl PagePool {
-    /// Makes a pool for the buffers of `queue`, charged to `netdev`
-    /// (`page_pool_create`).
+    /// Fixes the type of the tokens that go through `queue`, and makes the pool for
+    /// them, charged to `netdev` (`page_pool_create`). The queue takes buffers of this
+    /// pool only.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `EINVAL`.
-    pub fn new<T: Token, D: Driver>(
-        device: &virtio::Device,
-        queue: &Virtqueue<T>,
-        netdev: &Device<D>,
-    ) -> Result<Self> {
+    /// `ENOMEM`; `EINVAL` if `T` needs a queue with context and this is not one.
+    pub fn new<T: Token<Source = PoolRef>, D: Driver>(
+        netdev: &Builder<D>,
+        queue: FoundQueue,
+    ) -> Result<(Virtqueue<T>, Self)> {
         let dma_device = queue.dma_device();
         let mapped = !dma_device.is_null();
         let mut params = bindings::page_pool_params::default();
@@ -61,9 +103,9 @@ impl PagePool {
             let fast = params.__bindgen_anon_1.fast.as_mut();
             fast.order = 0;
             fast.pool_size = queue.size() as u32;
-            fast.nid = device.node();
+            fast.nid = queue.binding().device().node();
             let slow = &mut params.__bindgen_anon_2.slow;
-            slow.netdev = netdev.as_raw();
+            slow.netdev = netdev.netdev().as_raw();
             if mapped {
                 fast.dev = dma_device;
                 fast.dma_dir = bindings::dma_data_direction::DMA_FROM_DEVICE;
@@ -72,17 +114,46 @@ impl PagePool {
             }
         }
         // SAFETY: The parameters are valid, and copied.
-        let pool = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
-        Ok(Self {
-            pool: NonNull::new(pool).ok_or(ENOMEM)?,
-            mapped,
-        })
+        let raw = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
+        let pool = Arc::new(
+            Pool {
+                pool: NonNull::new(raw).ok_or(ENOMEM)?,
+                mapped,
+                _netdev: netdev.netdev().clone(),
+            },
+            GFP_KERNEL,
+        )?;
+        let source = PoolRef {
+            raw,
+            _pool: pool.clone(),
+        };
+        Ok((queue.with_source(source)?, Self(pool)))
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::page_pool {
-        self.pool.as_ptr()
+        self.0.pool.as_ptr()
     }
 
+    /// # Safety
+    ///
+    /// While the value lives, the pool's NAPI instance polls nowhere but here, and this
+    /// is the only such value.
+    #[inline]
+    pub(super) unsafe fn pages(&self) -> Pages<'_> {
+        Pages { pool: &self.0 }
+    }
+}
+
+/// The pages of a queue's pool, in its poll or while it is paused.
+///
+/// # Invariants
+///
+/// Nobody else allocates from the pool, or recycles into it by way of its NAPI instance.
+pub struct Pages<'a> {
+    pool: &'a Pool,
+}
+
+impl Pages<'_> {
     /// A buffer of at least `size` bytes, at most a page; the rest of a page that
     /// is too small for another buffer is added to it (`page_pool_alloc`).
     #[inline]
@@ -93,9 +164,14 @@ impl PagePool {
         // What the stack keeps behind the data wants to be aligned.
         let size = size.wrapping_add(7) & !7;
         let (mut offset, mut capacity) = (0u32, size as u32);
-        // SAFETY: The pool is live, and `&mut self` serialises allocation.
+        // SAFETY: The pool is live; allocation is serialised by the type invariant.
         let page = unsafe {
-            bindings::page_pool_alloc(self.as_raw(), &mut offset, &mut capacity, memory.flags())
+            bindings::page_pool_alloc(
+                self.pool.pool.as_ptr(),
+                &mut offset,
+                &mut capacity,
+                memory.flags(),
+            )
         };
         Some(RxBuffer {
             page: NonNull::new(page)?,
@@ -109,7 +185,7 @@ impl PagePool {
     #[inline]
     pub fn is_coherent(&self) -> bool {
         // SAFETY: The pool is live, and so is its device.
-        !self.mapped || unsafe { !needs_sync((*self.as_raw()).p.dev) }
+        !self.pool.mapped || unsafe { !needs_sync((*self.pool.pool.as_ptr()).p.dev) }
     }
 }
 
@@ -125,11 +201,4 @@ pub(super) unsafe fn needs_sync(dev: *const bindings::device) -> bool {
     // SAFETY: By the caller's promise; a whole-word read.
     let word = unsafe { (&raw const (*dev).flags[SKIP / BITS]).read_volatile() };
     word & 1 << (SKIP % BITS) == 0 || cfg!(CONFIG_DMA_API_DEBUG)
-}
-
-impl Drop for PagePool {
-    fn drop(&mut self) {
-        // SAFETY: The pool is live; pages that are still out keep it until they return.
-        unsafe { bindings::page_pool_destroy(self.as_raw()) };
-    }
 }

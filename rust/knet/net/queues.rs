@@ -8,21 +8,23 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{
-    device::{Device, OpsLocked},
-    napi::{poll_rx, poll_tx, Poll, Slot},
+    device::OpsLocked,
+    napi::{poll_rx, poll_tx, Poll, RxBody, Slot},
     ops::Driver,
+    page_pool::{PagePool, Pages},
     txq::{TxGuard, TxQueue},
 };
 use crate::bindings;
 use kernel::prelude::*;
 
-/// All queues of a device.
+/// All queues of a device, whose part they are: see [`super::Device::queues`].
 ///
 /// # Invariants
 ///
-/// Slots do not move, and their NAPI instances belong to `netdev`.
+/// Slots do not move, and their NAPI instances belong to `netdev`, which is valid. An
+/// instance is enabled only while the device has a driver.
 pub struct Queues<D: Driver> {
-    rx: KVec<Slot<D, D::Rx>>,
+    rx: KVec<Slot<D, RxBody<D::Rx>>>,
     tx: KVec<Slot<D, D::Tx>>,
     netdev: *mut bindings::net_device,
 }
@@ -37,14 +39,20 @@ const RX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_RX;
 const TX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_TX;
 
 impl<D: Driver> Queues<D> {
-    /// Gives each body a NAPI instance of `netdev`, which is not registered yet. The
-    /// queues must go before the device does.
+    /// Gives each body a NAPI instance of `dev`.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is valid while the value lives, and not registered yet.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` if there are more bodies than the device has queues.
-    pub fn new(netdev: &Device<D>, rx: KVec<D::Rx>, tx: KVec<D::Tx>) -> Result<Self> {
-        let dev = netdev.as_raw();
+    pub(super) unsafe fn new(
+        dev: *mut bindings::net_device,
+        rx: KVec<(D::Rx, PagePool)>,
+        tx: KVec<D::Tx>,
+    ) -> Result<Self> {
         // SAFETY: The device is valid.
         let (most_rx, most_tx) =
             unsafe { ((*dev).num_rx_queues as usize, (*dev).num_tx_queues as usize) };
@@ -56,7 +64,8 @@ impl<D: Driver> Queues<D> {
             tx: KVec::with_capacity(tx.len(), GFP_KERNEL)?,
             netdev: dev,
         };
-        for (index, body) in rx.into_iter().enumerate() {
+        for (index, (rx, pool)) in rx.into_iter().enumerate() {
+            let body = RxBody { rx, pool };
             this.rx
                 .push(Slot::new(index, core::ptr::null_mut(), body), GFP_KERNEL)?;
         }
@@ -76,12 +85,13 @@ impl<D: Driver> Queues<D> {
                     slot.index as c_int,
                 )
             };
-            if let Some(pool) = D::page_pool(slot.body.get_mut()) {
-                // SAFETY: The instance is disabled; the pool goes before it does.
-                unsafe {
-                    bindings::page_pool_enable_direct_recycling(pool.as_raw(), slot.napi.get())
-                };
-            }
+            // SAFETY: The instance is disabled; `drop` separates the two.
+            unsafe {
+                bindings::page_pool_enable_direct_recycling(
+                    slot.body.get_mut().pool.as_raw(),
+                    slot.napi.get(),
+                )
+            };
         }
         for slot in &this.tx {
             // SAFETY: As above.
@@ -90,19 +100,25 @@ impl<D: Driver> Queues<D> {
         Ok(this)
     }
 
-    /// Whether they are queues of `netdev`.
-    pub(super) fn belong_to(&self, netdev: *mut bindings::net_device) -> bool {
-        self.netdev == netdev
-    }
-
-    /// Tells the slots whom they belong to.
-    pub(super) fn publish(&self, driver: *const D) {
+    /// Tells the slots whom they belong to: from here on they can run. With null, they
+    /// are stopped, and cannot run any more.
+    pub(super) fn publish(&self, driver: *const D, lock: &mut OpsLocked<'_, D>) {
+        if driver.is_null() {
+            for index in 0..self.rx.len().max(self.tx.len()) {
+                self.pause(index, lock);
+            }
+        }
         for slot in &self.rx {
             slot.driver.set(driver);
         }
         for slot in &self.tx {
             slot.driver.set(driver);
         }
+    }
+
+    /// The slots of the transmit queues.
+    pub(super) fn tx(&self) -> &[Slot<D, D::Tx>] {
+        &self.tx
     }
 
     /// How many receive queues there are.
@@ -139,7 +155,7 @@ impl<D: Driver> Queues<D> {
         }
     }
 
-    /// Calls `f` on the body of a receive queue that is paused.
+    /// Calls `f` on the body of a receive queue that is paused, and the pages of its pool.
     ///
     /// # Errors
     ///
@@ -149,7 +165,7 @@ impl<D: Driver> Queues<D> {
         &self,
         index: usize,
         lock: &mut OpsLocked<'_, D>,
-        f: impl FnOnce(&mut D::Rx) -> R,
+        f: impl FnOnce(&mut D::Rx, Pages<'_>) -> R,
     ) -> Result<R> {
         if lock.netdev() != self.netdev {
             return Err(EINVAL);
@@ -160,10 +176,12 @@ impl<D: Driver> Queues<D> {
         }
         // SAFETY: A disabled NAPI does not poll, and the instance lock keeps it so; the
         // closure cannot reach here again, as the lock token is borrowed meanwhile.
-        Ok(f(unsafe { &mut *slot.body.get() }))
+        let body = unsafe { &mut *slot.body.get() };
+        // SAFETY: As above.
+        Ok(f(&mut body.rx, unsafe { body.pool.pages() }))
     }
 
-    /// Lets the queue pair run.
+    /// Lets the queue pair run, if the device is registered.
     pub fn resume(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
         if lock.netdev() != self.netdev {
             return;
@@ -214,18 +232,6 @@ impl<D: Driver> Queues<D> {
             Ok(result)
         }
     }
-
-    /// The queue that the stack chose, with the lock that the stack holds.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds the transmit lock of queue `index`.
-    #[inline]
-    pub(super) unsafe fn locked_tx(&self, index: usize) -> Option<(&mut D::Tx, &TxQueue)> {
-        let slot = self.tx.get(index)?;
-        // SAFETY: By the caller's promise.
-        Some((unsafe { &mut *slot.body.get() }, TxQueue::of(slot)))
-    }
 }
 
 impl<D: Driver> Drop for Queues<D> {
@@ -233,14 +239,14 @@ impl<D: Driver> Drop for Queues<D> {
         // Who frees a packet looks for its pool's NAPI instance under RCU: none is found
         // from here on, and the wait below is for those who have found one.
         for slot in &mut self.rx {
-            if let Some(pool) = D::page_pool(slot.body.get_mut()) {
-                // SAFETY: The pool is live, and its NAPI instance disabled.
-                unsafe { bindings::page_pool_disable_direct_recycling(pool.as_raw()) };
-            }
+            let pool = slot.body.get_mut().pool.as_raw();
+            // SAFETY: The pool is live, and its NAPI instance disabled.
+            unsafe { bindings::page_pool_disable_direct_recycling(pool) };
         }
         let instances = self.rx.iter().map(|slot| slot.napi.get());
         for napi in Iterator::chain(instances, self.tx.iter().map(|slot| slot.napi.get())) {
-            // SAFETY: The instance was added in `new`, and its device is still there.
+            // SAFETY: The instance was added in `new`, and its device is still there. It is
+            // disabled, as the device has no driver any more.
             unsafe { bindings::__netif_napi_del(napi) };
         }
         // SAFETY: No preconditions; process context. Others may still look at the

@@ -2,7 +2,7 @@
 
 //! Receive buffers: parts of pages of a page pool.
 
-use super::page_pool::needs_sync;
+use super::page_pool::{needs_sync, PoolRef};
 use crate::{
     bindings,
     virtio::{DeviceLength, LengthError, PushError, Token, Virtqueue},
@@ -14,7 +14,11 @@ use kernel::{ffi::c_void, prelude::*};
 ///
 /// # Invariants
 ///
-/// The value owns one reference to `page`, for the `capacity` bytes at `offset`.
+/// The value owns one reference to `page`, for the `capacity` bytes at `offset`. The page
+/// keeps its pool.
+///
+/// Dropping it gives the memory back to its pool, quickly so in the poll of the pool's
+/// queue (`page_pool_put_full_page`).
 pub struct RxBuffer {
     pub(super) page: NonNull<bindings::page>,
     pub(super) offset: u16,
@@ -27,6 +31,8 @@ unsafe impl Send for RxBuffer {}
 // SAFETY: The two words hold all three fields.
 unsafe impl Token for RxBuffer {
     const CONTEXT: bool = true;
+
+    type Source = PoolRef;
 
     #[inline]
     fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
@@ -145,18 +151,10 @@ impl RxBuffer {
             }
         }
     }
-
-    /// Gives the buffer back from the pool's own NAPI context, the quick way
-    /// (`page_pool_put_full_page`).
-    #[inline]
-    pub fn recycle(self, _poll: &super::Poll<'_>) {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: By the type invariant; a poll is softirq context.
-        unsafe { bindings::page_pool_put_full_page(this.pool(), this.page.as_ptr(), false) };
-    }
 }
 
 impl Drop for RxBuffer {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::page_pool_put_full_page(self.pool(), self.page.as_ptr(), false) };
@@ -223,7 +221,8 @@ impl Virtqueue<RxBuffer> {
     ///
     /// # Errors
     ///
-    /// As [`PushError`]; `EINVAL` if the range is not inside the buffer.
+    /// As [`PushError`]; `EINVAL` if the range is not inside the buffer, or the buffer is
+    /// not of the queue's pool.
     #[inline]
     pub fn post(
         &mut self,
@@ -231,22 +230,17 @@ impl Virtqueue<RxBuffer> {
         headroom: usize,
         len: usize,
     ) -> Result<(), PushError<RxBuffer>> {
-        if len == 0 || headroom.saturating_add(len) > buffer.capacity() {
+        // Another pool's buffer is mapped for another device, or not at all.
+        if len == 0
+            || headroom.saturating_add(len) > buffer.capacity()
+            || buffer.pool() != self.source().as_raw()
+        {
             return Err(PushError {
                 error: EINVAL,
                 token: buffer,
             });
         }
-        // SAFETY: The pool lives at least as long as its pages.
-        let dma_device = unsafe { (*buffer.pool()).p.dev };
-        if dma_device != self.dma_device() {
-            // Mapped for another device, if at all.
-            return Err(PushError {
-                error: EINVAL,
-                token: buffer,
-            });
-        }
-        let mapped = !dma_device.is_null();
+        let mapped = self.uses_dma();
         // SAFETY: All-zero is a valid `scatterlist`.
         let mut entry: bindings::scatterlist = unsafe { core::mem::zeroed() };
         buffer.fill(&mut entry, headroom, len, mapped);

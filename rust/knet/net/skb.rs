@@ -4,14 +4,13 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
-use super::Poll;
-use crate::{bindings, virtio::Token};
+use crate::bindings;
 use core::{mem::ManuallyDrop, ptr::NonNull};
-use kernel::{ffi::c_void, prelude::*};
 
 pub(super) type Headers = bindings::sk_buff__bindgen_ty_4__bindgen_ty_2;
 
-/// An owned socket buffer; dropping it frees it as a packet that was lost.
+/// What a packet that was received, [`super::RxSkb`], and one to be sent,
+/// [`super::TxSkb`], have in common. Dropping it frees it as a packet that was lost.
 ///
 /// # Invariants
 ///
@@ -21,19 +20,6 @@ pub struct SkBuff(NonNull<bindings::sk_buff>);
 
 // SAFETY: A buffer is not bound to a thread.
 unsafe impl Send for SkBuff {}
-
-// SAFETY: The pointer is all there is.
-unsafe impl Token for SkBuff {
-    #[inline]
-    fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
-        (ManuallyDrop::new(self).0.cast(), core::ptr::null_mut())
-    }
-
-    #[inline]
-    unsafe fn from_raw(data: NonNull<c_void>, _context: *mut c_void) -> Self {
-        Self(data.cast())
-    }
-}
 
 impl Drop for SkBuff {
     #[inline]
@@ -64,8 +50,8 @@ impl SkBuff {
 
     /// Gives up ownership without freeing.
     #[inline]
-    pub(super) fn into_ptr(self) -> *mut bindings::sk_buff {
-        ManuallyDrop::new(self).as_ptr()
+    pub(super) fn into_ptr(self) -> NonNull<bindings::sk_buff> {
+        ManuallyDrop::new(self).0
     }
 
     #[inline]
@@ -142,13 +128,5 @@ impl SkBuff {
     #[inline]
     pub fn headroom(&self) -> usize {
         (self.raw().data as usize).wrapping_sub(self.raw().head as usize)
-    }
-
-    /// Frees a packet that was sent, in batches (`napi_consume_skb`).
-    #[inline]
-    pub fn consume(self, poll: &Poll<'_>) {
-        // SAFETY: By the type invariant. This is softirq context, which the per-CPU
-        // batch needs, or netpoll's any context with its budget of 0.
-        unsafe { bindings::napi_consume_skb(self.into_ptr(), poll.budget() as c_int) };
     }
 }

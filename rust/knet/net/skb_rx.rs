@@ -2,18 +2,58 @@
 
 //! Building received packets and giving them to the stack.
 
-use super::{napi::Poll, Received, RxBuffer, SkBuff};
+use super::{napi::RxPoll, Received, RxBuffer, SkBuff};
 use crate::bindings;
-use core::{mem::ManuallyDrop, ptr::NonNull};
-use kernel::{error::to_result, prelude::*};
+use core::{mem::ManuallyDrop, ops::Deref, ptr::NonNull};
+use kernel::{error::to_result, page::PAGE_SIZE, prelude::*};
+use virtio_net_wire::rss::Hash;
 
 /// Bytes of an Ethernet header.
 const ETH_HLEN: usize = bindings::ETH_HLEN as usize;
 
-impl SkBuff {
-    /// An empty packet with `size` bytes of room (`napi_alloc_skb`).
+/// A received packet, as it is put together for the stack. Dropping it frees it as a
+/// packet that was lost.
+#[repr(transparent)]
+pub struct RxSkb(SkBuff);
+
+impl Deref for RxSkb {
+    type Target = SkBuff;
+
     #[inline]
-    pub fn for_receive(poll: &Poll<'_>, size: usize) -> Option<Self> {
+    fn deref(&self) -> &SkBuff {
+        &self.0
+    }
+}
+
+impl RxSkb {
+    /// # Safety
+    ///
+    /// `skb` is valid and new, and its owner gives it away.
+    #[inline]
+    unsafe fn from_ptr(skb: NonNull<bindings::sk_buff>) -> Self {
+        // SAFETY: By the caller's promise.
+        Self(unsafe { SkBuff::from_ptr(skb) })
+    }
+
+    #[inline]
+    fn raw_mut(&mut self) -> &mut bindings::sk_buff {
+        self.0.raw_mut()
+    }
+
+    /// The hash that the device computed (`skb_set_hash`).
+    pub fn set_hash(&mut self, hash: Hash) {
+        let headers = self.0.headers_mut();
+        headers.set_sw_hash(0);
+        headers.set_l4_hash(u8::from(hash.with_ports));
+        headers.hash = hash.value;
+    }
+
+    /// An empty packet with `size` bytes of room, at most a page (`napi_alloc_skb`).
+    #[inline]
+    pub fn new(poll: &RxPoll<'_>, size: usize) -> Option<Self> {
+        if size > PAGE_SIZE {
+            return None;
+        }
         // SAFETY: The poll's NAPI is live, and this is its softirq context.
         let skb = unsafe { bindings::napi_alloc_skb(poll.napi(), size as u32) };
         // SAFETY: A new buffer is ours.
@@ -28,7 +68,7 @@ impl SkBuff {
     /// The buffer, if there is no memory, if it does not have
     /// [`super::PagePool::SKB_OVERHEAD`] bytes free behind the data, or `skip` is not in it.
     #[inline]
-    pub fn around(poll: &Poll<'_>, received: Received, skip: usize) -> Result<Self, Received> {
+    pub fn around(poll: &RxPoll<'_>, received: Received, skip: usize) -> Result<Self, Received> {
         let capacity = received.buffer().capacity();
         let headroom = received.headroom().wrapping_add(skip);
         let end = received.headroom().wrapping_add(received.len());
@@ -89,14 +129,17 @@ impl SkBuff {
     ///
     /// # Errors
     ///
-    /// The buffer, if the packet has all the fragments that it can have.
+    /// The buffer, if the packet has all the fragments that it can have, or `skip` is not
+    /// in the buffer.
     #[inline]
     pub fn append(&mut self, received: Received, skip: usize) -> Result<(), Received> {
-        let len = received.len().saturating_sub(skip);
+        let Some(len) = received.len().checked_sub(skip) else {
+            return Err(received);
+        };
         let (page, offset) = received.buffer().location();
         let offset = offset.wrapping_add(received.headroom()).wrapping_add(skip);
         let truesize = received.buffer().capacity();
-        let shared = self.shared_info_mut();
+        let shared = self.0.shared_info_mut();
         let n = usize::from(shared.nr_frags);
 
         let mut joined = false;
@@ -144,7 +187,8 @@ impl SkBuff {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the header does not fit the packet.
+    /// `EINVAL` if the header does not fit the packet, or the packet has no Ethernet header
+    /// in its linear part.
     #[cold]
     #[inline(never)]
     pub fn apply_virtio_header(
@@ -153,10 +197,13 @@ impl SkBuff {
         tunnel: bool,
         tunnel_checksum: bool,
     ) -> Result {
+        if self.linear_len() < ETH_HLEN {
+            return Err(EINVAL);
+        }
         let mut longest = [0u8; size_of::<bindings::virtio_net_hdr_v1_hash_tunnel>()];
         let n = header.len().min(longest.len());
         longest[..n].copy_from_slice(&header[..n]);
-        self.headers_mut().network_header = self.headroom().wrapping_add(ETH_HLEN) as u16;
+        self.0.headers_mut().network_header = self.headroom().wrapping_add(ETH_HLEN) as u16;
         // SAFETY: By the type invariant; the copy has the longest header's length.
         unsafe {
             let (skb, header) = (self.as_ptr(), longest.as_mut_ptr());
@@ -179,21 +226,22 @@ impl SkBuff {
     /// The device has verified the checksum (`CHECKSUM_UNNECESSARY`).
     #[inline]
     pub fn set_checksum_verified(&mut self) {
-        self.headers_mut()
+        self.0
+            .headers_mut()
             .set_ip_summed(bindings::CHECKSUM_UNNECESSARY as u8);
     }
 
-    /// Gives a complete Ethernet frame of receive queue `queue` to the stack, by way
-    /// of GRO (`eth_type_trans`, `napi_gro_receive`).
+    /// Gives a complete Ethernet frame of the polled queue to the stack, by way of GRO
+    /// (`eth_type_trans`, `napi_gro_receive`).
     ///
     /// A frame without a whole Ethernet header in its linear part is freed.
     #[inline]
-    pub fn receive(mut self, poll: &Poll<'_>, queue: usize) {
+    pub fn receive(mut self, poll: &RxPoll<'_>) {
         if self.linear_len() < ETH_HLEN {
             return;
         }
-        self.raw_mut().queue_mapping = (queue as u16).wrapping_add(1);
-        let skb = self.into_ptr();
+        self.raw_mut().queue_mapping = (poll.queue() as u16).wrapping_add(1);
+        let skb = self.0.into_ptr().as_ptr();
         // SAFETY: The packet is given away; the poll's NAPI and its device are live.
         unsafe {
             let napi = poll.napi();
@@ -207,14 +255,14 @@ impl SkBuff {
 
 impl super::PagePool {
     /// Bytes that must be free behind the data of a buffer that
-    /// [`SkBuff::around`] takes.
+    /// [`RxSkb::around`] takes.
     pub const SKB_OVERHEAD: usize = bindings::SKB_SHINFO_SIZE;
 }
 
 /// A packet that is put together from several receive buffers. When its fragments
 /// run out, further packets are chained to it (`skb_shared_info::frag_list`).
 pub struct Assembly {
-    head: SkBuff,
+    head: RxSkb,
     /// The last packet of the chain; null while there is no chain.
     last: *mut bindings::sk_buff,
 }
@@ -222,7 +270,7 @@ pub struct Assembly {
 impl Assembly {
     /// Begins with the packet of the first buffer.
     #[inline]
-    pub fn new(head: SkBuff) -> Self {
+    pub fn new(head: RxSkb) -> Self {
         Self {
             head,
             last: core::ptr::null_mut(),
@@ -233,7 +281,8 @@ impl Assembly {
     ///
     /// # Errors
     ///
-    /// The buffer, if there is no memory for another packet.
+    /// The buffer, if there is no memory for another packet, or the first packet has a
+    /// chain already.
     #[inline]
     pub fn append(&mut self, received: Received) -> Result<(), RxBuffer> {
         if self.last.is_null() {
@@ -245,7 +294,7 @@ impl Assembly {
         let (len, truesize) = (received.len(), received.buffer().capacity());
         // SAFETY: It is not null, by the check above, and belongs to `head`: it is only
         // lent, which `ManuallyDrop` makes sure of.
-        let last = unsafe { SkBuff::from_ptr(NonNull::new_unchecked(self.last)) };
+        let last = unsafe { RxSkb::from_ptr(NonNull::new_unchecked(self.last)) };
         let mut last = ManuallyDrop::new(last);
         match last.append(received, 0) {
             Ok(()) => {
@@ -258,21 +307,25 @@ impl Assembly {
 
     #[cold]
     fn chain(&mut self, received: Received) -> Result<(), RxBuffer> {
+        if self.last.is_null() && !self.head.shared_info().frag_list.is_null() {
+            // The end of another assembly's chain is not known.
+            return Err(received.into_buffer());
+        }
         // SAFETY: No preconditions; softirq context allows atomic allocation.
         let skb = unsafe { bindings::alloc_skb(0, bindings::GFP_ATOMIC) };
         let Some(skb) = NonNull::new(skb) else {
             return Err(received.into_buffer());
         };
         // SAFETY: A new buffer is ours.
-        let mut next = unsafe { SkBuff::from_ptr(skb) };
+        let mut next = unsafe { RxSkb::from_ptr(skb) };
         let own = next.raw().truesize as usize;
         let (len, truesize) = (received.len(), received.buffer().capacity());
         if let Err(received) = next.append(received, 0) {
             return Err(received.into_buffer());
         }
-        let next = next.into_ptr();
+        let next = next.0.into_ptr().as_ptr();
         if self.last.is_null() {
-            self.head.shared_info_mut().frag_list = next;
+            self.head.0.shared_info_mut().frag_list = next;
         } else {
             // SAFETY: The chain belongs to `head`.
             unsafe { (*self.last).__bindgen_anon_1.__bindgen_anon_1.next = next };
@@ -284,7 +337,7 @@ impl Assembly {
 
     /// The whole packet.
     #[inline]
-    pub fn finish(self) -> SkBuff {
+    pub fn finish(self) -> RxSkb {
         self.head
     }
 }

@@ -2,12 +2,13 @@
 
 //! Packets on their way to the device.
 
-use super::SkBuff;
+use super::{napi::Poll, SkBuff};
 use crate::{
     bindings,
-    virtio::{PushError, SgTable, Virtqueue},
+    virtio::{PushError, SgTable, Token, Virtqueue},
 };
-use kernel::prelude::*;
+use core::{ops::Deref, ptr::NonNull};
+use kernel::{ffi::c_void, prelude::*};
 pub use virtio_net_wire::tx::TxOffload;
 use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum};
 use zerocopy::{Immutable, IntoBytes};
@@ -24,7 +25,55 @@ pub enum TxHeader {
 /// Segments that a packet can have: header, linear part and fragments.
 pub const MAX_SEGMENTS: usize = bindings::MAX_SKB_FRAGS + 2;
 
-impl SkBuff {
+/// A packet that the stack gave to be sent; others may share its data, which cannot be
+/// changed. Dropping it frees it as a packet that was lost.
+#[repr(transparent)]
+pub struct TxSkb(SkBuff);
+
+impl Deref for TxSkb {
+    type Target = SkBuff;
+
+    #[inline]
+    fn deref(&self) -> &SkBuff {
+        &self.0
+    }
+}
+
+// SAFETY: The pointer is all there is.
+unsafe impl Token for TxSkb {
+    type Source = ();
+
+    #[inline]
+    fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
+        (self.0.into_ptr().cast(), core::ptr::null_mut())
+    }
+
+    #[inline]
+    unsafe fn from_raw(data: NonNull<c_void>, _context: *mut c_void) -> Self {
+        // SAFETY: By the caller's promise, this is what `into_raw` gave away.
+        Self(unsafe { SkBuff::from_ptr(data.cast()) })
+    }
+}
+
+impl TxSkb {
+    /// # Safety
+    ///
+    /// `skb` is valid and its owner gives it away.
+    #[inline]
+    pub(super) unsafe fn from_ptr(skb: NonNull<bindings::sk_buff>) -> Self {
+        // SAFETY: By the caller's promise.
+        Self(unsafe { SkBuff::from_ptr(skb) })
+    }
+
+    /// Frees a packet that was sent, in batches (`napi_consume_skb`).
+    #[inline]
+    pub fn consume(self, poll: &Poll<'_>) {
+        let skb = self.0.into_ptr().as_ptr();
+        // SAFETY: The packet was ours. This is softirq context, which the per-CPU
+        // batch needs, or netpoll's any context with its budget of 0.
+        unsafe { bindings::napi_consume_skb(skb, poll.budget() as c_int) };
+    }
+
     /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is
     /// [`TxOffload::NONE`].
     #[inline]
@@ -123,7 +172,7 @@ impl SkBuff {
     }
 }
 
-impl Virtqueue<SkBuff> {
+impl Virtqueue<TxSkb> {
     /// Queues a packet behind its virtio header, which has at most 48 bytes.
     ///
     /// # Errors
@@ -133,10 +182,10 @@ impl Virtqueue<SkBuff> {
     pub fn send<H: IntoBytes + Immutable + Copy>(
         &mut self,
         sg: &mut SgTable<MAX_SEGMENTS>,
-        mut skb: SkBuff,
+        mut skb: TxSkb,
         header: H,
         place: TxHeader,
-    ) -> Result<(), PushError<SkBuff>> {
+    ) -> Result<(), PushError<TxSkb>> {
         const { assert!(size_of::<H>() <= size_of::<[c_char; 48]>()) };
         let joined = place == TxHeader::Joined
             && skb.raw().data as usize & 1 == 0
@@ -152,7 +201,7 @@ impl Virtqueue<SkBuff> {
                 start.cast::<H>().write_unaligned(header);
                 sg.push_linear(start, size_of::<H>().wrapping_add(linear));
             } else {
-                let start = skb.raw_mut().cb.as_mut_ptr().cast::<u8>();
+                let start = skb.0.raw_mut().cb.as_mut_ptr().cast::<u8>();
                 start.cast::<H>().write_unaligned(header);
                 sg.push_linear(start, size_of::<H>());
                 if linear != 0 {

@@ -2,15 +2,27 @@
 
 //! What hangs on a device while a driver has it.
 
-use super::{Device, Driver};
+use super::{binding::Owner, Binding, Device, Driver};
 use crate::bindings;
-use kernel::{prelude::*, types::Opaque};
+use core::{cell::Cell, ops::Deref};
+use kernel::{prelude::*, sync::Arc, types::Opaque};
 
 /// A driver's data and the work that tells it of configuration changes.
 #[repr(C)]
 pub(super) struct Bound<T: Driver> {
     work: Opaque<bindings::work_struct>,
+    /// What users can reach the driver by. Touched by [`Start`] and `release` only.
+    registered: Cell<KVec<Arc<dyn Registered>>>,
     data: Pin<KBox<T>>,
+    // After the data, which holds the device.
+    owner: Owner,
+}
+
+/// Something by which users reach a driver, such as a network interface.
+pub(crate) trait Registered {
+    /// Takes it away from users; afterwards none of them is in the driver. A second call
+    /// does nothing.
+    fn unregister(&self);
 }
 
 impl<T: Driver> Bound<T> {
@@ -19,11 +31,13 @@ impl<T: Driver> Bound<T> {
     /// # Safety
     ///
     /// The device is in its driver's hands and has no data.
-    pub(super) unsafe fn attach(device: &Device, data: Pin<KBox<T>>) -> Result {
+    pub(super) unsafe fn attach(device: &Device, data: Pin<KBox<T>>, owner: Owner) -> Result {
         let bound = KBox::new(
             Self {
                 work: Opaque::zeroed(),
+                registered: Cell::new(KVec::new()),
                 data,
+                owner,
             },
             GFP_KERNEL,
         )?;
@@ -72,7 +86,7 @@ impl<T: Driver> Bound<T> {
         // SAFETY: By the caller's promise; the reference ends in this statement.
         let result = unsafe { Self::of(device.as_raw()) }
             .ok_or(ENODEV)
-            .and_then(|bound| bound.data.as_ref().start(device));
+            .and_then(|bound| bound.data.as_ref().start(&Start { device, bound }));
         if result.is_err() {
             // SAFETY: Called once, as the core does not call `remove` after an error.
             unsafe { Self::release(device) };
@@ -112,11 +126,15 @@ impl<T: Driver> Bound<T> {
         if bound.is_null() {
             return;
         }
-        // SAFETY: The pointer is what `attach` leaked. The work item does not run again.
-        // Reset stops new callbacks, and those that have begun are waited for, as not
-        // every transport does so by itself: after that the data is ours alone.
+        // SAFETY: The pointer is what `attach` leaked. The work item does not run again,
+        // and no user is left in the driver. Reset stops new callbacks, and those that
+        // have begun are waited for, as not every transport does so by itself: after
+        // that the data is ours alone.
         unsafe {
             bindings::disable_work_sync((*bound).work.get());
+            for registered in (*bound).registered.take() {
+                registered.unregister();
+            }
             (*bound).data.as_ref().remove();
             bindings::virtio_reset_device(vdev);
             (&raw mut (*vdev).priv_).write_volatile(core::ptr::null_mut());
@@ -126,5 +144,61 @@ impl<T: Driver> Bound<T> {
             }
             drop(KBox::from_raw(bound));
         }
+    }
+}
+
+/// A device during [`Driver::start`], when it can be made live and visible.
+pub struct Start<'a, T: Driver> {
+    device: &'a Device,
+    bound: &'a Bound<T>,
+}
+
+impl<T: Driver> Deref for Start<'_, T> {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        self.device
+    }
+}
+
+impl<T: Driver> Start<'_, T> {
+    /// Sets DRIVER_OK: from here on the device uses its queues. A second call
+    /// does nothing (`virtio_device_ready`).
+    pub fn ready(&self) {
+        // SAFETY: The device and its operations are valid.
+        let status = unsafe {
+            (*self.device.config())
+                .get_status
+                .map_or(0, |status| status(self.device.as_raw()))
+        };
+        if u32::from(status) & bindings::VIRTIO_CONFIG_S_DRIVER_OK != 0 {
+            return;
+        }
+        // SAFETY: The device is valid, and nobody else sets its status meanwhile, as
+        // this value is on one thread.
+        unsafe { bindings::virtio_device_ready(self.device.as_raw()) };
+    }
+
+    /// The driver's data, which stays until what was given to [`Self::hold`] was
+    /// unregistered.
+    pub(crate) fn data(&self) -> &T {
+        &self.bound.data
+    }
+
+    /// Whether this is the device of `binding`.
+    pub(crate) fn is_of(&self, binding: &Binding) -> bool {
+        core::ptr::eq(self.device, binding.device())
+    }
+
+    /// Sees to it that `registered` is unregistered before the driver's data goes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn hold(&self, registered: Arc<dyn Registered>) -> Result {
+        let mut all = self.bound.registered.take();
+        let result = all.push(registered, GFP_KERNEL);
+        self.bound.registered.set(all);
+        Ok(result?)
     }
 }

@@ -2,7 +2,7 @@
 
 //! All queues of one device: found together, deleted together.
 
-use super::Device;
+use super::{Binding, Device};
 use crate::bindings;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{cpumask::Cpumask, prelude::*, str::CString, sync::Arc};
@@ -18,17 +18,16 @@ pub struct QueueRequest {
     pub context: bool,
 }
 
-/// The queues of a device. Deleted when the last [`super::Virtqueue`] goes.
+/// The queues of a device. Its owner deletes them.
 pub(crate) struct QueueSet {
-    vdev: NonNull<bindings::virtio_device>,
     queues: KVec<*mut bindings::virtqueue>,
     /// The transport points to the names for as long as the queues live.
     _names: KVec<CString>,
 }
 
-// SAFETY: The pointers are only used by `Virtqueue`, which is `Send`, and by `drop`.
+// SAFETY: The set only hands out pointers.
 unsafe impl Send for QueueSet {}
-// SAFETY: As above; a shared set only hands out pointers.
+// SAFETY: As above.
 unsafe impl Sync for QueueSet {}
 
 impl QueueSet {
@@ -56,7 +55,6 @@ impl QueueSet {
         // The set is allocated first, so that nothing can fail once the queues are there.
         let mut set = kernel::sync::UniqueArc::new(
             QueueSet {
-                vdev: NonNull::new(device.as_raw()).ok_or(EINVAL)?,
                 queues,
                 _names: names,
             },
@@ -75,7 +73,6 @@ impl QueueSet {
             )
         };
         if ret < 0 {
-            set.queues.clear();
             return Err(Error::from_errno(ret));
         }
         Ok(set.into())
@@ -85,50 +82,62 @@ impl QueueSet {
         self.queues.get(index).copied().and_then(NonNull::new)
     }
 
-    /// Makes the device forget its queues, so that their buffers can be freed.
-    pub(super) fn reset_device(&self) {
-        // SAFETY: The device is bound for as long as its driver's data lives.
-        unsafe { bindings::virtio_reset_device(self.vdev.as_ptr()) };
+    /// Asks for the interrupts of queue `index` to go to `mask`; null takes the wish
+    /// back.
+    ///
+    /// # Safety
+    ///
+    /// The queues are live, and `vdev` has them.
+    unsafe fn set_affinity(
+        &self,
+        vdev: *mut bindings::virtio_device,
+        index: usize,
+        mask: *const bindings::cpumask,
+    ) {
+        let Some(vq) = self.queue(index) else { return };
+        // SAFETY: By the caller's promise.
+        unsafe {
+            if let Some(set_vq_affinity) = (*(*vdev).config).set_vq_affinity {
+                set_vq_affinity(vq.as_ptr(), mask);
+            }
+        }
+    }
+
+    /// Deletes the queues.
+    ///
+    /// # Safety
+    ///
+    /// Called once; the queues are live, `vdev` has them, and nobody uses them.
+    pub(super) unsafe fn delete(&self, vdev: *mut bindings::virtio_device) {
+        // SAFETY: By the caller's promise.
+        unsafe {
+            bindings::virtio_reset_device(vdev);
+            for index in 0..self.queues.len() {
+                self.set_affinity(vdev, index, core::ptr::null());
+            }
+            if let Some(del_vqs) = (*(*vdev).config).del_vqs {
+                del_vqs(vdev);
+            }
+        }
     }
 }
 
 /// Which processors take the interrupts of a device's queues.
-pub struct Affinity(pub(super) Arc<QueueSet>);
+pub struct Affinity(pub(super) Arc<Binding>);
 
 impl Affinity {
     /// Asks for the interrupts of queue `index` to go to `processors`; a wish, which the
     /// transport may not be able to fulfil (`virtqueue_set_affinity`).
     pub fn set(&self, index: usize, processors: &Cpumask) {
-        self.0.set_affinity(index, processors.as_raw().cast_const());
-    }
-}
-
-impl QueueSet {
-    fn set_affinity(&self, index: usize, mask: *const bindings::cpumask) {
-        let Some(vq) = self.queue(index) else { return };
-        // SAFETY: The queue is live; a null mask takes the wish back.
-        unsafe {
-            if let Some(set_vq_affinity) = (*(*self.vdev.as_ptr()).config).set_vq_affinity {
-                set_vq_affinity(vq.as_ptr(), mask);
-            }
-        }
-    }
-}
-
-impl Drop for QueueSet {
-    fn drop(&mut self) {
-        if self.queues.is_empty() {
-            return;
-        }
-        self.reset_device();
-        for index in 0..self.queues.len() {
-            self.set_affinity(index, core::ptr::null());
-        }
-        // SAFETY: The queues were found, and no `Virtqueue` points to them any more.
-        unsafe {
-            if let Some(del_vqs) = (*(*self.vdev.as_ptr()).config).del_vqs {
-                del_vqs(self.vdev.as_ptr());
-            }
+        if let Some(queues) = self.0.queues() {
+            // SAFETY: The queues are live while the binding is.
+            unsafe {
+                queues.set_affinity(
+                    self.0.device().as_raw(),
+                    index,
+                    processors.as_raw().cast_const(),
+                )
+            };
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h)
 
-use super::{DeviceLength, PushError, QueueSet, SgTable, Token};
+use super::{Binding, DeviceLength, FoundQueue, PushError, SgTable, Token};
 use crate::bindings;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{ffi::c_void, prelude::*, sync::Arc};
@@ -13,11 +13,12 @@ use kernel::{ffi::c_void, prelude::*, sync::Arc};
 ///
 /// # Invariants
 ///
-/// `vq` is live, and all tokens in it are of type `T`. Only this value adds to
-/// and takes from it.
+/// `vq` is live, as `binding` is held, and all tokens in it are of type `T`. Only this
+/// value adds to and takes from it.
 pub struct Virtqueue<T: Token> {
     vq: NonNull<bindings::virtqueue>,
-    set: Arc<QueueSet>,
+    binding: Arc<Binding>,
+    source: T::Source,
     /// What the DMA API maps for, or null if the queue does without it.
     dma: *mut bindings::device,
     _tokens: PhantomData<T>,
@@ -27,15 +28,20 @@ pub struct Virtqueue<T: Token> {
 unsafe impl<T: Token + Send> Send for Virtqueue<T> {}
 
 impl<T: Token> Virtqueue<T> {
-    pub(super) fn new(vq: NonNull<bindings::virtqueue>, set: Arc<QueueSet>) -> Self {
-        // SAFETY: The queue is live.
-        let dma = unsafe { bindings::virtqueue_dma_dev(vq.as_ptr()) };
+    pub(super) fn new(found: FoundQueue, source: T::Source) -> Self {
         Self {
-            vq,
-            set,
-            dma,
+            dma: found.dma_device(),
+            vq: found.vq,
+            binding: found.binding,
+            source,
             _tokens: PhantomData,
         }
+    }
+
+    /// Where the memory of its tokens comes from.
+    #[inline]
+    pub(crate) fn source(&self) -> &T::Source {
+        &self.source
     }
 
     #[inline]
@@ -68,10 +74,10 @@ impl<T: Token> Virtqueue<T> {
         unsafe { bindings::virtqueue_is_broken(self.as_ptr()) }
     }
 
-    /// The device for the DMA API, if the queue uses it (`virtqueue_dma_dev`).
+    /// Whether the queue uses the DMA API (`virtqueue_dma_dev`).
     #[inline]
-    pub(crate) fn dma_device(&self) -> *mut bindings::device {
-        self.dma
+    pub(crate) fn uses_dma(&self) -> bool {
+        !self.dma.is_null()
     }
 
     /// Settles an attempt to add `token` whose words have been handed over.
@@ -222,7 +228,7 @@ impl<T: Token> Virtqueue<T> {
         // SAFETY: The queue gives back each pair of words once.
         Some((
             unsafe { T::from_raw(data, context) },
-            DeviceLength::new(len),
+            DeviceLength(virtio_net_wire::DeviceLength::new(len)),
         ))
     }
 
@@ -247,12 +253,13 @@ impl<T: Token> Virtqueue<T> {
     /// Asks for interrupts from the next used buffer on. Buffers that were used
     /// before it are found through the result (`virtqueue_enable_cb_prepare`).
     #[inline]
-    pub fn enable_interrupts(&mut self) -> Rearm {
+    pub fn enable_interrupts(&mut self) -> Rearm<'_> {
         // SAFETY: By the type invariant.
         let opaque = unsafe { bindings::virtqueue_enable_cb_prepare(self.as_ptr()) };
         Rearm {
             vq: self.vq,
             opaque,
+            _queue: PhantomData,
         }
     }
 
@@ -268,7 +275,7 @@ impl<T: Token> Virtqueue<T> {
 impl<T: Token> Drop for Virtqueue<T> {
     fn drop(&mut self) {
         // The device may still own the buffers.
-        self.set.reset_device();
+        self.binding.reset_device();
         loop {
             // SAFETY: By the type invariant; the device is reset.
             let data = unsafe { bindings::virtqueue_detach_unused_buf(self.as_ptr()) };
@@ -284,32 +291,29 @@ impl<T: Token> Drop for Virtqueue<T> {
 
 /// A queue on which interrupts were just enabled. The end of a poll checks it for
 /// buffers that were used in between.
+///
+/// # Invariants
+///
+/// `vq` is live: it is borrowed, and deleted only after the polls that began before.
 #[must_use]
-pub struct Rearm {
+pub struct Rearm<'a> {
     vq: NonNull<bindings::virtqueue>,
     opaque: u32,
+    _queue: PhantomData<&'a mut ()>,
 }
 
-impl Rearm {
+impl Rearm<'_> {
     /// Whether buffers were used meanwhile (`virtqueue_poll`).
-    ///
-    /// # Safety
-    ///
-    /// The queue is live.
     #[inline]
-    pub(crate) unsafe fn pending(&self) -> bool {
-        // SAFETY: By the caller's promise. This reads the ring's used index.
+    pub(crate) fn pending(&self) -> bool {
+        // SAFETY: By the type invariant. This reads the ring's used index.
         unsafe { bindings::virtqueue_poll(self.vq.as_ptr(), self.opaque) }
     }
 
     /// Asks for no interrupts after all.
-    ///
-    /// # Safety
-    ///
-    /// The queue is live.
     #[inline]
-    pub(crate) unsafe fn cancel(&self) {
-        // SAFETY: By the caller's promise; see `Interrupt::disable` for races.
+    pub(crate) fn cancel(&self) {
+        // SAFETY: By the type invariant; see `Interrupt::disable` for races.
         unsafe { bindings::virtqueue_disable_cb(self.vq.as_ptr()) };
     }
 }

@@ -229,11 +229,11 @@ fn vlan(payload: &[u8]) -> Result<u16, RequestError> {
     (id <= 0xfff).then_some(id).ok_or(RequestError::Value)
 }
 
-/// One byte of length, and a key that is the rest.
+/// One byte of length, and the key. What follows is ignored: the C driver sends a
+/// byte more, the padding of its structure (`virtnet_rss_trailer_size`).
 fn key(payload: &[u8]) -> Result<&[u8], RequestError> {
-    let (len, key) = first::<u8>(payload)?;
-    let whole = key.len() == usize::from(len);
-    whole.then_some(key).ok_or(RequestError::Length)
+    let (len, rest) = first::<u8>(payload)?;
+    rest.get(..usize::from(len)).ok_or(RequestError::Length)
 }
 
 /// What a table of addresses has, and what follows it.

@@ -53,6 +53,37 @@ fn payloads() {
 }
 
 #[test]
+fn receive_side_scaling() {
+    use crate::rss::HashTypes;
+
+    let types = HashTypes::IPV4 | HashTypes::UDP_EX;
+    let table = [[1, 0], [0, 0], [1, 0], [3, 0]];
+    let rss = SetRss::new(types, &table, 4, &[9, 8, 7]).expect("fits");
+    assert_eq!(rss.header(), [4, 1]);
+    assert_eq!(
+        bytes(&rss),
+        [1, 1, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 3, 0, 4, 0, 3, 9, 8, 7]
+    );
+    let hash = SetHash::new(types, &[9, 8, 7]).expect("fits");
+    assert_eq!(hash.header(), [4, 2]);
+    assert_eq!(
+        bytes(&hash),
+        [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 9, 8, 7]
+    );
+    for (table, pairs, key) in [
+        (3, 4, 3),
+        (0, 4, 3),
+        (4, 0, 3),
+        (4, 4, 256),
+        (0x10000, 4, 3),
+    ] {
+        let (table, key) = (vec![[0; 2]; table], vec![0; key]);
+        assert_eq!(SetRss::new(types, &table, pairs, &key), None);
+    }
+    assert_eq!(SetHash::new(types, &[0; 256]), None);
+}
+
+#[test]
 fn ranges() {
     assert_eq!(SetQueuePairs::new(0), None);
     assert!(SetQueuePairs::new(0x8000).is_some());

@@ -10,6 +10,7 @@ use std::process::Command as Process;
 use virtio_net_wire::config::{self, field, Config, Status};
 use virtio_net_wire::ctrl::{self, Command};
 use virtio_net_wire::header::{flag, gso, Base, V1Hash, V1HashTunnel, V1};
+use virtio_net_wire::rss::{Hash, HashTypes};
 use virtio_net_wire::Features;
 
 const HEADERS: [&str; 3] = ["virtio_net.h", "virtio_config.h", "virtio_ring.h"];
@@ -211,6 +212,34 @@ fn header_values() {
 }
 
 #[test]
+fn hash_types_and_reports() {
+    let types: BTreeMap<_, _> = HashTypes::all()
+        .iter_names()
+        .map(|(name, types)| (name, types.bits()))
+        .collect();
+    let names = macros(&["VIRTIO_NET_RSS_HASH_TYPE_"]);
+    assert_eq!(names.len(), types.len());
+    let expressions: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
+    for ((name, short), bits) in names.iter().zip(evaluate("hash_types", &expressions)) {
+        let ours = types.get(short.to_uppercase().as_str());
+        assert_eq!(ours.map(|&bits| bits.into()), Some(bits), "{name}");
+    }
+    let names = macros(&["VIRTIO_NET_HASH_REPORT_"]);
+    assert_eq!(names.len(), 10);
+    let expressions: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
+    for ((name, short), report) in names.iter().zip(evaluate("hash_reports", &expressions)) {
+        let mut header = [0; size_of::<V1Hash>()];
+        header[16..18].copy_from_slice(&(report as u16).to_le_bytes());
+        let expected = match short.as_str() {
+            "NONE" => None,
+            short => Some(short.starts_with("TCP") || short.starts_with("UDP")),
+        };
+        let ours = Hash::decode(&header).map(|hash| hash.with_ports);
+        assert_eq!(ours, expected, "{name}");
+    }
+}
+
+#[test]
 fn config_space() {
     let at = |name: &str| format!("offsetof(struct virtio_net_config, {name})");
     let length = |name: &str| format!("sizeof(((struct virtio_net_config *)0)->{name})");
@@ -350,6 +379,22 @@ fn commands() {
                     .unicast_len() as u64,
             ),
         ],
+    );
+
+    let types = HashTypes::all();
+    let rss = ctrl::SetRss::new(types, &[[0; 2]], 1, &[0; 40]).expect("fits");
+    check(
+        "rss",
+        rss,
+        "VIRTIO_NET_CTRL_MQ",
+        "VIRTIO_NET_CTRL_MQ_RSS_CONFIG",
+    );
+    let hash = ctrl::SetHash::new(types, &[0; 40]).expect("fits");
+    check(
+        "hash",
+        hash,
+        "VIRTIO_NET_CTRL_MQ",
+        "VIRTIO_NET_CTRL_MQ_HASH_CONFIG",
     );
 
     let bits = |feature| ctrl::GuestOffloads::from_features(feature).bits();

@@ -176,6 +176,10 @@ class Environment:
         """Frames that the host's taps lost, in all."""
         return sum(sum(pair) for pair in self.control.ask(drops=True).values())
 
+    def observe(self, notes):
+        """Keep what a case saw, for a table of all runs."""
+        self.control.ask(observe=notes)
+
     @staticmethod
     def pause(seconds):
         time.sleep(seconds)

@@ -10,8 +10,17 @@ NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 FAMILY_ID, FAMILY_NAME = 1, 2
 PAGE_POOL_GET = 5
+PAGE_POOL_STATS_GET, STATS_INFO = 9, 1
 QSTATS_GET, QSTATS_IFINDEX, QSTATS_QUEUE_ID, QSTATS_SCOPE, SCOPE_QUEUE = 12, 1, 3, 4, 1
-QSTATS = {8: ("rx", "packets"), 9: ("rx", "bytes"), 10: ("tx", "packets"), 11: ("tx", "bytes")}
+QSTATS = dict(enumerate(
+    [(side, what) for side in ("rx", "tx") for what in ("packets", "bytes")]
+    + [("rx", what) for what in (
+        "alloc_fail", "hw_drops", "hw_drop_overruns", "csum_complete", "csum_unnecessary",
+        "csum_none", "csum_bad", "hw_gro_packets", "hw_gro_bytes", "hw_gro_wire_packets",
+        "hw_gro_wire_bytes", "hw_drop_ratelimits")]
+    + [("tx", what) for what in (
+        "hw_drops", "hw_drop_errors", "csum_none", "needs_csum", "hw_gso_packets", "hw_gso_bytes",
+        "hw_gso_wire_packets", "hw_gso_wire_bytes", "hw_drop_ratelimits", "stop", "wake")], 8))
 POOL = {1: "id", 2: "ifindex", 3: "napi_id", 4: "inflight", 5: "inflight_mem", 6: "detach_time"}
 
 
@@ -69,8 +78,26 @@ def page_pools():
             for pool in _dump(PAGE_POOL_GET)]
 
 
+def page_pool_statistics(ifindex):
+    """{pool: pages that it allocated in any way} of a netdev's page pools."""
+    found = {}
+    for answer in _dump(PAGE_POOL_STATS_GET):
+        pool = {POOL.get(kind): _number(value)
+                for kind, value in _attributes(answer[STATS_INFO]).items()}
+        if pool.get("ifindex") == ifindex:
+            found[pool["id"]] = sum(_number(answer.get(kind, b"")) for kind in (8, 9, 10, 12))
+    return found
+
+
+def device_statistics(ifindex):
+    """{("rx" or "tx", "packets", ...): count} of a netdev as a whole."""
+    payload = _attribute(QSTATS_IFINDEX, struct.pack("=I", ifindex))
+    return {QSTATS[kind]: _number(value) for answer in _dump(QSTATS_GET, payload)
+            for kind, value in answer.items() if kind in QSTATS}
+
+
 def queue_statistics(ifindex):
-    """{("rx" or "tx", queue, "packets" or "bytes"): count} of a netdev."""
+    """{("rx" or "tx", queue, "packets", ...): count} of a netdev's queues in use."""
     payload = _attribute(QSTATS_IFINDEX, struct.pack("=I", ifindex)) \
         + _attribute(QSTATS_SCOPE, struct.pack("=I", SCOPE_QUEUE))
     found = {}

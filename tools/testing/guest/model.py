@@ -3,7 +3,14 @@
 frames, which lies it tells, what it saw. The protocol is in
 tools/testing/model/src/script."""
 
-from vnrtest import Skip, wait_for
+import socket
+import struct
+import time
+
+from vnrtest import Failed, Skip, wait_for
+
+# Of traffic.c.
+PORT, REPORT = 7777, 0xF00D5A18
 
 
 class Model:
@@ -86,3 +93,29 @@ class Model:
     def told(self, nic=None):
         """{lie: how often it was told}."""
         return self.ask("told", nic)
+
+    # Counted datagrams at the device under test, by the server of env.serve_dut()
+
+    def received(self, run):
+        """(received, repeated, changed) of a generator's run."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(2)
+            asker.connect(("127.0.0.1", PORT))
+            for _ in range(5):
+                asker.send(struct.pack("<IIII", REPORT, 0, 0, run))
+                try:
+                    return struct.unpack_from("<QQQ", asker.recv(100), 8)
+                except TimeoutError:
+                    continue
+        raise Failed("the traffic server does not answer")
+
+    def wait_received(self, run, count, seconds=10):
+        """Wait for so many datagrams, or until no more come; what came."""
+        end, before, rested = time.monotonic() + seconds, None, 0
+        while True:
+            seen = self.received(run)
+            rested = rested + 1 if seen == before else 0
+            if seen[0] >= count or rested > 10 or time.monotonic() > end:
+                return seen
+            before = seen
+            time.sleep(0.1)

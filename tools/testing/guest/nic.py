@@ -23,7 +23,10 @@ FEATURE_BITS = {
     "HOST_ECN": 13, "HOST_UFO": 14, "MRG_RXBUF": 15, "STATUS": 16, "CTRL_VQ": 17, "CTRL_RX": 18,
     "CTRL_VLAN": 19, "GUEST_ANNOUNCE": 21, "MQ": 22, "CTRL_MAC_ADDR": 23, "INDIRECT_DESC": 28,
     "EVENT_IDX": 29, "VERSION_1": 32, "ACCESS_PLATFORM": 33, "RING_PACKED": 34, "IN_ORDER": 35,
-    "NOTIFICATION_DATA": 38, "RING_RESET": 40, "GUEST_USO4": 54, "GUEST_USO6": 55, "HOST_USO": 56,
+    "NOTIFICATION_DATA": 38, "RING_RESET": 40, "DEVICE_STATS": 50, "VQ_NOTF_COAL": 52, "NOTF_COAL": 53, "GUEST_USO4": 54,
+    "GUEST_USO6": 55, "HOST_USO": 56, "HASH_REPORT": 57, "GUEST_HDRLEN": 59, "RSS": 60,
+    "STANDBY": 62, "SPEED_DUPLEX": 63, "GUEST_UDP_TUNNEL_GSO": 65,
+    "GUEST_UDP_TUNNEL_GSO_CSUM": 66, "HOST_UDP_TUNNEL_GSO": 67, "HOST_UDP_TUNNEL_GSO_CSUM": 68,
 }
 
 
@@ -214,17 +217,9 @@ class Nic:
                 for key, value in stats[side].items()}
 
     def queue_counters(self):
-        """{("rx" or "tx", queue, "packets" or "bytes"): count}, from ethtool -S
-        if it has them, otherwise from the queue statistics of the netdev family."""
-        found = {}
-        for name, value in self.statistics().items():
-            match = re.fullmatch(r"(rx|tx)_?(?:queue_)?(\d+)_(packets|bytes)", name)
-            if match:
-                found[match[1], int(match[2]), match[3]] = value
-        if not found:
-            with self.enter():
-                found = queue_statistics(socket.if_nametoindex(self.name))
-        return found
+        """{("rx" or "tx", queue, "packets", ...): count}, of the netdev family."""
+        with self.enter():
+            return queue_statistics(socket.if_nametoindex(self.name))
 
     def channels(self):
         """Combined queue pairs in use, by ethtool -l; None if it cannot say."""

@@ -18,17 +18,18 @@ class Failed(AssertionError):
 
 
 class Case:
-    def __init__(self, function, timeout, suite):
-        self.function, self.timeout, self.suite = function, timeout, suite
+    def __init__(self, function, timeout, suite, nics):
+        self.function, self.timeout, self.suite, self.nics = function, timeout, suite, nics
         self.name = f"{suite}.{function.__name__}"
         self.title = (function.__doc__ or "").strip().splitlines()[0]
 
 
-def case(timeout=30):
-    """Declare a case of at most timeout seconds (under emulation)."""
+def case(timeout=30, nics="*"):
+    """Declare a case of at most timeout seconds (under emulation), for those of the
+    suite's NICs whose label matches the glob."""
     def declare(function):
         suite = function.__module__.removeprefix("test_")
-        made = Case(function, timeout, suite)
+        made = Case(function, timeout, suite, nics)
         CASES[made.name] = made
         return function
     return declare

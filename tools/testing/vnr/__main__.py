@@ -11,7 +11,7 @@ import time
 from . import accel, build, host, model, network, paths, plan
 from .params import ParamError
 from .results import Results
-from .session import Session, describe
+from .session import SEED, Session, describe
 
 
 def main():
@@ -49,7 +49,7 @@ def main():
             model.build()
         host.verify_kernel(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
-              f"{sum(len(p.cases) for p in plans)} cases", flush=True)
+              f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
     for index, guest_plan in enumerate(plans, 1):
         begin = time.monotonic()
         print(f"# [{index}/{len(plans)}] guest {guest_plan.name}: {len(guest_plan.cases)} cases with "
@@ -57,6 +57,7 @@ def main():
         verdicts = Session(guest_plan, results, full).run()
         print(f"# [{index}/{len(plans)}] {describe(guest_plan, verdicts, begin)}", flush=True)
     (paths.OUT / "results.ktap").write_text(results.ktap())
+    results.write_observations(paths.OUT / "observations.json")
     for text in (results.table(), results.matrix()):
         if text:
             print("#\n# " + text.replace("\n", "\n# "))

@@ -20,6 +20,10 @@ HARMLESS = re.compile("|".join((
     r"Spectre|MDS|MMIO Stale|RETBleed|Speculative|ITS:|TSA:",   # CPU mitigations of the model
     r"earlyprintk|clocksource: .*WARNING",                       # TCG time
 )))
+# What the kernel rightly says of a device that lies, in those cases alone: the
+# ring code of a wrong id, the watchdog of a queue that does not move.
+OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
+LIARS = ("hostile.", "canary.")
 CASE = re.compile(r"vnr: (start|end) (\S+)")
 
 
@@ -30,6 +34,8 @@ def splats(text):
         mark = CASE.search(line)
         if mark:
             case = mark[2] if mark[1] == "start" else None
+        elif case and case.startswith(LIARS) and OF_LIARS.search(line):
+            continue
         elif SPLAT.search(line) and not HARMLESS.search(line):
             found.append((case, line.strip()))
     return found

@@ -51,7 +51,8 @@ class Model:
             return self
         paths.OUT.mkdir(parents=True, exist_ok=True)
         self.scratch = Path(tempfile.mkdtemp(prefix="vnrmodel"))
-        command = [str(program()), "--script", str(self.scratch / "script")]
+        command = [str(program()), "--script", str(self.scratch / "script"),
+                   "--log", os.environ.get("MODEL_LOG", "info")]
         for index, nic, mac in self.ports:
             settings = "".join(f",{key}={value}" for key, value in nic.model_settings().items())
             command += ["--port", f"{self.socket(index)},mac={mac}{settings}"]

@@ -91,15 +91,20 @@ def make(pattern="", drivers=("c", "rust"), params=None, full=False):
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
                                  [*nics, peer_of(nics)], peer_driver=peer)
                 for driver in drivers:
+                    if driver not in getattr(module, "DRIVERS", drivers):
+                        continue
                     # With ours on both ends, only ours is under test.
                     if peer != "c" and driver == "c":
                         continue
                     for nic in nics:
                         for case in chosen:
+                            if not params and not fnmatch.fnmatchcase(nic.label, case.nics):
+                                continue
                             suffix = "" if peer == "c" else f"+{peer}"
                             variant = f"{case.name}/{nic.label}{suffix}"
                             plan.cases.append({"case": case.name, "label": nic.label,
                                                "driver": driver, "variant": variant,
                                                "id": f"{variant}@{driver}"})
-                plans.append(plan)
+                if plan.cases:
+                    plans.append(plan)
     return plans

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Verdicts of all cases, what was expected of them, and how they are shown."""
 
+import datetime
 import fnmatch
+import json
 import sys
 from dataclasses import dataclass
 
@@ -52,7 +54,12 @@ class Expectations:
 class Results:
     def __init__(self):
         self.all = []
+        self.observations = {}
         self.expected = Expectations()
+
+    def observe(self, case, notes):
+        """What a case saw, in words."""
+        self.observations[case] = notes
 
     def add(self, result):
         """Judge a verdict against what is expected; returns what it became."""
@@ -70,6 +77,21 @@ class Results:
             result.why = "passed, but tools/testing/expected says that it fails: update that file"
         self.all.append(result)
         return result
+
+    def write_observations(self, path):
+        """Add this run's to those of runs before, each with its day."""
+        if not self.observations:
+            return
+        known = json.loads(path.read_text()) if path.exists() else {}
+        day = datetime.date.today().isoformat()
+        verdicts = {result.id: result for result in self.all}
+        for case, notes in self.observations.items():
+            verdict = verdicts.get(case)
+            if verdict and "kernel log:" in verdict.why:
+                notes = [*notes, verdict.why.partition(" (see ")[0]]
+            known[case] = {"day": day, "kernel": paths.kernel_release(), "notes": notes,
+                           "status": verdict.status if verdict else "fail"}
+        path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
     def count(self, *statuses):
         return sum(r.status in statuses for r in self.all)

@@ -3,6 +3,8 @@
 for the cases that are left, a few times."""
 
 import json
+import os
+import random
 import re
 import sys
 import time
@@ -12,6 +14,8 @@ from .guest import Guest, GuestDied, mac_address
 from .results import Result
 
 RESTARTS = 2
+# Of cases that choose at random; a run prints it.
+SEED = int(os.environ.get("VNR_SEED") or random.randrange(1, 1 << 30))
 VERDICT = re.compile(r"(ok|not ok) \d+ (\S+)(?: # SKIP ?(.*))?$")
 
 
@@ -24,7 +28,7 @@ class Session:
 
     def job(self, cases):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
-                "slowness": self.slowness, "full": self.full, **describe_nics(self.plan.nics)}
+                "slowness": self.slowness, "full": self.full, "seed": SEED, **describe_nics(self.plan.nics)}
 
     def run(self):
         """Returns the number of this guest's verdicts by status."""
@@ -67,6 +71,7 @@ class Session:
                         self._request(guest, line[2:])
                     elif line.startswith("# start "):
                         guest.expect(float(line.split()[2]))
+                        self.running = line.split()[3]
                         self._progress(f"  {len(verdicts) + 1}/{len(cases)} {line.split()[3]}")
                         why = ""
                     elif line.startswith("# time "):
@@ -108,14 +113,15 @@ class Session:
         detail = f"; {last[-1].strip()}" if last and not ended else ""
         return len(verdicts), f"{reason}{detail} (see {guest.log})"
 
-    @staticmethod
-    def _request(guest, text):
+    def _request(self, guest, text):
         request = json.loads(text)
         try:
             if "qmp" in request:
                 value = guest.execute(request["qmp"], **request.get("arguments", {}))
             elif "model" in request:
                 value = guest.model.ask(request["model"])
+            elif "observe" in request:
+                value = self.results.observe(self.running, request["observe"])
             elif "drops" in request:
                 value = guest.wire.drops()
             else:

@@ -9,7 +9,7 @@ use super::{copied, copy_header, Common, Refill, COPY_LEN, ETH_HLEN};
 use crate::stats::{self, RxBatch};
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{BufferChain, Memory, PagePool, Poll},
+    net::{BufferChain, Memory, Pages, RxPoll},
     virtio::{DeviceLength, Virtqueue},
 };
 use virtio_net_wire::{rx_buffer::Big, Features, HeaderLayout};
@@ -19,16 +19,16 @@ const GAP: usize = 32;
 
 /// A ring of chains.
 pub(super) struct Ring {
-    pub(super) vq: Virtqueue<KBox<BufferChain>>,
+    pub(super) vq: Virtqueue<BufferChain>,
     /// Chains that are not in the ring.
-    spare: KVec<KBox<BufferChain>>,
+    spare: KVec<BufferChain>,
     sizes: Big,
     header_len: usize,
 }
 
 impl Ring {
     pub(super) fn new(
-        vq: Virtqueue<KBox<BufferChain>>,
+        vq: Virtqueue<BufferChain>,
         layout: HeaderLayout,
         negotiated: Features,
         max_mtu: usize,
@@ -45,13 +45,13 @@ impl Ring {
     }
 
     /// A chain with all its pages.
-    fn chain(&mut self, pool: &mut PagePool, memory: Memory) -> Option<KBox<BufferChain>> {
+    fn chain(&mut self, pages: &mut Pages<'_>, memory: Memory) -> Option<BufferChain> {
         let mut chain = match self.spare.pop() {
             Some(chain) => chain,
             None => BufferChain::with_capacity(self.sizes.pages, memory).ok()?,
         };
         while chain.len() < self.sizes.pages {
-            match pool.alloc(PAGE_SIZE, memory) {
+            match pages.alloc(PAGE_SIZE, memory) {
                 Some(buffer) => chain.push(buffer),
                 None => {
                     self.keep(chain);
@@ -62,20 +62,20 @@ impl Ring {
         Some(chain)
     }
 
-    fn keep(&mut self, chain: KBox<BufferChain>) {
+    fn keep(&mut self, chain: BufferChain) {
         // Without room, which cannot be, the chain would be freed.
         let _ = self.spare.push_within_capacity(chain);
     }
 
     pub(super) fn refill(
         &mut self,
-        pool: &mut PagePool,
+        pages: &mut Pages<'_>,
         memory: Memory,
         stats: &stats::Rx,
     ) -> Refill {
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
-            let Some(chain) = self.chain(pool, memory) else {
+            let Some(chain) = self.chain(pages, memory) else {
                 refill = Refill::NoMemory;
                 break;
             };
@@ -96,8 +96,8 @@ impl Ring {
     pub(super) fn receive(
         &mut self,
         common: &Common,
-        pool: &PagePool,
-        poll: &Poll<'_>,
+        pages: &Pages<'_>,
+        poll: &RxPoll<'_>,
         batch: &mut RxBatch,
     ) {
         while batch.packets < poll.budget() {
@@ -106,9 +106,9 @@ impl Ring {
             };
             batch.packets = batch.packets.wrapping_add(1);
             self.packet(&mut chain, len, common, poll, batch);
-            if !pool.is_coherent() {
+            if !pages.is_coherent() {
                 // What the CPU has read goes to the device again by way of the pool.
-                drop(chain.take_filled(0));
+                chain.drop_first();
             }
             self.keep(chain);
         }
@@ -119,24 +119,22 @@ impl Ring {
         chain: &mut BufferChain,
         len: DeviceLength,
         common: &Common,
-        poll: &Poll<'_>,
+        poll: &RxPoll<'_>,
         batch: &mut RxBatch,
     ) {
         let skip = common.header_len();
         // The device counts the header, but not the gap behind it.
-        let Ok(len) = len.checked(
+        let Ok(mut received) = chain.received(
+            len,
             skip.wrapping_add(ETH_HLEN),
             skip.saturating_add(self.sizes.data_len),
         ) else {
             common.count_length_error(batch);
             return;
         };
-        let mut rest = len.wrapping_sub(skip);
+        let rest = received.len().wrapping_sub(skip);
         batch.bytes = batch.bytes.wrapping_add(rest);
-        let Some(first) = chain.first_filled(GAP.wrapping_add(rest)) else {
-            batch.drops = batch.drops.wrapping_add(1);
-            return;
-        };
+        let first = received.first();
         let header = copy_header(first, common.layout);
         if let Some(data) = first
             .get(GAP..)
@@ -156,12 +154,7 @@ impl Ring {
             return;
         };
         let mut before = GAP + ETH_HLEN;
-        rest = rest.wrapping_add(GAP);
-        while rest > 0 {
-            let Some(received) = chain.take_filled(rest) else {
-                break;
-            };
-            rest = rest.saturating_sub(received.len());
+        while let Some(received) = received.take() {
             if skb.append(received, before).is_err() {
                 batch.drops = batch.drops.wrapping_add(1);
                 return;

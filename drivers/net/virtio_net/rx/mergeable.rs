@@ -8,7 +8,7 @@ use super::{copied, copy_header, spare::Spare, Common, Refill, COPY_LEN, ETH_HLE
 use crate::stats::{self, RxBatch};
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Assembly, Memory, PagePool, Poll, Received, RxBuffer, SkBuff},
+    net::{Assembly, Memory, Pages, Received, RxBuffer, RxPoll, RxSkb},
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
@@ -48,14 +48,14 @@ impl Ring {
 
     pub(super) fn refill(
         &mut self,
-        pool: &mut PagePool,
+        pages: &mut Pages<'_>,
         memory: Memory,
         stats: &stats::Rx,
     ) -> Refill {
         let len = self.sizes.buffer_len(self.average);
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
-            let Some(buffer) = self.spare.take(len, pool, memory) else {
+            let Some(buffer) = self.spare.take(len, pages, memory) else {
                 refill = Refill::NoMemory;
                 break;
             };
@@ -74,11 +74,11 @@ impl Ring {
     pub(super) fn receive(
         &mut self,
         common: &Common,
-        pool: &PagePool,
-        poll: &Poll<'_>,
+        pages: &Pages<'_>,
+        poll: &RxPoll<'_>,
         batch: &mut RxBatch,
     ) {
-        let coherent = pool.is_coherent();
+        let coherent = pages.is_coherent();
         while batch.packets < poll.budget() {
             let Some((buffer, len)) = self.vq.pop() else {
                 break;
@@ -89,7 +89,7 @@ impl Ring {
                 Ok(first) => self.packet(first, common, coherent, poll, batch),
                 Err((_, buffer)) => {
                     common.count_length_error(batch);
-                    buffer.recycle(poll);
+                    drop(buffer);
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Ring {
         first: Received,
         common: &Common,
         coherent: bool,
-        poll: &Poll<'_>,
+        poll: &RxPoll<'_>,
         batch: &mut RxBatch,
     ) {
         let header = copy_header(first.data(), common.layout);
@@ -114,14 +114,14 @@ impl Ring {
             // The usual short packet: one buffer, which the ring takes again.
             Some(data) if data.len() <= COPY_LEN => {
                 let skb = copied(poll, data);
-                self.spare.put(first.into_buffer(), coherent, poll);
+                self.spare.put(first.into_buffer(), coherent);
                 skb
             }
             _ => Self::with_buffer(first, skip, poll),
         };
         let skb = match (skb, buffers) {
             (Some(skb), 1) => skb,
-            (skb, buffers) => match self.rest(skb, buffers, common, poll, batch) {
+            (skb, buffers) => match self.rest(skb, buffers, common, batch) {
                 Some(skb) => skb,
                 None => {
                     batch.drops = batch.drops.wrapping_add(1);
@@ -136,11 +136,11 @@ impl Ring {
     /// A packet that keeps the buffer: around it, if there is room, or beside a copy of
     /// the Ethernet header.
     #[inline]
-    fn with_buffer(first: Received, skip: usize, poll: &Poll<'_>) -> Option<SkBuff> {
-        match SkBuff::around(poll, first, skip) {
+    fn with_buffer(first: Received, skip: usize, poll: &RxPoll<'_>) -> Option<RxSkb> {
+        match RxSkb::around(poll, first, skip) {
             Ok(skb) => Some(skb),
             Err(first) => {
-                let mut skb = SkBuff::for_receive(poll, COPY_LEN)?;
+                let mut skb = RxSkb::new(poll, COPY_LEN)?;
                 let ethernet = first.data().get(skip..skip + ETH_HLEN)?;
                 if !skb.put(ethernet) {
                     return None;
@@ -155,12 +155,11 @@ impl Ring {
     /// that is not there, or they are not, all go back.
     fn rest(
         &mut self,
-        skb: Option<SkBuff>,
+        skb: Option<RxSkb>,
         buffers: u16,
         common: &Common,
-        poll: &Poll<'_>,
         batch: &mut RxBatch,
-    ) -> Option<SkBuff> {
+    ) -> Option<RxSkb> {
         if buffers == 0 {
             common.stats.length_errors.add(1);
             return None;
@@ -184,7 +183,7 @@ impl Ring {
                 }
             };
             if let Some(buffer) = refused {
-                buffer.recycle(poll);
+                drop(buffer);
                 assembly = None;
             }
         }

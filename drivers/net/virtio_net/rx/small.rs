@@ -7,7 +7,7 @@ use super::{copied, copy_header, spare::Spare, Common, Refill, COPY_LEN, ETH_HLE
 use crate::stats::{self, RxBatch};
 use kernel::prelude::*;
 use knet::{
-    net::{Memory, PagePool, Poll, RxBuffer, SkBuff, CACHE_LINE, RX_HEADROOM},
+    net::{Memory, PagePool, Pages, RxBuffer, RxPoll, RxSkb, CACHE_LINE, RX_HEADROOM},
     virtio::Virtqueue,
 };
 use virtio_net_wire::{rx_buffer::Small, HeaderLayout};
@@ -36,13 +36,13 @@ impl Ring {
 
     pub(super) fn refill(
         &mut self,
-        pool: &mut PagePool,
+        pages: &mut Pages<'_>,
         memory: Memory,
         stats: &stats::Rx,
     ) -> Refill {
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
-            let Some(buffer) = self.spare.take(self.sizes.allocated_len(), pool, memory) else {
+            let Some(buffer) = self.spare.take(self.sizes.allocated_len(), pages, memory) else {
                 refill = Refill::NoMemory;
                 break;
             };
@@ -64,11 +64,11 @@ impl Ring {
     pub(super) fn receive(
         &mut self,
         common: &Common,
-        pool: &PagePool,
-        poll: &Poll<'_>,
+        pages: &Pages<'_>,
+        poll: &RxPoll<'_>,
         batch: &mut RxBatch,
     ) {
-        let coherent = pool.is_coherent();
+        let coherent = pages.is_coherent();
         let skip = common.header_len();
         while batch.packets < poll.budget() {
             let Some((buffer, len)) = self.vq.pop() else {
@@ -84,7 +84,7 @@ impl Ring {
                 Ok(received) => received,
                 Err((_, buffer)) => {
                     common.count_length_error(batch);
-                    buffer.recycle(poll);
+                    drop(buffer);
                     continue;
                 }
             };
@@ -93,10 +93,10 @@ impl Ring {
             let skb = match received.data().get(skip..) {
                 Some(data) if data.len() <= COPY_LEN => {
                     let skb = copied(poll, data);
-                    self.spare.put(received.into_buffer(), coherent, poll);
+                    self.spare.put(received.into_buffer(), coherent);
                     skb
                 }
-                _ => SkBuff::around(poll, received, skip).ok(),
+                _ => RxSkb::around(poll, received, skip).ok(),
             };
             match skb {
                 Some(skb) => common.deliver(skb, &header, poll),

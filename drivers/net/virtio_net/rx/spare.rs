@@ -3,7 +3,7 @@
 //! Buffers whose packet was copied, for the ring to take again.
 
 use kernel::prelude::*;
-use knet::net::{Memory, PagePool, Poll, RxBuffer};
+use knet::net::{Memory, Pages, RxBuffer};
 
 /// A few buffers on their way back into the ring, which saves the page pool's work.
 pub(super) struct Spare {
@@ -21,14 +21,12 @@ impl Spare {
     }
 
     /// Keeps a buffer, or gives it to its pool if there are enough, or if the pool
-    /// must hand it to the device (`coherent` is [`PagePool::is_coherent`]).
+    /// must hand it to the device (`coherent` is [`Pages::is_coherent`]).
     #[inline]
-    pub(super) fn put(&mut self, buffer: RxBuffer, coherent: bool, poll: &Poll<'_>) {
+    pub(super) fn put(&mut self, buffer: RxBuffer, coherent: bool) {
         if coherent && self.buffers.len() < MOST {
             // There is room, so nothing is allocated.
             let _ = self.buffers.push_within_capacity(buffer);
-        } else {
-            buffer.recycle(poll);
         }
     }
 
@@ -37,12 +35,12 @@ impl Spare {
     pub(super) fn take(
         &mut self,
         len: usize,
-        pool: &mut PagePool,
+        pages: &mut Pages<'_>,
         memory: Memory,
     ) -> Option<RxBuffer> {
         match self.buffers.pop() {
             Some(buffer) if buffer.capacity() >= len => Some(buffer),
-            _ => pool.alloc(len, memory),
+            _ => pages.alloc(len, memory),
         }
     }
 }

@@ -157,7 +157,7 @@ impl Hostile {
     pub fn set(&mut self, lie: Lie, when: When) {
         match when {
             When::Next(0) => self.rules.remove(&lie),
-            When::Probability(p) if !(p > 0.0) => self.rules.remove(&lie),
+            When::Probability(p) if p.is_nan() || p <= 0.0 => self.rules.remove(&lie),
             _ => self.rules.insert(lie, when),
         };
     }

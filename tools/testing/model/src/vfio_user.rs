@@ -69,13 +69,15 @@ fn regions() -> Vec<ServerRegion> {
 
 fn irqs(function: &Mutex<Function>) -> Vec<IrqInfo> {
     let vectors = lock(function).vector_count() as u32;
+    let line = lock(function).has_line();
     (0..VFIO_PCI_NUM_IRQS)
         .map(|index| IrqInfo {
             index,
-            flags: VFIO_IRQ_INFO_EVENTFD,
+            flags: VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE,
             count: match index {
+                VFIO_PCI_INTX_IRQ_INDEX => line.into(),
                 VFIO_PCI_MSIX_IRQ_INDEX => vectors,
-                VFIO_PCI_REQ_IRQ_INDEX => 1,
+                VFIO_PCI_ERR_IRQ_INDEX | VFIO_PCI_REQ_IRQ_INDEX => 1,
                 _ => 0,
             },
         })
@@ -160,11 +162,14 @@ impl ServerBackend for Frontend {
             "irqs {index}: {flags:#x} {start}+{count}, {} files",
             fds.len()
         );
-        // Masking is done by the machine.
+        let mut function = lock(&self.function);
+        // Masking is done by the machine, but it has to hear of what came meanwhile.
         if flags & VFIO_IRQ_SET_ACTION_TRIGGER == 0 {
+            if index == VFIO_PCI_INTX_IRQ_INDEX && flags & VFIO_IRQ_SET_ACTION_UNMASK != 0 {
+                function.assert_line();
+            }
             return Ok(());
         }
-        let mut function = lock(&self.function);
         let mut fds = fds.into_iter();
         let all = flags & VFIO_IRQ_SET_DATA_NONE != 0 && count == 0;
         match index {
@@ -177,6 +182,7 @@ impl ServerBackend for Frontend {
                     function.set_vector(vector, fds.next());
                 }
             }
+            VFIO_PCI_INTX_IRQ_INDEX => function.set_line(fds.next()),
             VFIO_PCI_REQ_IRQ_INDEX => function.set_request(fds.next()),
             _ => {}
         }

@@ -22,3 +22,6 @@ pub use device::{Device, Interrupts, Role};
 pub use frame::{Frame, Header};
 pub use rx::Refused;
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -94,17 +94,17 @@ pub fn toeplitz(key: &[u8], input: &[u8]) -> u32 {
     let mut key = key.iter().copied().chain(std::iter::repeat(0));
     let mut window = 0u64;
     for _ in 0..8 {
-        window = window << 8 | u64::from(key.next().unwrap_or(0));
+        window = (window << 8) | u64::from(key.next().unwrap_or(0));
     }
     let mut hash = 0;
     // The window holds the 64 bits of the key that are in front of the input's
     // current byte.
     for (index, byte) in input.iter().enumerate() {
         if index != 0 {
-            window = window << 8 | u64::from(key.next().unwrap_or(0));
+            window = (window << 8) | u64::from(key.next().unwrap_or(0));
         }
         for bit in 0..8 {
-            if byte >> (7 - bit) & 1 == 1 {
+            if (byte >> (7 - bit)) & 1 == 1 {
                 hash ^= (window >> (32 - bit)) as u32;
             }
         }

@@ -29,7 +29,8 @@ pub struct Settings {
     pub speed: u32,
     /// 0 half, 1 full, 255 unknown.
     pub duplex: u8,
-    /// Interrupt vectors; by default one for each queue and one more.
+    /// Interrupt vectors; by default one for each queue and one more. With 0 there
+    /// is no MSI-X, but one interrupt line.
     pub vectors: Option<u16>,
     /// Features switched on or off, over [`Settings::DEFAULT`].
     #[serde(skip)]
@@ -143,7 +144,7 @@ impl Settings {
             "speed" => self.speed = number(value).ok_or_else(|| bad("Mbit/s"))?,
             "duplex" => self.duplex = number(value).ok_or_else(|| bad("0, 1 or 255"))?,
             "vectors" => {
-                let vectors = number(value).filter(|n| (1..=2048).contains(n));
+                let vectors = number(value).filter(|n| (0..=2048).contains(n));
                 self.vectors = Some(vectors.ok_or_else(|| bad("a number of vectors"))?);
             }
             _ => {

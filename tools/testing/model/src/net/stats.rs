@@ -91,7 +91,7 @@ impl Device {
             .role(index)
             .ok_or_else(|| format!("no queue {index}"))?;
         for kind in types::ALL {
-            if wanted >> kind & 1 == 0 {
+            if (wanted >> kind) & 1 == 0 {
                 continue;
             }
             let Some(counters) = self.counters(index, role, kind) else {

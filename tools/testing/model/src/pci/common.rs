@@ -184,13 +184,13 @@ impl Common {
 
     /// Reads bytes of the registers; those that do not exist are zero.
     pub fn read(&self, offset: u64, out: &mut [u8]) {
+        out.fill(0);
         let image = self.image();
-        for (at, out) in (offset..).zip(out) {
-            *out = usize::try_from(at)
-                .ok()
-                .and_then(|at| image.get(at))
-                .copied()
-                .unwrap_or(0);
+        let bytes = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| image.get(offset..));
+        for (out, byte) in out.iter_mut().zip(bytes.unwrap_or(&[])) {
+            *out = *byte;
         }
     }
 

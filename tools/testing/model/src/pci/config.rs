@@ -59,7 +59,7 @@ impl ConfigSpace {
             bytes: vec![0; LEN as usize],
             writable: vec![0; LEN as usize],
         };
-        space.header();
+        space.header(vectors);
         space.standard_capabilities(vectors);
         space.virtio_capabilities(queues);
         space
@@ -73,10 +73,10 @@ impl ConfigSpace {
         self.writable[offset..offset + mask.len()].copy_from_slice(mask);
     }
 
-    fn header(&mut self) {
+    fn header(&mut self, vectors: u16) {
         self.put(0x00, &0x1af4u16.to_le_bytes());
         self.put(0x02, &0x1041u16.to_le_bytes());
-        // Memory space, bus master; no INTx.
+        // Memory space, bus master, no INTx.
         self.allow(0x04, &[0x06, 0x04]);
         // There is a list of capabilities.
         self.put(0x06, &[0x10]);
@@ -90,23 +90,31 @@ impl ConfigSpace {
         self.put(0x2e, &0x1100u16.to_le_bytes());
         self.put(0x34, &[cap::POWER as u8]);
         self.allow(0x3c, &[0xff]);
+        self.put(0x3d, &[u8::from(vectors == 0)]);
     }
 
     fn standard_capabilities(&mut self, vectors: u16) {
         // Power management, version 3; D0 and D3hot without a reset between.
-        self.put(cap::POWER, &[0x01, cap::MSIX as u8, 0x03, 0x00, 0x08, 0x00]);
+        let next = if vectors == 0 {
+            cap::EXPRESS
+        } else {
+            cap::MSIX
+        };
+        self.put(cap::POWER, &[0x01, next as u8, 0x03, 0x00, 0x08, 0x00]);
         self.allow(cap::POWER + 4, &[0x03]);
 
-        self.put(cap::MSIX, &[0x11, cap::EXPRESS as u8]);
-        self.put(cap::MSIX + 2, &(vectors - 1).to_le_bytes());
-        self.allow(cap::MSIX + 3, &[0xc0]);
-        let bar = u32::from(layout::MSIX_BAR);
-        self.put(cap::MSIX + 4, &bar.to_le_bytes());
-        self.put(cap::MSIX + 8, &(layout::PBA as u32 | bar).to_le_bytes());
+        if let Some(last) = vectors.checked_sub(1) {
+            self.put(cap::MSIX, &[0x11, cap::EXPRESS as u8]);
+            self.put(cap::MSIX + 2, &last.to_le_bytes());
+            self.allow(cap::MSIX + 3, &[0xc0]);
+            let bar = u32::from(layout::MSIX_BAR);
+            self.put(cap::MSIX + 4, &bar.to_le_bytes());
+            self.put(cap::MSIX + 8, &(layout::PBA as u32 | bar).to_le_bytes());
+        }
 
         // An endpoint, version 2, with function level reset.
         self.put(cap::EXPRESS, &[0x10, cap::COMMON as u8, 0x02, 0x00]);
-        self.put(cap::EXPRESS + 4, &(1u32 << 28 | 1 << 15).to_le_bytes());
+        self.put(cap::EXPRESS + 4, &((1u32 << 28) | (1 << 15)).to_le_bytes());
         self.allow(DEVICE_CONTROL, &[0xff, 0x7f]);
         // 2.5 GT/s, one lane.
         self.put(cap::EXPRESS + 12, &0x11u32.to_le_bytes());
@@ -157,9 +165,14 @@ impl ConfigSpace {
         self.allow(WINDOW_DATA, &[0xff; 4]);
     }
 
-    /// Whether MSI-X is enabled.
+    /// Whether MSI-X is enabled, in place of the interrupt line.
     pub fn msix_enabled(&self) -> bool {
         self.bytes[cap::MSIX + 3] & 0x80 != 0
+    }
+
+    /// Whether there is an interrupt line at all.
+    pub fn has_line(&self) -> bool {
+        self.bytes[0x3d] != 0
     }
 
     /// The access that a read or write at `offset` makes through the window.
@@ -182,23 +195,24 @@ impl ConfigSpace {
 
     /// Reads bytes; beyond the space they are ones.
     pub fn read(&self, offset: u64, out: &mut [u8]) {
-        for (at, out) in (offset..).zip(out) {
-            let byte = usize::try_from(at).ok().and_then(|at| self.bytes.get(at));
-            *out = byte.copied().unwrap_or(0xff);
+        out.fill(0xff);
+        let bytes = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.bytes.get(offset..));
+        for (out, byte) in out.iter_mut().zip(bytes.unwrap_or(&[])) {
+            *out = *byte;
         }
     }
 
     /// Writes what can be written.
     pub fn write(&mut self, offset: u64, data: &[u8]) -> Option<Event> {
         let mut event = self.window(offset).map(Event::Window);
-        for (at, value) in (offset..).zip(data) {
-            let Ok(at) = usize::try_from(at) else {
-                break;
-            };
+        let offset = usize::try_from(offset).unwrap_or(self.bytes.len());
+        for (at, value) in (offset..=self.bytes.len()).zip(data) {
             let (Some(byte), Some(mask)) = (self.bytes.get_mut(at), self.writable.get(at)) else {
                 break;
             };
-            *byte = *byte & !mask | value & mask;
+            *byte = (*byte & !mask) | (value & mask);
             if at == DEVICE_CONTROL + 1 && value & START_FLR != 0 {
                 event = Some(Event::FunctionReset);
             }

@@ -12,6 +12,7 @@ use common::{status, Common, NO_VECTOR};
 use config::ConfigSpace;
 use std::fs::File;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 /// Where things are in the BARs.
 pub mod layout {
@@ -43,6 +44,20 @@ mod isr {
     pub(super) const CONFIG: u8 = 2;
 }
 
+/// How long a reset is refused ([`Lie::ResetRefused`] and
+/// [`Lie::QueueResetRefused`]): the bus's code waits for it, without an end.
+///
+/// [`Lie::ResetRefused`]: crate::hostile::Lie::ResetRefused
+/// [`Lie::QueueResetRefused`]: crate::hostile::Lie::QueueResetRefused
+const REFUSED: Duration = Duration::from_secs(4);
+
+/// A reset that was refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resets {
+    Device,
+    Queue(u16),
+}
+
 /// The function, with its device.
 pub struct Function {
     config: ConfigSpace,
@@ -52,9 +67,12 @@ pub struct Function {
     /// The MSI-X table and pending bits, which the machine keeps itself.
     msix: Vec<u8>,
     vectors: Vec<Option<File>>,
+    line: Option<File>,
     request: Option<File>,
     /// Interrupts sent, for scripts: by vector.
     pub sent: Vec<u64>,
+    /// Resets that are done in the end, and when.
+    refused: Vec<(Instant, Resets)>,
 }
 
 impl Function {
@@ -71,8 +89,10 @@ impl Function {
             isr: 0,
             msix: vec![0; layout::BAR1_LEN as usize],
             vectors: (0..vectors).map(|_| None).collect(),
+            line: None,
             request: None,
             sent: vec![0; vectors.into()],
+            refused: Vec::new(),
         }
     }
 
@@ -177,10 +197,10 @@ impl Function {
     fn handle(&mut self, event: common::Event) -> bool {
         match event {
             common::Event::Reset => {
-                if !self.device.refuses_reset() {
-                    self.device.reset();
-                    self.common.reset();
-                    self.isr = 0;
+                if self.device.refuses_reset() {
+                    self.refused.push((Instant::now() + REFUSED, Resets::Device));
+                } else {
+                    self.reset_device();
                 }
             }
             common::Event::Status(new) => return self.set_status(new),
@@ -206,9 +226,38 @@ impl Function {
                         false => queue.resetting = true,
                     }
                 }
+                if !done {
+                    self.refused.push((Instant::now() + REFUSED, Resets::Queue(index)));
+                }
             }
         }
         false
+    }
+
+    fn reset_device(&mut self) {
+        self.refused.clear();
+        self.device.reset();
+        self.common.reset();
+        self.isr = 0;
+    }
+
+    /// Does the resets that were refused long enough.
+    fn give_in(&mut self) {
+        let now = Instant::now();
+        let due = self.refused.iter().filter(|(when, _)| *when <= now);
+        let due: Vec<_> = due.map(|(_, what)| *what).collect();
+        self.refused.retain(|(when, _)| *when > now);
+        for what in due {
+            match what {
+                Resets::Device => self.reset_device(),
+                Resets::Queue(index) => {
+                    self.device.stop_queue(index);
+                    if let Some(queue) = self.common.queue_mut(index) {
+                        queue.reset();
+                    }
+                }
+            }
+        }
     }
 
     fn set_status(&mut self, new: u8) -> bool {
@@ -230,10 +279,8 @@ impl Function {
 
     /// A reset from the PCI side, which nothing refuses.
     pub fn reset(&mut self) {
-        self.device.reset();
-        self.common.reset();
+        self.reset_device();
         self.config.reset();
-        self.isr = 0;
         self.msix.fill(0);
     }
 
@@ -242,6 +289,7 @@ impl Function {
         self.reset();
         self.device.memory.clear();
         self.vectors.iter_mut().for_each(|vector| *vector = None);
+        self.line = None;
         self.request = None;
     }
 
@@ -249,6 +297,24 @@ impl Function {
     pub fn set_vector(&mut self, index: usize, event: Option<File>) {
         if let Some(vector) = self.vectors.get_mut(index) {
             *vector = event;
+        }
+    }
+
+    /// Has the interrupt line signal this event descriptor.
+    pub fn set_line(&mut self, event: Option<File>) {
+        self.line = event;
+    }
+
+    /// Whether there is an interrupt line instead of vectors.
+    pub fn has_line(&self) -> bool {
+        self.config.has_line()
+    }
+
+    /// Asserts the interrupt line, if there is a reason: as one arises, and when
+    /// the machine has unmasked it.
+    pub fn assert_line(&mut self) {
+        if let (Some(line), true) = (&self.line, self.isr != 0 && !self.config.msix_enabled()) {
+            notify(line);
         }
     }
 
@@ -294,6 +360,7 @@ impl Port for Function {
     }
 
     fn raise(&mut self) {
+        self.give_in();
         let pending = self.device.take_interrupts();
         if pending.config {
             self.isr |= isr::CONFIG;
@@ -307,6 +374,9 @@ impl Port for Function {
         if !vectors.is_empty() {
             self.isr |= isr::QUEUE;
         }
+        if pending.config || !vectors.is_empty() {
+            self.assert_line();
+        }
         // Queues that share a vector have one interrupt.
         vectors.sort_unstable();
         vectors.dedup();
@@ -319,3 +389,6 @@ impl Port for Function {
         self.request.as_ref().map(notify).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;

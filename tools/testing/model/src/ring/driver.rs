@@ -80,10 +80,10 @@ impl Driver {
         for (index, buffer) in buffers.iter().enumerate() {
             let slot = self.next % size;
             let more = index + 1 < buffers.len();
-            let mut flags = u16::from(more) | u16::from(buffer.2) << 1;
+            let mut flags = u16::from(more) | (u16::from(buffer.2) << 1);
             let at = desc + 16 * u64::from(slot);
             if self.layout.packed {
-                flags |= u16::from(self.wrap) << 7 | u16::from(!self.wrap) << 15;
+                flags |= (u16::from(self.wrap) << 7) | (u16::from(!self.wrap) << 15);
                 if index == 0 {
                     // The head becomes visible last.
                     head_flags = flags;
@@ -127,7 +127,7 @@ impl Driver {
         if self.layout.packed {
             let at = self.layout.desc + 16 * u64::from(self.seen);
             let flags = memory.load_u16(at + 14).expect("memory");
-            let (avail, used) = (flags >> 7 & 1 == 1, flags >> 15 == 1);
+            let (avail, used) = ((flags >> 7) & 1 == 1, flags >> 15 == 1);
             if avail != used || used != self.seen_wrap {
                 return None;
             }
@@ -160,7 +160,7 @@ impl Driver {
         if self.layout.packed {
             let slot = self.seen + after;
             let wrap = self.seen_wrap ^ (slot >= self.layout.size);
-            let event = slot % self.layout.size | u16::from(wrap) << 15;
+            let event = (slot % self.layout.size) | (u16::from(wrap) << 15);
             memory.store_u16(self.layout.driver, event).expect("memory");
             memory.store_u16(self.layout.driver + 2, 2).expect("memory");
         } else {

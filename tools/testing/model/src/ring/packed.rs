@@ -39,7 +39,7 @@ impl Position {
 
     /// As event suppression areas and vhost-user have it.
     fn to_bits(self) -> u16 {
-        self.slot | u16::from(self.wrap) << 15
+        self.slot | (u16::from(self.wrap) << 15)
     }
 
     fn from_bits(bits: u16, size: u16) -> Self {

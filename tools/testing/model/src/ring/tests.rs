@@ -160,7 +160,7 @@ fn rings_that_cannot_be() {
         let good = Layout { packed, ..good };
         assert_eq!(refused(Layout { size: 0, ..good }), RingError::Size(0));
         assert_eq!(refused(Layout { desc: 8, ..good }), RingError::Address);
-        for far in [0x20_0000, u64::MAX & !15, u64::MAX & !15 - 16] {
+        for far in [0x20_0000, u64::MAX & !15, (u64::MAX & !15) - 16] {
             assert!(matches!(
                 refused(Layout { desc: far, ..good }),
                 RingError::Fault(_)
@@ -203,7 +203,7 @@ fn chains_that_cannot_be() {
     let (memory, driver, mut ring) = pair(4, true, false);
     for slot in 0..4 {
         let at = driver.layout.desc + 16 * slot;
-        Driver::put_desc(&memory, at, (BUFFERS, 4, false), 0, 1 << 7 | 1);
+        Driver::put_desc(&memory, at, (BUFFERS, 4, false), 0, (1 << 7) | 1);
     }
     assert_eq!(ring.pop_chain(&memory), Err(RingError::Loop));
 }

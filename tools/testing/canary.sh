@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# canary.sh - build the driver once for each patch of canaries/, which takes one
+# of its checks away: build/canaries/NAME.ko, or NAME.error if the patch does not
+# apply or build. The suite "canary" then wants the hostile case that the patch
+# names to fail. With T=canary or FULL=1 all are built; otherwise two, others
+# each day; none if T means something else.
+
+. "$(dirname "$0")/../env/lib.sh"
+cd "$project"
+out=build/canaries
+rm -f $out/*.ko $out/*.error
+[[ ${DRIVER:-both} != c ]] || exit 0
+
+names=(tools/testing/canaries/*.patch)
+if [[ ,${T:-}, == *,canary* ]] || [[ ${FULL:-0} != 0 ]]; then
+	chosen=("${names[@]}")
+elif [ -z "${T:-}" ]; then
+	day=$(date +%-j)
+	chosen=("${names[day * 2 % ${#names[@]}]}" "${names[(day * 2 + 1) % ${#names[@]}]}")
+else
+	exit 0
+fi
+
+# A copy of what the module is made from, which keeps its objects from run to run.
+mkdir -p $out/src/tools
+for folder in drivers rust tools/env; do
+	rm -rf "$out/src/$folder"
+	cp -pr $folder "$out/src/$folder"
+done
+cp -p Kbuild $out/src/
+cp -p tools/versions.mk $out/src/tools/
+
+for patch in "${chosen[@]}"; do
+	name=$(basename "$patch" .patch)
+	say "building the driver without its check: $name"
+	log=$out/$name.log
+	if ! patch -p1 --forward --batch -d $out/src <"$patch" >"$log" 2>&1; then
+		echo "the patch does not apply any more (see $log)" >$out/"$name".error
+	elif ! ko=$(env -u KDIR -u T $out/src/tools/env/module.sh 2>>"$log"); then
+		echo "the driver does not build without this check (see $log)" >$out/"$name".error
+	else
+		cp "$ko" $out/"$name".ko
+	fi
+	# Back to what it was, with new times, so that all of it is built again.
+	for file in $(sed -n 's|^+++ b/||p' "$patch"); do
+		cp "$file" "$out/src/$file"
+	done
+	find $out/src \( -name '*.rej' -o -name '*.orig' \) -delete
+done

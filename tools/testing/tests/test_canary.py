@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds of our driver that lack one check each (canaries/*.patch, built by
+canary.sh): the hostile case of that check must fail on them. A check whose
+absence nobody notices is not tested."""
+
+import re
+from pathlib import Path
+
+import test_hostile
+from hostile import Hang
+from vnrtest import CASES, Failed, Skip, case, check
+
+ORDER = 95
+PARAMS = ["device=model"]
+DRIVERS = ("rust",)
+TESTING = Path(test_hostile.__file__).resolve().parent.parent
+BUILT = TESTING.parent.parent / "build" / "canaries"
+
+
+def fails(env, module, target):
+    """Run the hostile case with that module; it must fail."""
+    own, env.modules.path = env.modules.path, module
+    try:
+        env.stop_serving()
+        env.dut.unbind()
+        env.modules.unload("rust")
+        env.fresh()
+        CASES[f"hostile.{target}"].function(env)
+    except Hang as hang:
+        env.observe([f"noticed: {hang}"])
+    except Skip as skip:
+        raise Failed(f"hostile.{target} was skipped: {skip}") from skip
+    except Failed as failed:
+        env.observe([f"noticed: {failed}"])
+    else:
+        raise Failed(f"hostile.{target} passes without the check")
+    finally:
+        # What the device still owes is given up, and the module goes.
+        env.modules.path = own
+        env.stop_serving()
+        env.model.honest()
+        env.dut.unbind()
+        env.modules.unload("rust")
+
+
+def declare(patch):
+    name = patch.stem.replace("-", "_")
+    text = patch.read_text()
+    target = re.search(r"^Case: (\w+)$", text, re.MULTILINE)[1]
+
+    def function(env):
+        error = BUILT / f"{patch.stem}.error"
+        check(not error.exists(), error.read_text().strip() if error.exists() else "")
+        test_hostile.end_guest = lambda: None
+        fails(env, str(BUILT / f"{patch.stem}.ko"), target)
+    function.__name__, function.__module__ = name, __name__
+    function.__doc__ = text.splitlines()[1]
+    case(90)(function)
+
+
+for _patch in sorted((TESTING / "canaries").glob("*.patch")):
+    if any((BUILT / f"{_patch.stem}.{end}").exists() for end in ("ko", "error")):
+        declare(_patch)

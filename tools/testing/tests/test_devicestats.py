@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Statistics that the device keeps. In a guest of its own: the C driver of Linux
+7.3 asks for them in a way that the kernel complains of, when it is bound."""
+
+import re
+
+from nic import settle
+from vnrtest import Skip, case, check
+
+ORDER = 36
+PARAMS = ["device=model,device_stats=on,queues=4"]
+STATS = 8
+
+
+@case(60)
+def device_statistics(env):
+    """The model's own counters are shown by the driver."""
+    shown = {name: value for name, value in env.dut.statistics().items() if "_hw_" in name}
+    if not shown:
+        raise Skip("the driver has no device statistics")
+    asked = [record for record in env.model.port()["control"]["history"] if record["class"] == STATS]
+    check(asked and all(record["ack"] == 0 for record in asked), f"commands: {asked}")
+    env.stream("send", env.peer.ip4, 1 << 20)
+    settle()
+    shown, model = env.dut.statistics(), env.model.port()["stats"]
+    for side, key in (("rx", "packets"), ("tx", "packets"), ("tx", "gso_packets")):
+        wanted = sum(queue[key] for queue in model[side])
+        got = [value for name, value in shown.items() if re.fullmatch(rf"{side}\d+_hw_{key}", name)]
+        # Frames may pass between the two questions.
+        check(abs(sum(got) - wanted) <= 3, f"{side} {key}: {got} shown, {wanted} at the model")

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A device that lies, one lie at a time and many at random, under traffic. The
+frame is dropped and counted, or the device given up once; the driver can be
+unbound and unloaded, and works with an honest device again. What happened is
+kept for Documentation/hostile-devices.rst (tools/testing/hostile-table.py)."""
+
+import random
+import time
+
+from hostile import Hang, Trial, end_guest, in_time, PATIENCE
+from vnrtest import Failed, Skip, case, check, equal, wait_for
+
+ORDER = 90
+PARAMS = ["device=model", "device=model,packed=on,mode=small"]
+FIRST, SECOND = "model-split-mergeable-1q", "model-packed-small-1q"
+TIMES = 10
+# What must follow from a lie about a received frame: the counter that rises for
+# each, or None where the driver cannot know; and whether that frame is lost.
+FRAME_LIES = {
+    "used_len_huge": ("rx_length_errors", "A used length beyond the buffer."),
+    "used_len_short": ("rx_length_errors", "A used length that ends within the virtio header."),
+    "used_len_zero": ("rx_length_errors", "A used length of zero."),
+    "frame_runt": ("rx_length_errors", "A frame shorter than its Ethernet header."),
+    "num_buffers_zero": ("rx_length_errors", "A frame over no buffers."),
+    "num_buffers_huge": ("rx_length_errors", "A frame over more buffers than there are."),
+    "num_buffers_one_more": (None, "A frame over one buffer more than it fills."),
+    "csum_start": ("rx_frame_errors", "A partial checksum that starts beyond the frame."),
+    "csum_offset": ("rx_frame_errors", "A partial checksum stored beyond the frame."),
+    "gso_type": ("rx_frame_errors", "A GSO type that does not exist."),
+    "gso_size_zero": ("rx_frame_errors", "A GSO frame with segments of no payload."),
+    "gso_short_frame": ("rx_frame_errors", "A GSO frame without room for its headers."),
+    "tunnel_offsets": ("rx_frame_errors", "Tunnel headers beyond the frame."),
+    "hdr_len": (None, "A header length beyond the frame, which is a hint only."),
+    "header_flags": (None, "All bits of the header's flags."),
+    "header_random": (None, "The whole virtio header at random."),
+    "hash_type": (None, "A hash report of no known type."),
+}
+# Buffers of a later frame are taken for a part of this one.
+SWALLOWS = ("num_buffers_huge", "num_buffers_one_more", "header_random")
+RING_LIES = {
+    "used_id_beyond": "A used id beyond the ring.",
+    "used_id_other": "A used id that was never made available.",
+    "used_id_repeat": "The id of the buffer before.",
+    "used_index_jump": "A used index that runs ahead of what was written.",
+    "used_index_jump_far": "A used index that runs ahead by more than the ring.",
+}
+
+
+def trial(env, body):
+    """Run body(trial); then the driver must recover. What was seen is observed."""
+    made = Trial(env)
+    try:
+        body(made)
+        made.recover()
+        made.note("recovers")
+    except Skip as skip:
+        made.note(f"does not apply: {skip}")
+        raise
+    except Hang as hang:
+        made.note(f"hang: {hang}")
+        env.observe(made.notes)
+        end_guest()
+        raise
+    except Failed as failed:
+        made.note(f"not as it should be: {failed}")
+        raise
+    finally:
+        env.observe(made.notes)
+
+
+def declare(name, doc, body, timeout=60, nics=FIRST):
+    """A case made from a table."""
+    def function(env):
+        trial(env, lambda made: body(env, made))
+    function.__name__, function.__doc__, function.__module__ = name, doc, __name__
+    case(timeout, nics)(function)
+
+
+def frame_lie(name, counter):
+    """TIMES frames of FRAMES are lied about."""
+    def body(env, made):
+        env.serve_dut()
+        made.model.lie(name, next=TIMES)
+        made.receive()
+        told = made.told(name)
+        made.describe()
+        equal(told, TIMES, f"times that the model told {name}")
+        check(not made.given_up(), f"given up: {made.given_up()}")
+        equal(made.changed, 0, "datagrams changed")
+        if counter:
+            counted = made.counted().get(counter, 0)
+            # Those frames alone, and all of them; a neighbour's solicitation may be among
+            # the frames that were lied about.
+            check(counted >= (1 if name in SWALLOWS else told - 2),
+                  f"{counter} rose by {counted}, the model lied {told} times")
+            if name not in SWALLOWS:
+                equal(made.sent - made.received, counted, "datagrams lost, and counted")
+        elif name not in SWALLOWS:
+            check(made.received >= made.sent - told, f"{made.received} of {made.sent} delivered")
+        check(made.alive(), "no traffic after the lie")
+        made.note("goes on")
+    return body
+
+
+for _name, (_counter, _doc) in FRAME_LIES.items():
+    declare(_name, _doc, frame_lie(_name, _counter))
+for _name in ("used_len_huge", "used_len_short", "frame_runt"):
+    declare(f"{_name}_small", FRAME_LIES[_name][1], frame_lie(_name, FRAME_LIES[_name][0]),
+            nics=SECOND)
+
+
+def ring_lie(name, direction):
+    """The kernel's ring code gives the queue up, and says so once."""
+    def body(env, made):
+        env.serve_dut()
+        if direction == "rx":
+            made.receive(10)
+        made.model.lie(name, next=1)
+        if direction == "rx":
+            made.receive()
+        else:
+            made.send()
+        told, said = made.told(name), made.given_up()
+        made.describe()
+        check(told >= 1, f"the model did not tell {name}")
+        check(len(said) <= 1, f"said more than once: {said}")
+        alive = made.alive()
+        if said:
+            made.note(f"queue given up ({said[0].split(':', 1)[-1].strip()})")
+        check(said or alive, "no traffic, and nothing was said")
+        equal(made.changed, 0, "datagrams changed")
+        made.note("goes on" if alive else "no traffic until bound again")
+    return body
+
+
+for _name, _doc in RING_LIES.items():
+    declare(f"{_name}_rx", f"{_doc[:-1]}, on the receive queue.", ring_lie(_name, "rx"))
+    declare(f"{_name}_tx", f"{_doc[:-1]}, on the transmit queue.", ring_lie(_name, "tx"))
+    if _name != "used_index_jump_far":
+        declare(f"{_name}_packed", f"{_doc[:-1]}, on a packed ring.", ring_lie(_name, "rx"),
+                nics=SECOND)
+
+
+def promiscuous(env, on):
+    env.dut.ip(f"link set dev dut promisc {'on' if on else 'off'}", check=False)
+
+
+def control_lie(name):
+    """The command fails, or is late; nothing else does."""
+    def body(env, made):
+        env.serve_dut()
+        made.model.lie(name, next=2)
+        start = time.monotonic()
+        in_time("a change of the receive mode", PATIENCE, lambda: promiscuous(env, True))
+        # The stack sets the mode later, in a thread of its own.
+        wait_for(lambda: made.told(name) == 2 or made.given_up(), f"{name} was told", 12)
+        made.receive()
+        made.describe()
+        said = made.given_up()
+        if name == "ctrl_reply_never":
+            equal(len(said), 1, f"lines about a device given up: {said}")
+            made.note(f"given up after {time.monotonic() - start:.0f} s ({said[0].split(':', 1)[-1].strip()})")
+            return
+        check(not said, f"given up: {said}")
+        equal(made.received, made.sent, "datagrams received beside it")
+        in_time("another change", PATIENCE, lambda: promiscuous(env, False))
+        refused = made.log.new("(?i)refuses|failed to|fail to")
+        made.note("command done later" if name == "ctrl_reply_late" else
+                  f"refusal reported ({refused[0].split(':', 1)[-1].strip()})" if refused else
+                  "nothing reported")
+        check(refused or name == "ctrl_reply_late", "the refusal was not reported")
+        check(made.alive(), "no traffic after the lie")
+        made.note("goes on")
+    return body
+
+
+for _name, _doc in (("ctrl_reply_short", "A command that is used without an answer in it."),
+                    ("ctrl_reply_late", "A command that is answered half a second late."),
+                    ("ctrl_reply_wrong", "A command that is done and said to have failed."),
+                    ("ctrl_reply_garbage", "An answer that is neither yes nor no."),
+                    ("ctrl_reply_never", "A command that is never answered.")):
+    declare(_name, _doc, control_lie(_name))
+
+
+def interrupts(env, made):
+    """At each turn of the model."""
+    env.serve_dut()
+    for name in ("config_interrupt", "interrupt_spurious"):
+        made.model.lie(name, next=300)
+        made.receive()
+        wait_for(lambda n=name: made.told(n) > 20, f"{name} was told")
+    made.describe()
+    equal((made.received, made.changed), (made.sent, 0), "datagrams received and changed")
+    check(made.alive(), "no traffic after the lie")
+    made.note("goes on")
+
+
+declare("interrupts_for_nothing", "Interrupts of queues and configuration for nothing.", interrupts)
+
+
+def link_flap(env, made):
+    env.serve_dut()
+    made.model.lie("link_flap", next=101)
+    made.receive(200)
+    wait_for(lambda: made.told("link_flap") > 50, "the link flapped")
+    made.model.honest()
+    made.describe()
+    env.link(True)
+    env.dut.wait_carrier(True)
+    check(made.alive(), "no traffic after the lie")
+    made.note("goes on")
+
+
+declare("link_flaps", "A storm of link changes.", link_flap)
+
+
+def absurd(env, made):
+    """Numbers that no device has, before and while it is bound."""
+    for words in ({"mtu": 0, "pairs": 0}, {"mtu": 65535, "pairs": 65535}, {"speed": 0xffffffff, "duplex": 77}):
+        made.model.ask("config", times=50, **words)
+        check(made.alive(), f"no traffic after {words}")
+    env.dut.unbind()
+    made.model.ask("config", mtu=0, pairs=65535)
+    try:
+        env.dut.bind(env.driver)
+        made.note("bound all the same")
+    except Failed:
+        made.note("refuses the device")
+
+
+declare("absurd_configuration", "A storm of configurations that cannot be.", absurd)
+
+
+def stopped(name):
+    """Nothing can be known, but that nothing moves."""
+    def body(env, made):
+        env.serve_dut()
+        made.model.lie(name, next=1)
+        if name == "tx_queue_stop":
+            made.send(2000)
+        else:
+            made.receive()
+        made.describe()
+        equal(made.told(name), 1, f"times that {name} was told")
+        made.note("goes on" if made.alive() else "no traffic until bound again")
+    return body
+
+
+for _name, _doc in (("rx_queue_stop", "A receive queue that takes no more buffers."),
+                    ("tx_queue_stop", "A transmit queue that is no longer looked at."),
+                    ("interrupt_lost", "An interrupt that does not come."),
+                    ("needs_reset", "The device says that it needs a reset.")):
+    declare(_name, _doc, stopped(_name))
+
+
+@case(60, FIRST)
+def features_refused(env):
+    """The feature bits that the driver accepted are refused."""
+    def body(made):
+        env.dut.unbind()
+        made.model.lie("features_refused", next=1)
+        try:
+            env.dut.bind(env.driver)
+            check(False, "bound, although the features were refused")
+        except Failed:
+            pass
+        equal(made.told("features_refused"), 1, "times that it was told")
+        made.note("probe fails")
+    trial(env, body)
+
+
+@case(60, FIRST)
+def reset_refused(env):
+    """A device reset that does not happen for four seconds."""
+    def body(made):
+        made.model.lie("reset_refused", next=1)
+        start = time.monotonic()
+        # The bus's own code polls the device, for any driver, and without an end.
+        in_time("unbinding", 20, env.dut.unbind)
+        took = time.monotonic() - start
+        equal(made.told("reset_refused"), 1, "times that it was told")
+        check(took > 3, f"unbound after {took:.1f} s, before the device was reset")
+        made.note(f"the bus waits for the device ({took:.0f} s)")
+    trial(env, body)
+
+
+@case(60, FIRST)
+def queue_reset_refused(env):
+    """A queue reset that does not happen for four seconds."""
+    def body(made):
+        made.model.lie("queue_reset_refused", next=1)
+        start = time.monotonic()
+        try:
+            in_time("ethtool -G", 20, lambda: env.dut.ethtool("-G", "rx", "128"))
+        except Failed as failed:
+            if "not supported" not in str(failed):
+                raise
+            raise Skip("the driver resets no single queue") from failed
+        took = time.monotonic() - start
+        equal(made.told("queue_reset_refused"), 1, "times that it was told")
+        check(took > 3, f"resized after {took:.1f} s, before the queue was reset")
+        made.note(f"the bus waits for the device ({took:.0f} s)")
+        check(made.alive(), "no traffic afterwards")
+    trial(env, body)
+
+
+# What ends traffic for good would hide all others; hangs of the bus are no driver's.
+ALONE = ("reset_refused", "queue_reset_refused", "features_refused", "ctrl_reply_never",
+         "rx_queue_stop", "tx_queue_stop", "needs_reset", "interrupt_lost", "stats_garbage")
+
+
+@case(240, "*")
+def everything_at_random(env):
+    """Rounds of several lies at once, chosen by a seed that the run prints."""
+    seed = env.job["seed"]
+    chosen = random.Random(seed)
+    names = [name for name in env.control.ask(model={"cmd": "lies"}) if name not in ALONE]
+    rounds, told = 20 if env.full else 4, {}
+
+    def body(made):
+        nonlocal told
+        made.note(f"seed {seed}")
+        env.model.ask("seed", seed=seed)
+        for _ in range(rounds):
+            lies = chosen.sample(names, 6)
+            env.serve_dut()
+            for name in lies:
+                made.model.lie(name, probability=0.05)
+            sender = env.start(env.dut, "burst", env.peer.ip4, 7777, 100000, 300, 300)
+            made.receive(300)
+            sender.kill()
+            sender.wait()
+            for name in lies:
+                told[name] = told.get(name, 0) + made.told(name)
+            env.dut_server.kill()
+            env.dut_server.wait()
+            made.recover()
+        made.note(f"{rounds} rounds, {sum(told.values())} lies of {sum(map(bool, told.values()))} kinds")
+        check(sum(told.values()) > 20, f"only {told} were told")
+    trial(env, body)

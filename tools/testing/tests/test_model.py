@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The device model, an honest device with all that QEMU's lacks: what it sees of
+a driver's frames and commands is what was done. Modes that our driver does not
+use yet are proved on the C driver."""
+
+import os
+import select
+
+from nic import DRIVERS, run, write
+from packet import Capture
+from vnrtest import Failed, Skip, case, check, equal, wait_for
+
+ORDER = 35
+PARAMS = ["device=model", "device=model,packed=on,queues=4", "device=model,mode=small,queues=4",
+          "device=model,packed=on,mode=small", "device=model,queues=4,rss=on,hash=on"]
+# One of them, where the ring and the layout of buffers make no difference.
+ONE = "model-packed-mergeable-4q"
+HASHING = "model-*rss=on*"
+PORT = 7777
+# Classes of control commands, and the commands.
+RX, MAC, ANNOUNCE, COALESCE = 0, 1, 3, 6
+
+
+def commands(env, kind, number=None):
+    """Answers to the control commands of a class that the model has seen."""
+    return [record["ack"] for record in env.model.port()["control"]["history"]
+            if record["class"] == kind and number in (None, record["command"])]
+
+
+def mac(text):
+    return [int(part, 16) for part in text.split(":")]
+
+
+def tried(env, what, *words):
+    """ethtool, which may say that the driver has no such thing."""
+    try:
+        return env.dut.ethtool(*words)
+    except Failed as failed:
+        if "not supported" in str(failed):
+            raise Skip(f"the driver has no {what}") from failed
+        raise
+
+
+@case(60)
+def switch(env):
+    """Ping, UDP and TCP through the model, both ways."""
+    equal(env.model.port()["running"], True, "the model's device runs")
+    for address in (env.peer.ip4, env.peer.ip6):
+        env.ping(address)
+        env.echo("udp", address, 0, 1472, 211)
+        env.stream("send", address, 1 << 20)
+        env.stream("recv", address, 1 << 20)
+
+
+@case(60)
+def generator_to_socket(env):
+    """Frames that the model makes arrive at a socket, content and checksums right."""
+    env.serve_dut()
+    kinds = [dict(size=size, checksum=checksum, ipv6=ipv6) for size, checksum, ipv6 in
+             ((16, "full", False), (1400, "full", True), (600, "valid", False),
+              (65, "partial", False), (1300, "partial", True))]
+    if env.dut.negotiated("GUEST_USO4"):
+        kinds.append(dict(size=1000, segments=12))
+    for index, kind in enumerate(kinds):
+        env.model.clear()
+        frames = 300 // kind.get("segments", 1)
+        count, started = frames * kind.get("segments", 1), 1000 + index
+        number = env.model.generate(count=frames, run=started, **kind)
+        equal(env.model.wait_generated(number)["refused"], 0, "frames that found no buffer")
+        equal(env.model.wait_received(started, count), (count, 0, 0),
+              f"{kind}: received, repeated, changed")
+        given = env.model.traffic()["given"]["frames"]
+        check(given >= frames, f"the model gave {given} frames")
+
+
+@case(60)
+def wrong_checksums(env):
+    """Frames of the model with a wrong checksum do not reach the socket."""
+    env.serve_dut()
+    wrong = env.model.generate(count=50, run=2000, checksum="wrong")
+    right = env.model.generate(count=50, run=2001)
+    for number in (wrong, right):
+        env.model.wait_generated(number)
+    equal(env.model.wait_received(2001, 50), (50, 0, 0), "sound datagrams")
+    equal(env.model.received(2000)[0], 0, "damaged datagrams")
+
+
+@case(60)
+def driver_to_sink(env):
+    """What a socket sends arrives at the model: content, checksums, segments."""
+    env.model.forward("sink")
+    for address in (env.peer.ip4, env.peer.ip6):
+        env.dut.ip(f"neigh replace {address} lladdr {env.peer.mac} dev dut nud permanent")
+        for segment in ([], [500]):
+            env.model.clear()
+            # Nobody answers its question for what arrived; the model knows.
+            sender = env.start(env.dut, "burst", address, PORT, 200, 500, 100, *segment)
+            wait_for(lambda: env.model.traffic()["seen"]["content"]["received"] >= 200,
+                     "datagrams at the model", 20, 0.2)
+            sender.kill()
+            sender.wait()
+            seen = env.model.traffic()["seen"]
+            equal((seen["content"]["received"], seen["content"]["repeated"],
+                   seen["content"]["changed"]), (200, 0, 0), "received, repeated, changed")
+            equal((seen["checksums"]["wrong"], seen["checksums"]["partial_wrong"],
+                   seen["nonsense"]), (0, 0, 0), "wrong checksums and headers")
+            if segment and env.dut.negotiated("HOST_USO"):
+                check(seen["large"]["udp_l4"] > 0, "no USO frame")
+                equal(seen["large"]["largest_size"], 500, "size of the segments")
+
+
+@case(60, ONE)
+def reflected(env):
+    """What is sent comes back from the model as it was."""
+    env.model.forward("reflect")
+    for address in (env.peer.ip4, env.peer.ip6):
+        env.dut.ip(f"neigh replace {address} lladdr {env.peer.mac} dev dut nud permanent")
+        env.echo("udp", address, 0, 1472, 101)
+        env.ping(address)
+
+
+@case(60, ONE)
+def captured_and_replayed(env):
+    """Frames that the model has captured arrive once more when it plays them."""
+    env.serve_dut()
+    file = os.path.join(os.path.dirname(env.job["module"]), "model.pcap")
+    for header in (True, False):
+        env.model.ask("capture", file=file, header=header)
+    number = env.model.generate(count=30, size=700, run=2500)
+    env.model.wait_generated(number)
+    equal(env.model.wait_received(2500, 30), (30, 0, 0), "received, repeated, changed")
+    # Closed, and so written to the end.
+    env.model.stop()
+    number = env.model.generate(count=30, source={"pcap": file})
+    env.model.wait_generated(number)
+    received, repeated, changed = env.model.wait_received(2500, 60)
+    check(received >= 55 and repeated >= received - 30 and not changed,
+          f"received {received}, repeated {repeated}, changed {changed}")
+
+
+@case(60)
+def offloads_are_seen(env):
+    """Checksums and segmentation are the device's, or the driver's when they are off."""
+    for address, kind in ((env.peer.ip4, "tcpv4"), (env.peer.ip6, "tcpv6")):
+        env.dut.offload(tx=True, tso=True)
+        env.model.clear()
+        env.stream("send", address, 1 << 20)
+        seen = env.model.traffic()["seen"]
+        check(seen["large"][kind] > 5, f"{seen['large']}: no TSO frames")
+        check(seen["checksums"]["partial"] > 5, "no partial checksums")
+        check(seen["longest"] > 8000, f"the longest frame has {seen['longest']} bytes")
+        env.dut.offload(tso=False, tx=False)
+        env.model.clear()
+        env.stream("send", address, 1 << 19)
+        off = env.model.traffic()["seen"]
+        equal((off["large"][kind], off["checksums"]["partial"], off["longest"]), (0, 0, 1514),
+              "TSO frames, partial checksums and the longest frame, without offloads")
+        for seen in (seen, off):
+            equal((seen["checksums"]["wrong"], seen["checksums"]["partial_wrong"],
+                   seen["nonsense"]), (0, 0, 0), "wrong checksums and headers")
+
+
+@case(60, ONE)
+def receive_filters(env):
+    """Receive modes, address tables, the MAC address and VLANs are those asked for."""
+    control = env.model.port()["control"]
+    check(not control["modes"]["promiscuous"], "promiscuous from the beginning")
+    for flag, name in (("promisc", "promiscuous"), ("allmulticast", "all_multicast")):
+        for on in (True, False):
+            env.dut.ip(f"link set dev dut {flag} {'on' if on else 'off'}")
+            wait_for(lambda: env.model.port()["control"]["modes"][name] == on,
+                     f"{name} is {on} at the model")
+    env.dut.ip("maddr add 33:33:12:34:56:78 dev dut")
+    group = mac("33:33:12:34:56:78")
+    wait_for(lambda: group in env.model.port()["control"]["multicast"], "a group at the model")
+    env.dut.ip("maddr del 33:33:12:34:56:78 dev dut")
+    wait_for(lambda: group not in env.model.port()["control"]["multicast"], "the group gone")
+    before = commands(env, MAC, 1)
+    env.dut.ip("link set dev dut address 52:54:00:12:34:99")
+    equal(commands(env, MAC, 1), before + [0], "answers to the command for a MAC address")
+    env.dut.ip(f"link set dev dut address {env.dut.mac}")
+    run("modprobe", "8021q")
+    env.dut.ip("link add link dut name dut.7 type vlan id 7")
+    wait_for(lambda: 7 in env.model.port()["control"]["vlans"], "the VLAN at the model")
+    env.dut.ip("link del dut.7")
+    wait_for(lambda: 7 not in env.model.port()["control"]["vlans"], "the VLAN gone")
+    check(all(ack == 0 for ack in commands(env, RX)), "a receive command was refused")
+
+
+@case(60, ONE)
+def queue_pairs(env):
+    """The number of queue pairs is that of the driver, and so is where it sends."""
+    pairs = env.dut.channels()
+    equal(env.model.port()["control"]["pairs"], pairs, "queue pairs at the model")
+    check(pairs > 1, "one queue pair in use")
+    senders = [env.start(env.dut, "burst", env.peer.ip4, PORT, 300, 100, 200) for _ in range(6)]
+    for sender in senders:
+        env.finish(sender)
+    used = env.model.traffic()["seen_by_pair"]
+    check(all(int(pair) < pairs for pair in used), f"frames on pairs {used} of {pairs}")
+
+
+@case(60, ONE)
+def change_of_queue_pairs(env):
+    """ethtool -L, with traffic afterwards."""
+    for pairs in (2, 1, 4):
+        tried(env, "change of the number of queue pairs", "-L", "combined", str(pairs))
+        equal(env.model.port()["control"]["pairs"], pairs, "queue pairs at the model")
+        env.ping()
+        env.stream("send", env.peer.ip4, 1 << 18)
+
+
+@case(60, ONE)
+def guest_offloads(env):
+    """Large receive off and on again: the command's bits, and what the model then sends."""
+    env.need("CTRL_GUEST_OFFLOADS")
+    all_on = env.model.port()["control"]["offloads"]
+    env.dut.offload(rx_gro_hw=False)
+    fewer = env.model.port()["control"]["offloads"]
+    check(fewer & all_on == fewer != all_on, f"offloads {fewer:#x} of {all_on:#x}")
+    env.serve_dut()
+    with Capture(env.dut) as capture:
+        number = env.model.generate(count=10, segments=10, size=1000, run=3000)
+        env.model.wait_generated(number)
+        equal(env.model.wait_received(3000, 100), (100, 0, 0), "received, repeated, changed")
+        longest = max(len(f.data) for f in capture.frames() if not f.outgoing)
+    equal(longest < 1515 or env.dut.features()["generic-receive-offload"][0], True,
+          f"the longest frame has {longest} bytes")
+    env.dut.offload(rx_gro_hw=True)
+    equal(env.model.port()["control"]["offloads"], all_on, "offloads in the end")
+
+
+@case(60, ONE)
+def link_and_announcement(env):
+    """The cable, speed and duplex; an announcement is acknowledged, and frames tell of it."""
+    for _ in range(3):
+        env.link(False)
+        env.dut.wait_carrier(False)
+        env.link(True)
+        env.dut.wait_carrier(True)
+    env.model.ask("config", speed=25000, duplex=1)
+    check("Speed: 25000Mb/s" in env.dut.command("ethtool", "dut"), "ethtool does not show the speed")
+    env.need("GUEST_ANNOUNCE")
+    with env.peer.packet_socket(0x0806) as listener:
+        env.model.ask("announce")
+        wait_for(lambda: 0 in commands(env, ANNOUNCE), "the acknowledgement")
+        check(select.select([listener], [], [], 3)[0], "no gratuitous ARP at the peer")
+
+
+@case(60, ONE)
+def storm_of_changes(env):
+    """A thousand changes of the configuration while traffic runs."""
+    stream = env.start(env.dut, "stream", "send", env.peer.ip4, PORT, 8 << 20)
+    env.model.ask("config", speed=1000, times=1000)
+    result, good = env.finish(stream)
+    check(good, f"stream: {result}")
+    env.ping()
+
+
+@case(60, HASHING)
+def rss(env):
+    """The indirection table decides on which pair frames arrive."""
+    before = tried(env, "RSS", "-x")
+    check("toeplitz: on" in before, "no Toeplitz hash")
+    env.serve_dut()
+    for weights, allowed in (("1 1 1 1", {0, 1, 2, 3}), ("0 1 0 1", {1, 3}), ("0 0 1 0", {2})):
+        env.dut.ethtool("-X", "weight", *weights.split())
+        equal(set(env.model.port()["control"]["steering"]["table"]), allowed, "pairs in the table")
+        rx = [queue["packets"] for queue in env.model.port()["stats"]["rx"]]
+        own = [env.dut.queue_counters()["rx", pair, "packets"] for pair in range(4)]
+        number = env.model.generate(count=200, rate=4000, flows=64, run=4000)
+        env.model.wait_generated(number)
+        now = [queue["packets"] for queue in env.model.port()["stats"]["rx"]]
+        gone = {pair for pair in range(4) if now[pair] - rx[pair] > 10}
+        equal(gone, allowed, "pairs that the model used")
+        counted = [env.dut.queue_counters()["rx", pair, "packets"] - own[pair] for pair in range(4)]
+        equal({pair for pair in range(4) if counted[pair] > 10}, allowed, "pairs that the driver counts")
+
+
+@case(60, HASHING)
+def hash_report(env):
+    """With hashes in front of frames they arrive as they were, whatever is hashed."""
+    if not env.dut.negotiated("HASH_REPORT"):
+        raise Skip("the driver has no hash report")
+    check(env.model.port()["control"]["steering"]["hash_types"], "no hash type was asked for")
+    env.serve_dut()
+    for ipv6 in (False, True):
+        number = env.model.generate(count=200, rate=4000, flows=16, run=4100 + ipv6, ipv6=ipv6)
+        env.model.wait_generated(number)
+        equal(env.model.wait_received(4100 + ipv6, 200), (200, 0, 0), "received, repeated, changed")
+    env.stream("send", env.peer.ip4, 1 << 19)
+    env.stream("recv", env.peer.ip6, 1 << 19)
+
+
+@case(60, ONE)
+def coalescing(env):
+    """ethtool -C reaches the model: for all queues, and for one."""
+    tried(env, "interrupt coalescing", "-C", "rx-usecs", "50", "rx-frames", "16",
+          "tx-usecs", "70", "tx-frames", "32")
+    queues = {queue["index"]: queue["coalescing"] for queue in env.model.port()["queues"]}
+    for pair in range(env.dut.channels()):
+        equal(queues[2 * pair], {"max_usecs": 50, "max_packets": 16}, f"receive queue {pair}")
+        equal(queues[2 * pair + 1], {"max_usecs": 70, "max_packets": 32}, f"transmit queue {pair}")
+    env.dut.ethtool("-Q", "queue_mask", "0x2", "--coalesce", "rx-usecs", "90", "rx-frames", "5")
+    queues = {queue["index"]: queue["coalescing"] for queue in env.model.port()["queues"]}
+    equal(queues[2], {"max_usecs": 90, "max_packets": 5}, "receive queue 1")
+    equal(queues[0], {"max_usecs": 50, "max_packets": 16}, "receive queue 0")
+    env.ping()
+    env.stream("send", env.peer.ip4, 1 << 19)
+    env.stream("recv", env.peer.ip4, 1 << 19)
+    check(all(ack == 0 for ack in commands(env, COALESCE)), "a command was refused")
+
+
+@case(60, ONE)
+def ring_sizes(env):
+    """ethtool -G resets the model's queues, and they go on in the new size."""
+    before = env.model.port()["stats"]["queue_resets"]
+    tried(env, "change of ring sizes", "-G", "rx", "128", "tx", "128")
+    port = env.model.port()
+    check(port["stats"]["queue_resets"] >= before + 2, "no queue was reset")
+    sizes = {queue["size"] for queue in port["queues"]
+             if queue["running"] and queue["index"] < 2 * env.dut.channels()}
+    equal(sizes, {128}, "ring sizes at the model")
+    env.ping()
+    env.stream("send", env.peer.ip4, 1 << 19)
+    env.stream("recv", env.peer.ip4, 1 << 19)
+
+
+@case(60, ONE)
+def removed_under_traffic(env):
+    """The slot is removed while frames pass in both directions, and found again. (QEMU
+    11.1 cannot unplug a vfio-user device: it stops at an assertion of its own.)"""
+    slot = os.path.realpath(f"{env.dut.device}/..")
+    env.model.generate(rate=2000, run=5000)
+    sender = env.start(env.dut, "burst", env.peer.ip4, PORT, 1000000, 500, 200)
+    wait_for(lambda: env.dut.counters()["rx_packets"] > 100, "frames")
+    write(f"{slot}/remove", "1")
+    check(not os.path.exists(env.dut.device), "the device is still there")
+    sender.kill()
+    sender.wait()
+    env.model.stop()
+    equal(env.model.port()["running"], False, "the model's device runs")
+    write("/sys/bus/pci/rescan", "1")
+    wait_for(lambda: found(env.dut), "the device is back", 20)
+    env.dut.bind(env.driver)
+    env.dut.configure()
+    wait_for(env.reachable, "traffic again")
+
+
+def found(nic):
+    try:
+        nic.find()
+    except Failed:
+        return False
+    return True
+
+
+@case(60, ONE)
+def function_reset(env):
+    """A function level reset of an unbound device; it works when bound again."""
+    slot = os.path.realpath(f"{env.dut.device}/..")
+    env.dut.unbind()
+    write(f"{slot}/driver/unbind", os.path.basename(slot))
+    check("flr" in open(f"{slot}/reset_method").read(), "no function level reset")
+    before = env.model.port()["stats"]["resets"]
+    write(f"{slot}/reset", "1")
+    check(env.model.port()["stats"]["resets"] > before, "the model was not reset")
+    write("/sys/bus/pci/drivers/virtio-pci/bind", os.path.basename(slot))
+    wait_for(lambda: found(env.dut), "the virtio device")
+    env.dut.bind(env.driver)
+    env.dut.configure()
+    equal(env.dut.driver(), DRIVERS[env.driver], "driver")
+    wait_for(env.reachable, "traffic again")
