@@ -67,7 +67,7 @@ def _groups(sets):
 
 def peer_of(nics):
     """The peer's own parameters: plain, on a transport that the guest has."""
-    own = {"device": "model"} if nics[0].model else {}
+    own = {"device": nics[0].device} if nics[0].model else {}
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
                   queues=max(nic.queues for nic in nics), **own)
 

@@ -15,10 +15,11 @@ pub use port::VhostPort;
 
 use crate::model::{lock, Bell};
 use requests::Requests;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use vhost::vhost_user::{BackendListener, Error, Listener};
+use vhost::vhost_user::message::FrontendReq;
+use vhost::vhost_user::{BackendListener, BackendReqHandler, Error, Listener};
 use vmm_sys_util::epoll::{Epoll, EpollEvent};
 
 /// Listens at `path` and serves one client after the other, for ever; each finds
@@ -43,8 +44,14 @@ pub fn serve(path: &Path, port: Arc<Mutex<VhostPort>>, bell: Bell) -> io::Result
         let error = loop {
             match client.handle_request() {
                 Ok(()) => {}
-                // The client is told, where it asked to be; what it makes of it is
-                // its own affair.
+                // QEMU enables rings before it has set the features that let it, and
+                // once more when it starts them. The crate refuses the former, the
+                // only request that this error is for, and answers nothing.
+                Err(Error::InactiveFeature(_)) => {
+                    if let Err(error) = answer_enable(&client) {
+                        break Error::SocketError(error);
+                    }
+                }
                 Err(error @ (Error::InvalidParam | Error::InvalidOperation(_))) => {
                     log::warn!("{}: {error}", path.display());
                 }
@@ -59,6 +66,23 @@ pub fn serve(path: &Path, port: Arc<Mutex<VhostPort>>, bell: Bell) -> io::Result
         }
         lock(&port).disconnect();
     }
+}
+
+/// Tells the client, which waits for it, that a ring is enabled.
+fn answer_enable(client: &BackendReqHandler<Requests>) -> io::Result<()> {
+    const VERSION_AND_REPLY: u32 = 1 | 1 << 2;
+    let header = [
+        FrontendReq::SET_VRING_ENABLE.into(),
+        VERSION_AND_REPLY,
+        size_of::<u64>() as u32,
+    ];
+    let done = 0u64.to_ne_bytes();
+    let message: Vec<u8> = header
+        .iter()
+        .flat_map(|word: &u32| word.to_ne_bytes())
+        .chain(done)
+        .collect();
+    client.try_clone_connection()?.write_all(&message)
 }
 
 /// Waits for notifications of all queues, for ever.

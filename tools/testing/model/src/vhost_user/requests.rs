@@ -171,9 +171,8 @@ impl VhostUserBackendReqHandler for Requests {
     }
 
     fn get_protocol_features(&self) -> Result<VhostUserProtocolFeatures> {
-        Ok(VhostUserProtocolFeatures::MQ
-            | VhostUserProtocolFeatures::REPLY_ACK
-            | VhostUserProtocolFeatures::RESET_DEVICE)
+        // The crate adds REPLY_ACK.
+        Ok(VhostUserProtocolFeatures::MQ | VhostUserProtocolFeatures::RESET_DEVICE)
     }
 
     fn set_protocol_features(&self, _features: u64) -> Result<()> {
