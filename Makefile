@@ -8,7 +8,7 @@ in_tree := tools/env/in-tree.sh
 testing := tools/testing
 
 # Settings of a run reach the scripts by environment; those not given do not.
-settings := KDIR KSRC V T DRIVER PARAMS FULL B INSTALL_MOD_PATH FUZZ FUZZ_S FUZZ_RUNS
+settings := KDIR KSRC V T DRIVER PARAMS FULL QUICK DEBUG B INSTALL_MOD_PATH FUZZ FUZZ_S FUZZ_RUNS
 $(foreach s,$(settings),$(if $($(s)),$(eval export $(s))))
 
 # Rust sources as they lie in the checkout; tests that must not build included.
@@ -27,9 +27,12 @@ all:
 install: all
 	@tools/env/install.sh
 
-.PHONY: test bench bench-full vm
+.PHONY: test test-debug bench bench-full vm
 test: all
 	@$(testing)/test.sh
+
+test-debug:
+	@$(testing)/test.sh --debug
 
 bench: all
 	@$(testing)/bench.sh
@@ -88,6 +91,9 @@ help:
 #?   make install          copy it below INSTALL_MOD_PATH (default: /) and run
 #?                         depmod; give KDIR= to install for that kernel
 #?   make test             host tests, then guest tests of both drivers; KTAP
+#?   make test-debug       guest tests on a kernel with KASAN, lockdep, DMA-API
+#?                         debug, fault injection and Rust's debug assertions,
+#?                         which is built first, once: 25 min
 #?   make bench            compare with the C driver; report in build/bench
 #?   make bench-full       the same with all scenarios and more repeats
 #?   make vm               a guest with the module loaded and a shell
@@ -103,5 +109,6 @@ help:
 #? Variables: V=1 shows commands. KSRC=<folder or tarball> is the source of
 #? KDIR's kernel, needed once where its headers lack Rust metadata. T=<pattern>
 #? DRIVER=c|rust PARAMS=<device parameters> choose tests and guests, FULL=1 the
-#? whole matrix, B=<scenarios> the benchmark's. The cache is virtio-net-rs in
+#? whole matrix, B=<scenarios> the benchmark's. DEBUG=1 has `make test` build
+#? the debug kernel too, and `make vm` start it. The cache is virtio-net-rs in
 #? $XDG_CACHE_HOME or ~/.cache.

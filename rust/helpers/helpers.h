@@ -14,6 +14,10 @@
 /* cpu.c */
 unsigned int rust_helper_num_online_cpus(void);
 
+/* params.c */
+extern int vnr_napi_weight;
+extern bool vnr_csum, vnr_gso, vnr_napi_tx;
+
 /* virtio.c */
 void rust_helper_virtio_device_ready(struct virtio_device *vdev);
 
@@ -34,6 +38,7 @@ int rust_helper_virtio_net_handle_csum_offload(struct sk_buff *skb, struct virti
 int rust_helper_virtio_net_hdr_tnl_to_skb(struct sk_buff *skb,
 					  const struct virtio_net_hdr_v1_hash_tunnel *hdr,
 					  bool tunnel, bool tunnel_csum, bool little_endian);
+void rust_helper_skb_orphan(struct sk_buff *skb);
 bool rust_helper_netif_needs_gso(struct sk_buff *skb, netdev_features_t features);
 
 /* netdev.c */

@@ -22,6 +22,13 @@ int rust_helper_virtio_net_hdr_tnl_to_skb(struct sk_buff *skb,
 	return virtio_net_hdr_tnl_to_skb(skb, hdr, tunnel, tunnel_csum, little_endian);
 }
 
+/* Safety: the caller owns the packet. */
+void rust_helper_skb_orphan(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+	nf_reset_ct(skb);
+}
+
 /* Safety: the packet is valid. */
 bool rust_helper_netif_needs_gso(struct sk_buff *skb, netdev_features_t features)
 {

@@ -30,6 +30,7 @@
 
 pub mod cpu;
 pub mod net;
+pub mod params;
 pub mod stats;
 pub mod virtio;
 

@@ -5,7 +5,7 @@
 //! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h),
 //! [`include/linux/virtio_config.h`](srctree/include/linux/virtio_config.h)
 
-use crate::bindings;
+use crate::{bindings, cpu};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{prelude::*, str::CStr, sync::Arc, types::Opaque, ThisModule};
 
@@ -13,6 +13,7 @@ mod binding;
 mod bound;
 mod command;
 mod queue_set;
+mod reset;
 mod sg;
 mod token;
 mod virtqueue;
@@ -222,9 +223,16 @@ impl Device {
     }
 
     /// The NUMA node of the device behind the transport, or -1.
+    #[cfg(CONFIG_NUMA)]
     pub(crate) fn node(&self) -> i32 {
         // SAFETY: The device is valid, and has a parent while a driver is bound.
         unsafe { (*(*self.as_device()).parent).numa_node }
+    }
+
+    /// -1: there are no nodes.
+    #[cfg(not(CONFIG_NUMA))]
+    pub(crate) fn node(&self) -> i32 {
+        -1
     }
 }
 
@@ -350,6 +358,8 @@ pub struct Registration<T: Driver> {
     #[pin]
     driver: Opaque<bindings::virtio_driver>,
     ids: [bindings::virtio_device_id; 2],
+    /// For the devices to watch processors; dropped after the driver has left the bus.
+    _processors: cpu::State,
     _driver: PhantomData<T>,
 }
 
@@ -370,6 +380,7 @@ impl<T: Driver> Registration<T> {
         ];
         try_pin_init!(&this in Self {
             ids,
+            _processors: cpu::State::new(name)?,
             driver <- Opaque::try_ffi_init(|slot: *mut bindings::virtio_driver| {
                 // SAFETY: `slot` is valid for writes. `this` stays pinned until the
                 // driver is unregistered, and `ids` was initialised above. All-zero

@@ -20,14 +20,18 @@
 use crate::config::QUEUE_PAIRS;
 use crate::features::Features;
 
+mod coalesce;
 mod filter;
 mod offload;
 pub mod request;
 mod rss;
+mod stats;
 
+pub use coalesce::{Coalesce, SetQueueCoalesce, SetRxCoalesce, SetTxCoalesce};
 pub use filter::{AddVlan, DelVlan, MacTable, RxMode, SetMac, SetRxMode, VlanId};
 pub use offload::{GuestOffloads, SetGuestOffloads};
 pub use rss::{SetHash, SetRss};
+pub use stats::{GetStats, QueryStats};
 
 /// A command: a class, a number in that class, and a payload.
 pub trait Command {

@@ -7,6 +7,7 @@
 
 use crate::features::Features;
 use crate::header::{flag, gso, Base, HeaderLayout};
+use crate::tunnel::Tunnel;
 use core::fmt;
 use core::ops::RangeInclusive;
 use zerocopy::FromBytes;
@@ -56,6 +57,8 @@ pub struct Gso {
     pub hdr_len: u16,
     /// Payload of each segment, in bytes; not zero.
     pub size: u16,
+    /// The UDP tunnel around the packet.
+    pub tunnel: Option<Tunnel>,
 }
 
 /// The protocol of a GSO packet.
@@ -88,6 +91,10 @@ pub enum RxHeaderError {
     UsoWithoutChecksum,
     /// The checksum is not where the GSO packet's protocol has it.
     ChecksumOffset(u16),
+    /// A tunnel needs the inner checksum to be partial, and nothing verified.
+    TunnelChecksum,
+    /// The headers of a tunnelled packet overlap.
+    TunnelOffsets,
     /// The checksum, or the transport header, is outside the packet.
     ChecksumBeyondFrame,
 }
@@ -156,7 +163,7 @@ pub fn decode(layout: HeaderLayout, bytes: &[u8]) -> Result<RxHeader, RxHeaderEr
         _ => 1,
     };
     let checksum = decode_checksum(base);
-    let gso = decode_gso(base, checksum)?;
+    let gso = decode_gso(base, checksum, bytes)?;
     Ok(RxHeader {
         num_buffers,
         checksum,
@@ -177,11 +184,15 @@ fn decode_checksum(base: &Base) -> RxChecksum {
     }
 }
 
-fn decode_gso(base: &Base, checksum: RxChecksum) -> Result<Option<Gso>, RxHeaderError> {
+fn decode_gso(
+    base: &Base,
+    checksum: RxChecksum,
+    bytes: &[u8],
+) -> Result<Option<Gso>, RxHeaderError> {
     if base.gso_type == gso::NONE {
         return Ok(None);
     }
-    let kind = GsoKind::from_type(base.gso_type & !gso::ECN)
+    let kind = GsoKind::from_type(base.gso_type & !(gso::ECN | Tunnel::TYPE))
         .ok_or(RxHeaderError::GsoType(base.gso_type))?;
     let ecn = base.gso_type & gso::ECN != 0;
     if ecn && !kind.is_tcp() {
@@ -209,6 +220,7 @@ fn decode_gso(base: &Base, checksum: RxChecksum) -> Result<Option<Gso>, RxHeader
         ecn,
         hdr_len: base.hdr_len.get(),
         size,
+        tunnel: Tunnel::decode(base, kind, bytes)?,
     }))
 }
 
@@ -248,6 +260,13 @@ impl RxHeader {
             Some(Gso { ecn: true, .. }) => Features::GUEST_ECN,
             _ => Features::empty(),
         };
+        let tunnel = match self.gso.and_then(|gso| gso.tunnel) {
+            None => Features::empty(),
+            Some(tunnel) if tunnel.outer_checksum => {
+                Features::GUEST_UDP_TUNNEL_GSO.union(Features::GUEST_UDP_TUNNEL_GSO_CSUM)
+            }
+            Some(_) => Features::GUEST_UDP_TUNNEL_GSO,
+        };
         let kind = self.gso.is_none_or(|gso| {
             negotiated.intersects(match gso.kind {
                 GsoKind::TcpV4 => Features::GUEST_TSO4,
@@ -256,7 +275,7 @@ impl RxHeader {
                 GsoKind::UdpL4 => Features::GUEST_USO4.union(Features::GUEST_USO6),
             })
         });
-        kind && negotiated.contains(checksum | ecn)
+        kind && negotiated.contains(checksum | ecn | tunnel)
     }
 }
 
@@ -285,6 +304,8 @@ impl fmt::Display for RxHeaderError {
             Self::ChecksumOffset(offset) => {
                 write!(f, "checksum at {offset}, where the GSO protocol has none")
             }
+            Self::TunnelChecksum => f.write_str("a tunnel without a partial checksum"),
+            Self::TunnelOffsets => f.write_str("headers of a tunnel that overlap"),
             Self::ChecksumBeyondFrame => f.write_str("checksum outside the packet"),
         }
     }

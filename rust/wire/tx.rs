@@ -4,6 +4,7 @@
 
 use crate::header::{flag, gso, Base, HeaderLayout, V1Hash, V1HashTunnel, V1};
 pub use crate::rx::{Gso, GsoKind, PartialChecksum};
+pub use crate::tunnel::Tunnel;
 use zerocopy::IntoBytes;
 
 /// Offloads of one packet to be sent.
@@ -60,6 +61,11 @@ impl TxOffload {
         }
         if let Some(gso) = self.gso {
             base.gso_type = gso.kind as u8 | if gso.ecn { gso::ECN } else { 0 };
+            if let Some(tunnel) = gso.tunnel {
+                let (gso_type, flags) = tunnel.bits();
+                base.gso_type |= gso_type;
+                base.flags |= flags;
+            }
             base.hdr_len = U16::new(gso.hdr_len);
             base.gso_size = U16::new(gso.size);
         }
@@ -67,6 +73,12 @@ impl TxOffload {
             base,
             num_buffers: U16::ZERO,
         }
+    }
+
+    /// The longest header, with what [`TxOffload::to_v1`] gave.
+    #[inline]
+    pub fn to_tunnel(self, v1: V1) -> V1HashTunnel {
+        Tunnel::header(self.gso.and_then(|gso| gso.tunnel), v1)
     }
 
     /// Writes the header to the beginning of `out`, all its bytes, and returns its
@@ -86,15 +98,7 @@ impl TxOffload {
                 header.write_to_prefix(out).ok()?;
             }
             HeaderLayout::Tunnel24 => {
-                let v1_hash = V1Hash {
-                    v1,
-                    ..V1Hash::default()
-                };
-                let header = V1HashTunnel {
-                    v1_hash,
-                    ..V1HashTunnel::default()
-                };
-                header.write_to_prefix(out).ok()?;
+                self.to_tunnel(v1).write_to_prefix(out).ok()?;
             }
         }
         Some(layout.len())

@@ -13,9 +13,11 @@
 //! | [`config`] | the device configuration space |
 //! | [`header`] | layouts of the header in front of each packet |
 //! | [`rx`], [`tx`] | what that header says on reception and transmission |
+//! | [`tunnel`] | the same of packets inside UDP tunnels |
 //! | [`ctrl`] | control queue commands and their acknowledgement |
 //! | [`rss`] | receive hashes: types, reports, limits |
 //! | [`rx_buffer`] | sizes of receive buffers |
+//! | [`stats`] | statistics that the device keeps |
 //! | [`device_length`] | lengths that the device wrote, untrusted until checked |
 //! | [`checksum`] | Internet checksums and their completion |
 //!
@@ -54,6 +56,8 @@ pub mod rx;
 pub mod rx_buffer;
 #[cfg(test)]
 mod seed;
+pub mod stats;
+pub mod tunnel;
 pub mod tx;
 
 pub use device_length::{DeviceLength, LengthError};

@@ -9,7 +9,6 @@
 . "$(dirname "$0")/../env/lib.sh"
 cd "$project"
 out=build/canaries
-rm -f $out/*.ko $out/*.error
 [[ ${DRIVER:-both} != c ]] || exit 0
 
 names=(tools/testing/canaries/*.patch)
@@ -22,6 +21,19 @@ else
 	exit 0
 fi
 
+mkdir -p $out
+exec 8>$out/.lock
+flock 8
+# Those of another choice are not of this run; those of the same sources are still good.
+key=$(find drivers rust Kbuild tools/env tools/versions.mk -name target -prune -o \
+	-type f ! -name '*_generated.rs' -print | LC_ALL=C sort | xargs cat | sha256sum)
+for ko in $out/*.ko $out/*.error; do
+	name=$(basename "${ko%.*}")
+	[[ $ko = *.ko && " ${chosen[*]} " == *"/$name.patch "* &&
+		$(cat $out/"$name".key 2>/dev/null) == "$key $(sha256sum <"tools/testing/canaries/$name.patch")" ]] ||
+		rm -f "$ko" $out/"$name".key
+done
+
 # A copy of what the module is made from, which keeps its objects from run to run.
 mkdir -p $out/src/tools
 for folder in drivers rust tools/env; do
@@ -33,6 +45,7 @@ cp -p tools/versions.mk $out/src/tools/
 
 for patch in "${chosen[@]}"; do
 	name=$(basename "$patch" .patch)
+	[ ! -e $out/"$name".ko ] || continue
 	say "building the driver without its check: $name"
 	log=$out/$name.log
 	if ! patch -p1 --forward --batch -d $out/src <"$patch" >"$log" 2>&1; then
@@ -41,6 +54,7 @@ for patch in "${chosen[@]}"; do
 		echo "the driver does not build without this check (see $log)" >$out/"$name".error
 	else
 		cp "$ko" $out/"$name".ko
+		echo "$key $(sha256sum <"$patch")" >$out/"$name".key
 	fi
 	# Back to what it was, with new times, so that all of it is built again.
 	for file in $(sed -n 's|^+++ b/||p' "$patch"); do

@@ -44,6 +44,8 @@ one host.wire 900 $host/crate.sh test rust/wire/Cargo.toml build/wire
 one host.model 1500 $host/crate.sh test tools/testing/model/Cargo.toml build/model
 one host.coverage 900 $host/coverage.sh
 one host.fuzz 900 env FUZZ_RUNS=100000 $host/fuzz.sh
+one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
+	python3 -m unittest -q vnr.test_console
 one host.compile_fail 900 tools/testing/compile-fail.sh
 one host.clippy 900 make --no-print-directory clippy
 one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint

@@ -1,29 +1,50 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# test.sh - run the tests: what `make test` does after building the module.
+# test.sh [--debug] - run the tests: what `make test` does after building the
+# module; with --debug what `make test-debug` does, on the debug kernel.
 #
-#   T=PATTERN      only the suites or cases of that name (globs, commas)
+#   T=PATTERN      only the suites or cases of that name (globs, commas); "ci":
+#                  what `make test` runs on the debug kernel
 #   DRIVER=c|rust  only one driver; otherwise both, side by side
 #   PARAMS=...     device parameters instead of the suites' own, such as
 #                  packed=on,mode=big,queues=4,transport=mmio,host_mtu=9000
 #   FULL=1         everything, where a covering set is the default
+#   QUICK=1        of what `faults` lets fail, a sample
+#   DEBUG=1        build the debug kernel for `make test`, if it is not there
 #   ACCEL=tcg|kvm  do not find out whether KVM works
 
 . "$(dirname "$0")/../env/lib.sh"
 
 "$env_dir/tree.sh" >/dev/null
 cd "$project"
+export VNR_OUT=test VNR_KERNELS=stock
+if [ "${1:-}" = --debug ]; then
+	shift
+	VNR_OUT=test-debug VNR_KERNELS=debug
+	VNR_DEBUG=$("$env_dir/debug.sh")
+elif [ -z "${T:-}${PARAMS:-}" ] && [[ ${DRIVER:-both} = both ]]; then
+	VNR_KERNELS=both
+	VNR_DEBUG=$("$env_dir/debug.sh" --cached || { [ -z "${DEBUG:-}" ] || "$env_dir/debug.sh"; })
+fi
+if [ -n "${VNR_DEBUG:-}" ]; then
+	export VNR_DEBUG
+	KDIR=$VNR_DEBUG/build BUILD='' "$env_dir/module.sh" >/dev/null
+	KDIR=$VNR_DEBUG/build BUILD='' VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
+fi
 VNR_HOST_NETNS=$(readlink /proc/self/ns/net)
 export VNR_HOST_NETNS PYTHONPATH=$project/tools/testing PYTHONDONTWRITEBYTECODE=1
-# One test run at a time in a checkout: they share build/test.
-mkdir -p build/test
-exec 8>build/test/.lock
+# One test run at a time in a checkout: they share the folder of results.
+mkdir -p "build/$VNR_OUT"
+exec 8>"build/$VNR_OUT/.lock"
 flock -n 8 || {
-	echo "another test run is using build/test; waiting for it" >&2
+	echo "another test run is using build/$VNR_OUT; waiting for it" >&2
 	flock 8
 }
-"$project/tools/testing/host.sh"
-"$project/tools/testing/canary.sh"
+rm -f "build/$VNR_OUT/host.results"
+[ $VNR_KERNELS = debug ] || {
+	"$project/tools/testing/host.sh"
+	"$project/tools/testing/canary.sh"
+}
 # The runner builds the device model where there is no network.
 "$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path tools/testing/model/Cargo.toml
 exec "$env_dir/in-tree.sh" unshare --net -- \

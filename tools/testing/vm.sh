@@ -5,11 +5,17 @@
 #
 #   DRIVER=c|rust  the driver of the first NIC (default: rust)
 #   PARAMS=...     its device parameters, as for test.sh
+#   DEBUG=1        the debug kernel instead of Debian's
 
 . "$(dirname "$0")/../env/lib.sh"
 
 "$env_dir/tree.sh" >/dev/null
 cd "$project"
+if [ -n "${DEBUG:-}" ]; then
+	VNR_DEBUG=$("$env_dir/debug.sh")
+	export VNR_DEBUG
+	KDIR=$VNR_DEBUG/build BUILD='' "$env_dir/module.sh" >/dev/null
+fi
 VNR_HOST_NETNS=$(readlink /proc/self/ns/net)
 export VNR_HOST_NETNS
 # The runner builds the device model where there is no network.

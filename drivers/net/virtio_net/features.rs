@@ -4,7 +4,7 @@
 
 use crate::rss;
 use kernel::prelude::*;
-use knet::{net, virtio};
+use knet::{net, params, virtio};
 use virtio_net_wire::{config, Features};
 
 /// What we understand of any device.
@@ -33,9 +33,19 @@ const COMMON: Features = Features::CSUM
     .union(Features::GUEST_USO4)
     .union(Features::GUEST_USO6)
     .union(Features::GUEST_HDRLEN)
+    .union(Features::DEVICE_STATS)
+    .union(Features::NOTF_COAL)
+    .union(Features::VQ_NOTF_COAL)
     .union(Features::RSS)
     .union(Features::HASH_REPORT)
     .union(Features::SPEED_DUPLEX);
+
+/// What we understand of a device that is not legacy.
+const OF_MODERN: Features = COMMON
+    .union(Features::GUEST_UDP_TUNNEL_GSO)
+    .union(Features::GUEST_UDP_TUNNEL_GSO_CSUM)
+    .union(Features::HOST_UDP_TUNNEL_GSO)
+    .union(Features::HOST_UDP_TUNNEL_GSO_CSUM);
 
 /// What we understand of a legacy device.
 const OF_LEGACY: Features = COMMON.union(Features::GSO).union(Features::ANY_LAYOUT);
@@ -47,8 +57,8 @@ const fn table<const N: usize>(features: Features) -> [u32; N] {
     }
 }
 
-/// [`COMMON`] as the numbers of its bits.
-pub(crate) const TABLE: &[u32] = &table::<{ COMMON.count() }>(COMMON);
+/// [`OF_MODERN`] as the numbers of its bits.
+pub(crate) const TABLE: &[u32] = &table::<{ OF_MODERN.count() }>(OF_MODERN);
 /// [`OF_LEGACY`] as the numbers of its bits.
 pub(crate) const TABLE_LEGACY: &[u32] = &table::<{ OF_LEGACY.count() }>(OF_LEGACY);
 
@@ -79,20 +89,39 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
     unmet | useless
 }
 
+/// Checksums and segmentation of sent packets.
+fn offloads(negotiated: Features) -> net::Features {
+    use net::Features as Net;
+
+    let with = |feature: Features, net: Net| net.only_if(negotiated.intersects(feature));
+    if !negotiated.contains(Features::CSUM) {
+        return Net::empty();
+    }
+    Net::HW_CSUM
+        | Net::SG
+        | with(Features::HOST_TSO4.union(Features::GSO), Net::TSO)
+        | with(Features::HOST_TSO6.union(Features::GSO), Net::TSO6)
+        | with(Features::HOST_ECN.union(Features::GSO), Net::TSO_ECN)
+        | with(Features::HOST_USO, Net::GSO_UDP_L4)
+        | with(Features::HOST_UDP_TUNNEL_GSO, Net::GSO_UDP_TUNNEL)
+        | with(Features::HOST_UDP_TUNNEL_GSO_CSUM, Net::GSO_UDP_TUNNEL_CSUM)
+}
+
+/// What the stack can leave to the device inside a UDP tunnel.
+pub(crate) fn in_tunnel(negotiated: Features) -> net::Features {
+    if negotiated.contains(Features::CSUM.union(Features::HOST_UDP_TUNNEL_GSO)) {
+        offloads(negotiated)
+    } else {
+        net::Features::empty()
+    }
+}
+
 /// What the stack can leave to the device: on at first, and changeable by users.
 pub(crate) fn of_stack(negotiated: Features) -> (net::Features, net::Features) {
     use net::Features as Net;
 
     let with = |feature: Features, net: Net| net.only_if(negotiated.intersects(feature));
-    let mut changeable = Net::empty();
-    if negotiated.contains(Features::CSUM) {
-        changeable = Net::HW_CSUM
-            | Net::SG
-            | with(Features::HOST_TSO4.union(Features::GSO), Net::TSO)
-            | with(Features::HOST_TSO6.union(Features::GSO), Net::TSO6)
-            | with(Features::HOST_ECN.union(Features::GSO), Net::TSO_ECN)
-            | with(Features::HOST_USO, Net::GSO_UDP_L4);
-    }
+    let mut changeable = offloads(negotiated);
     let large_receive = with(
         Features::GUEST_TSO4.union(Features::GUEST_TSO6),
         Net::GRO_HW,
@@ -100,7 +129,11 @@ pub(crate) fn of_stack(negotiated: Features) -> (net::Features, net::Features) {
     let on = Net::HIGHDMA
         | Net::RXCSUM
         | Net::GSO_ROBUST.only_if(negotiated.contains(Features::CSUM))
-        | changeable
+        | if params::gso() {
+            changeable
+        } else {
+            changeable & (Net::HW_CSUM | Net::SG).only_if(params::csum())
+        }
         | large_receive
         | with(Features::CTRL_VLAN, Net::HW_VLAN_CTAG_FILTER);
     // Off at first, as every packet costs more with it.

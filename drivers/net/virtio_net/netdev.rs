@@ -3,7 +3,7 @@
 //! What the stack calls.
 
 use crate::{link, nic::Nic, rx, stats, tx, NAME, VERSION};
-use core::sync::atomic::Ordering;
+use core::{ops::Range, sync::atomic::Ordering};
 use kernel::prelude::*;
 use knet::net::{
     AddressList, Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats,
@@ -20,13 +20,27 @@ use virtio_net_wire::{
 
 impl Nic {
     /// Queue pairs in use.
-    fn pairs(&self) -> usize {
+    pub(crate) fn pairs(&self) -> usize {
         self.pairs.load(Ordering::Relaxed)
     }
 
-    /// Pauses the first `pairs` queue pairs.
-    fn pause(&self, pairs: usize, lock: &mut OpsLocked<'_, Self>) {
-        for pair in 0..pairs {
+    /// Fills and runs queue pairs; after an error none of them runs.
+    pub(crate) fn run(&self, pairs: Range<usize>, lock: &mut OpsLocked<'_, Self>) -> Result {
+        let queues = self.netdev.queues();
+        for pair in pairs.clone() {
+            // Ready for packets at once.
+            if let Err(error) = queues.with_paused_rx(pair, lock, rx::Queue::fill) {
+                self.pause(pairs.start..pair, lock);
+                return Err(error);
+            }
+            queues.resume(pair, lock);
+        }
+        Ok(())
+    }
+
+    /// Pauses queue pairs.
+    pub(crate) fn pause(&self, pairs: Range<usize>, lock: &mut OpsLocked<'_, Self>) {
+        for pair in pairs {
             self.netdev.queues().pause(pair, lock);
         }
     }
@@ -37,18 +51,7 @@ impl Driver for Nic {
     type Tx = tx::Queue;
 
     fn open(&self, lock: &mut OpsLocked<'_, Self>) -> Result {
-        for pair in 0..self.pairs() {
-            // Ready for packets at once.
-            if let Err(error) = self
-                .netdev
-                .queues()
-                .with_paused_rx(pair, lock, rx::Queue::fill)
-            {
-                self.pause(pair, lock);
-                return Err(error);
-            }
-            self.netdev.queues().resume(pair, lock);
-        }
+        self.run(0..self.pairs(), lock)?;
         link::show(self, lock);
         self.device.enable_config_changes(true);
         Ok(())
@@ -56,7 +59,7 @@ impl Driver for Nic {
 
     fn stop(&self, lock: &mut OpsLocked<'_, Self>) {
         self.device.enable_config_changes(false);
-        self.pause(self.pairs(), lock);
+        self.pause(0..self.pairs(), lock);
         self.netdev.set_carrier(false, lock);
     }
 
@@ -200,7 +203,7 @@ impl Driver for Nic {
     }
 
     fn ring_sizes(&self) -> RingSizes {
-        self.rings
+        self.rings.get()
     }
 
     fn channels(&self) -> Channels {

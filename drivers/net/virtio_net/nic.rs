@@ -2,11 +2,15 @@
 
 //! One device: probe, start, remove.
 
-use crate::{control::Control, features, link, rss::Rss, rx, stats, tx};
+use crate::{
+    coalesce::Notifications, control::Control, device_stats::DeviceStats, features, link,
+    resize::Rings, rss::Rss, rx, stats, tx,
+};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, str::CString, sync::Arc};
 use knet::{
     net::{self, Builder, MacAddress, Rtnl},
+    params,
     virtio::{self, BoundDevice, FoundQueue, Interrupt, Probe, QueueRequest, Start},
 };
 use virtio_net_wire::{
@@ -21,9 +25,11 @@ pub(crate) struct Nic {
     pub(crate) negotiated: Features,
     pub(crate) control: Option<Control>,
     pub(crate) rss: Option<Rss>,
+    pub(crate) notifications: Notifications,
+    pub(crate) device_stats: DeviceStats,
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
-    pub(crate) rings: net::RingSizes,
+    pub(crate) rings: Rings,
     pub(crate) affinity: virtio::Affinity,
     pub(crate) link: link::Shown,
     /// Queue pairs in use.
@@ -61,6 +67,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
     let mut interface = Builder::new(device, pairs.most)?;
     let (on, changeable) = features::of_stack(negotiated);
     interface.features(on, changeable);
+    interface.tunnel_features(features::in_tunnel(negotiated));
     let mtu = negotiated
         .contains(Features::MTU)
         .then(|| u32::from(field::MTU.decode(device.read_config(field::MTU.offset() as u32))));
@@ -171,31 +178,37 @@ impl virtio::Driver for Nic {
             .map(|queue| Control::new(queue, negotiated))
             .transpose()?;
         let size = |sizes: Option<(usize, usize)>| sizes.unwrap_or_default();
-        let (rx_size, rx_max) = size(rx.first().map(|(rx, _)| rx.sizes()));
-        let (tx_size, tx_max) = size(tx.first().map(tx::Queue::sizes));
+        let rings = Rings::new(
+            size(rx.first().map(|(rx, _)| rx.sizes())),
+            size(tx.first().map(tx::Queue::sizes)),
+        );
 
         let nic = Self {
             device: device.keep(),
             negotiated,
             control,
             rss: Rss::new(device, negotiated)?,
+            notifications: Notifications::new(pairs.most)?,
+            device_stats: DeviceStats::default(),
             rx_stats,
             tx_stats,
             affinity,
             link: link::Shown::of(device, negotiated),
-            rings: net::RingSizes {
-                rx: rx_size,
-                tx: tx_size,
-                rx_max,
-                tx_max,
-            },
+            rings,
             pairs: AtomicUsize::new(pairs.used),
             netdev: interface.build(rx, tx)?,
         };
+        nic.netdev.queues().set_weight(params::napi_weight());
         Ok(KBox::pin(nic, GFP_KERNEL)?)
     }
 
     fn start(self: Pin<&Self>, device: &Start<'_, Self>) -> Result {
+        if device.watch_processors().is_err() {
+            dev_warn!(
+                device.as_ref(),
+                "queues do not follow processors that come and go\n"
+            );
+        }
         if crate::affinity::spread(&self).is_err() {
             dev_warn!(
                 device.as_ref(),
@@ -210,6 +223,7 @@ impl virtio::Driver for Nic {
                 .or_else(|error| self.do_without_rss(error))
                 .or_else(|error| self.fall_back_to_one_pair(error, rtnl))?;
             self.tell_random_address()?;
+            self.ask_for_device_stats();
             self.netdev.locked(|lock| {
                 self.netdev.set_carrier(false, lock);
                 let has_no_state = !self.negotiated.contains(Features::STATUS);
@@ -241,7 +255,7 @@ impl virtio::Driver for Nic {
 impl Nic {
     /// Tells the device how many queue pairs are used, if it has a choice, and how
     /// packets are hashed.
-    fn use_queue_pairs(&self, pairs: usize) -> Result {
+    pub(crate) fn use_queue_pairs(&self, pairs: usize) -> Result {
         let rss = self.rss.as_ref().filter(|rss| rss.is_on());
         match (&self.control, SetQueuePairs::new(pairs as u16)) {
             // The other command would end RSS.

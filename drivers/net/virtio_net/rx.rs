@@ -35,6 +35,9 @@ const ETH_HLEN: usize = virtio_net_wire::rx_buffer::ETHERNET_LEN;
 /// What all packets of a queue have in common.
 struct Common {
     layout: HeaderLayout,
+    /// Features of packets inside UDP tunnels, of those that were negotiated.
+    tunnels: bool,
+    tunnel_checksums: bool,
     /// Whether the header has the packet's hash.
     hash_report: bool,
     stats: Arc<stats::Rx>,
@@ -106,6 +109,8 @@ impl Queue {
         };
         let common = Common {
             layout,
+            tunnels: negotiated.contains(Features::GUEST_UDP_TUNNEL_GSO),
+            tunnel_checksums: negotiated.contains(Features::GUEST_UDP_TUNNEL_GSO_CSUM),
             hash_report: negotiated.contains(Features::HASH_REPORT),
             stats,
         };
@@ -120,6 +125,20 @@ impl Queue {
     /// The ring's size now, and the most that the device allows.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         each_ring!(&self.ring, ring => (ring.vq.size(), ring.vq.max_size()))
+    }
+
+    /// Whether used buffers wait for a poll.
+    pub(crate) fn has_used(&mut self) -> bool {
+        each_ring!(&mut self.ring, ring => ring.vq.has_used())
+    }
+
+    /// Gives the ring `size` descriptors; then it is empty, if it had another size.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`knet::virtio::Virtqueue::resize`].
+    pub(crate) fn resize(&mut self, size: usize) -> Result {
+        each_ring!(&mut self.ring, ring => ring.resize(size))
     }
 
     /// Receives up to the budget, and fills the ring again.
@@ -217,7 +236,7 @@ impl Common {
     fn apply(&self, skb: &mut RxSkb, header: &[u8; HeaderLayout::MAX_LEN]) -> Result {
         let decoded = rx::decode(self.layout, header).map_err(|_| EINVAL)?;
         decoded.check_frame_len(skb.len()).map_err(|_| EINVAL)?;
-        skb.apply_virtio_header(header, false, false)
+        skb.apply_virtio_header(header, self.tunnels, self.tunnel_checksums)
     }
 }
 

@@ -23,6 +23,11 @@ pub(crate) struct Queue {
     reserve: usize,
     layout: HeaderLayout,
     place: TxHeader,
+    /// Whether sent packets are reclaimed by NAPI. Otherwise the next packet's sender does,
+    /// interrupts are for a full ring only, and byte limits do not apply.
+    napi: bool,
+    /// Whether the device segments packets inside UDP tunnels.
+    tunnels: bool,
     /// Whether the device relies on `hdr_len` of segmented packets.
     exact_header_len: bool,
     stats: Arc<stats::Tx>,
@@ -45,6 +50,8 @@ impl Queue {
             } else {
                 TxHeader::Separate
             },
+            napi: knet::params::napi_tx(),
+            tunnels: negotiated.contains(Features::HOST_UDP_TUNNEL_GSO),
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
             stats,
         })
@@ -55,11 +62,90 @@ impl Queue {
         (self.vq.size(), self.vq.max_size())
     }
 
+    pub(crate) fn has_napi(&self) -> bool {
+        self.napi
+    }
+
+    /// Has sent packets reclaimed by NAPI, or not.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while the device has packets, which byte limits count or do not.
+    pub(crate) fn set_napi(&mut self, napi: bool, queue: &TxQueue) -> Result {
+        self.reclaim(queue, TxSkb::consume_any);
+        if self.vq.free() != self.vq.size() {
+            return Err(EBUSY);
+        }
+        queue.reset();
+        self.napi = napi;
+        Ok(())
+    }
+
+    /// Whether nothing is in the ring.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.vq.is_empty()
+    }
+
+    /// Tells the device once more of what is in the ring.
+    pub(crate) fn notify_again(&mut self) {
+        self.vq.notify();
+    }
+
+    /// Resets the ring. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::reset`].
+    pub(crate) fn reset(&mut self) -> Result {
+        let stats = &self.stats;
+        self.vq.reset(|skb| {
+            stats.drops.add(1);
+            drop(skb);
+        })
+    }
+
+    /// Gives the ring `size` descriptors. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::resize`].
+    pub(crate) fn resize(&mut self, size: usize) -> Result {
+        let stats = &self.stats;
+        let result = self.vq.resize(size, |skb| {
+            stats.drops.add(1);
+            drop(skb);
+        });
+        self.reserve = MAX_SEGMENTS.min(self.vq.size());
+        result
+    }
+
+    /// Takes what the device has sent off a paused queue: packets and bytes that byte
+    /// limits have counted.
+    pub(crate) fn take_sent(&mut self) -> (usize, usize) {
+        let (mut packets, mut bytes) = (0usize, 0usize);
+        while let Some((skb, _)) = self.vq.pop() {
+            packets = packets.wrapping_add(1);
+            bytes = bytes.wrapping_add(skb.len());
+            skb.consume_any();
+        }
+        self.stats.packets.add(packets as u64);
+        self.stats.bytes.add(bytes as u64);
+        if self.napi {
+            (packets, bytes)
+        } else {
+            (0, 0)
+        }
+    }
+
     /// Queues a packet behind its header, or drops it.
     #[inline(always)]
     fn queue(&mut self, skb: TxSkb) -> Result {
-        if skb.is_complete() && self.layout == HeaderLayout::Mergeable12 {
-            return self.send(skb, V1::default());
+        if skb.is_complete() {
+            match self.layout {
+                HeaderLayout::Mergeable12 => return self.send(skb, V1::default()),
+                HeaderLayout::Tunnel24 => return self.send(skb, V1HashTunnel::default()),
+                HeaderLayout::Legacy10 | HeaderLayout::Hash20 => {}
+            }
         }
         self.queue_with_offload(skb)
     }
@@ -67,7 +153,10 @@ impl Queue {
     fn queue_with_offload(&mut self, skb: TxSkb) -> Result {
         let mut offload = skb.tx_offload()?;
         if let Some(gso) = offload.gso.as_mut().filter(|_| self.exact_header_len) {
-            gso.hdr_len = skb.gso_header_len(gso.kind);
+            gso.hdr_len = skb.gso_header_len(gso.kind, gso.tunnel.is_some());
+        }
+        if !self.tunnels && offload.gso.is_some_and(|gso| gso.tunnel.is_some()) {
+            return Err(EINVAL);
         }
         let v1 = offload.to_v1();
         let v1_hash = V1Hash {
@@ -78,13 +167,7 @@ impl Queue {
             HeaderLayout::Mergeable12 => self.send(skb, v1),
             HeaderLayout::Legacy10 => self.send(skb, v1.base),
             HeaderLayout::Hash20 => self.send(skb, v1_hash),
-            HeaderLayout::Tunnel24 => self.send(
-                skb,
-                V1HashTunnel {
-                    v1_hash,
-                    ..V1HashTunnel::default()
-                },
-            ),
+            HeaderLayout::Tunnel24 => self.send(skb, offload.to_tunnel(v1)),
         }
     }
 
@@ -100,6 +183,10 @@ impl Queue {
     pub(crate) fn xmit(&mut self, queue: &TxQueue, mut skb: TxSkb) {
         // Interrupts are for when the stack waits, or for the end of a burst.
         self.vq.disable_interrupts();
+        if !self.napi {
+            self.xmit_without_napi(queue, skb);
+            return;
+        }
         skb.tx_timestamp();
         let bytes = skb.len();
         if self.queue(skb).is_err() {
@@ -118,6 +205,29 @@ impl Queue {
         }
     }
 
+    /// The same where nobody else reclaims.
+    #[cold]
+    fn xmit_without_napi(&mut self, queue: &TxQueue, mut skb: TxSkb) {
+        self.reclaim(queue, TxSkb::consume_any);
+        skb.tx_timestamp();
+        skb.orphan();
+        if self.queue(skb).is_err() {
+            self.stats.drops.add(1);
+            self.kick();
+        } else {
+            if self.vq.free() < self.reserve {
+                queue.stop();
+                self.stats.stop.add(1);
+            }
+            if queue.sent(0) {
+                self.kick();
+            }
+        }
+        if queue.is_stopped() && !self.vq.enable_interrupts_delayed() {
+            queue.schedule_poll(|| self.vq.disable_interrupts());
+        }
+    }
+
     /// Tells the device of what is queued, and hears from it when most is sent.
     #[inline]
     fn flush(&mut self, queue: &TxQueue) {
@@ -128,7 +238,7 @@ impl Queue {
     }
 
     #[inline]
-    fn kick(&mut self) {
+    pub(crate) fn kick(&mut self) {
         if self.vq.kick() {
             self.stats.kicks.add(1);
         }
@@ -136,15 +246,17 @@ impl Queue {
 
     /// Frees what the device has sent, and lets the stack go on if there is room.
     #[inline]
-    fn reclaim(&mut self, queue: &TxQueue, poll: &Poll<'_>) {
+    fn reclaim(&mut self, queue: &TxQueue, free: impl Fn(TxSkb)) {
         let (mut packets, mut bytes) = (0usize, 0usize);
         while let Some((skb, _)) = self.vq.pop() {
             packets = packets.wrapping_add(1);
             bytes = bytes.wrapping_add(skb.len());
-            skb.consume(poll);
+            free(skb);
         }
         if packets != 0 {
-            queue.completed(packets, bytes);
+            if self.napi {
+                queue.completed(packets, bytes);
+            }
             self.stats.packets.add(packets as u64);
             self.stats.bytes.add(bytes as u64);
         }
@@ -156,9 +268,12 @@ impl Queue {
 
     /// Reclaims from the receive queue's poll, which runs anyway.
     pub(crate) fn reclaim_beside(&mut self, queue: &TxQueue, poll: &Poll<'_>) {
+        if !self.napi {
+            return;
+        }
         loop {
             self.vq.disable_interrupts();
-            self.reclaim(queue, poll);
+            self.reclaim(queue, |skb| skb.consume(poll));
             if self.vq.enable_interrupts_delayed() {
                 break;
             }
@@ -168,7 +283,7 @@ impl Queue {
     /// Reclaims from the queue's own poll.
     pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'_> {
         self.vq.disable_interrupts();
-        self.reclaim(queue, poll);
+        self.reclaim(queue, |skb| skb.consume(poll));
         Polled::Done {
             work: 0,
             rearm: self.vq.enable_interrupts(),

@@ -9,10 +9,13 @@
 //! | [`rx`] | receive queues, with one module for each buffer layout |
 //! | [`tx`] | transmit queues |
 //! | [`rss`] | spreading received packets by their hash |
+//! | [`coalesce`] | when the device interrupts |
 //! | [`control`] | commands to the device |
 //! | [`link`] | link state, speed, announcements |
 //! | [`netdev`] | what the stack calls |
+//! | [`resize`] | ring sizes, number of queue pairs, stuck queues |
 //! | [`stats`] | counters |
+//! | [`device_stats`] | counters that the device keeps |
 //! | [`affinity`] | which processors serve which queue pair |
 
 #![forbid(unsafe_code)]
@@ -21,11 +24,14 @@ use kernel::{prelude::*, str::CStr};
 use knet::virtio;
 
 mod affinity;
+mod coalesce;
 mod control;
+mod device_stats;
 mod features;
 mod link;
 mod netdev;
 mod nic;
+mod resize;
 mod rss;
 mod rx;
 mod stats;

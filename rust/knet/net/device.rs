@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     bindings,
+    cpu::Online,
     virtio::{self, Binding, Probe, Registered, Start},
 };
 use core::{
@@ -24,7 +25,9 @@ use core::{
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
 };
-use kernel::{cpumask::Cpumask, error::to_result, prelude::*, sync::Arc};
+use kernel::{
+    container_of, cpumask::Cpumask, error::to_result, prelude::*, sync::Arc, types::Opaque,
+};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ impl Features {
     pub const TSO: Self = Self(bindings::NETIF_F_TSO);
     pub const TSO6: Self = Self(bindings::NETIF_F_TSO6);
     pub const TSO_ECN: Self = Self(bindings::NETIF_F_TSO_ECN);
+    pub const GSO_UDP_TUNNEL: Self = Self(bindings::NETIF_F_GSO_UDP_TUNNEL);
+    pub const GSO_UDP_TUNNEL_CSUM: Self = Self(bindings::NETIF_F_GSO_UDP_TUNNEL_CSUM);
     pub const GSO_UDP_L4: Self = Self(bindings::NETIF_F_GSO_UDP_L4);
     pub const GSO_ROBUST: Self = Self(bindings::NETIF_F_GSO_ROBUST);
     pub const GRO_HW: Self = Self(bindings::NETIF_F_GRO_HW);
@@ -93,15 +98,27 @@ impl BitOrAssign for Features {
     }
 }
 
+/// Sizes that the kernel was told last, and makes room for: what a driver says later does
+/// not count.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Counters of `ethtool -S`.
+    pub(super) counters: Cell<usize>,
+    /// Bytes of the hash key.
+    pub(super) key: Cell<usize>,
+    /// Entries of the indirection table.
+    pub(super) table: Cell<usize>,
+}
+
 /// What the C side keeps for us behind its `net_device`: set before the device is
 /// registered, and valid until it is not any more.
 #[repr(C)]
 pub(super) struct Priv<D: Driver> {
     pub(super) driver: *const D,
     pub(super) tx: *const [Slot<D, D::Tx>],
-    /// How many counters `ethtool -S` was told of last, for which it makes room. Changed
-    /// under the instance lock only.
-    pub(super) counters: Cell<usize>,
+    pub(super) interface: *const Interface<D>,
+    /// Changed under the instance lock only.
+    pub(super) told: Told,
 }
 
 impl<D: Driver> Priv<D> {
@@ -169,6 +186,15 @@ impl<D> OpsLocked<'_, D> {
 
 /// Evidence that the RTNL lock is held.
 pub struct Rtnl<'a>(PhantomData<(&'a (), *mut ())>);
+
+impl Rtnl<'_> {
+    /// # Safety
+    ///
+    /// The caller holds the RTNL lock while the value lives.
+    pub(super) unsafe fn new() -> Self {
+        Self(PhantomData)
+    }
+}
 
 /// A network device that is not registered yet.
 pub struct Builder<D: Driver> {
@@ -239,6 +265,12 @@ impl<D: Driver> Builder<D> {
         }
     }
 
+    /// Which features work for packets inside tunnels too.
+    pub fn tunnel_features(&mut self, features: Features) {
+        // SAFETY: As in `features`.
+        unsafe { (*self.as_raw()).hw_enc_features = features.0 };
+    }
+
     /// The limits of the MTU, and its first value; in bytes.
     pub fn mtu(&mut self, least: u32, most: u32, first: Option<u32>) {
         let dev = self.as_raw();
@@ -303,22 +335,41 @@ impl<D: Driver> Builder<D> {
             queues: unsafe { Queues::new(self.as_raw(), rx, tx)? },
             claimed: AtomicBool::new(false),
             registered: AtomicBool::new(false),
+            recovery: Opaque::zeroed(),
             netdev: self.netdev,
         };
-        Ok(Device(Arc::new(interface, GFP_KERNEL)?))
+        let interface = Arc::new(interface, GFP_KERNEL)?;
+        // SAFETY: The work item stays in place, and nobody knows of it yet.
+        unsafe {
+            bindings::init_work_with_key(
+                interface.recovery.get(),
+                Some(Interface::<D>::recover),
+                false,
+                c"netdev_tx_recovery".as_char_ptr(),
+                kernel::static_lock_class!().as_ptr(),
+            )
+        };
+        Ok(Device(interface))
     }
 }
 
 /// A network device with its queues.
-struct Interface<D: Driver> {
+pub(super) struct Interface<D: Driver> {
     // Before the device, whose NAPI instances they have.
     queues: Queues<D>,
+    /// Sees to transmit queues that are stuck; not queued before registration.
+    recovery: Opaque<bindings::work_struct>,
     /// Set once: a device is not registered twice.
     claimed: AtomicBool,
     /// Set between registration and its end. Changed under RTNL and the instance lock.
     registered: AtomicBool,
     netdev: Arc<NetDevice>,
 }
+
+// SAFETY: The work item is used by the C side's synchronisation; the rest is `Send`.
+unsafe impl<D: Driver> Send for Interface<D> {}
+// SAFETY: As above; the rest is `Sync`.
+unsafe impl<D: Driver> Sync for Interface<D> {}
 
 impl<D: Driver> Interface<D> {
     fn as_raw(&self) -> *mut bindings::net_device {
@@ -338,6 +389,40 @@ impl<D: Driver> Interface<D> {
     fn is_registered(&self) -> bool {
         self.registered.load(Ordering::Relaxed)
     }
+
+    /// Has the driver see to transmit queue `index`, from a workqueue. Any context.
+    pub(super) fn schedule_recovery(&self, index: usize) {
+        let Some(slot) = self.queues.tx().get(index) else {
+            return;
+        };
+        slot.stuck.store(true, Ordering::Relaxed);
+        // SAFETY: The work item was initialised in `build`.
+        unsafe {
+            bindings::queue_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
+                bindings::system_percpu_wq,
+                self.recovery.get(),
+            )
+        };
+    }
+
+    /// # Safety
+    ///
+    /// The workqueue calls this for the work item of an interface, which stays until
+    /// the work has ended.
+    unsafe extern "C" fn recover(work: *mut bindings::work_struct) {
+        // SAFETY: By the caller's promise.
+        let this = unsafe { &*container_of!(Opaque::cast_from(work), Self, recovery) };
+        this.locked(|lock| {
+            for slot in this.queues.tx() {
+                if !slot.stuck.swap(false, Ordering::Relaxed) || !slot.enabled.get() {
+                    continue;
+                }
+                // SAFETY: A queue that runs has a driver; the lock keeps it so.
+                unsafe { (*slot.driver.get()).recover_tx(slot.index, lock) };
+            }
+        });
+    }
 }
 
 impl<D: Driver> Registered for Interface<D> {
@@ -351,6 +436,8 @@ impl<D: Driver> Registered for Interface<D> {
             // SAFETY: The device is registered, and will not be twice unregistered.
             unsafe { bindings::unregister_netdev(self.as_raw()) };
         }
+        // SAFETY: The work item was initialised in `build`. It does not run again.
+        unsafe { bindings::disable_work_sync(self.recovery.get()) };
         // Should the driver have left a queue running, its polls end here.
         self.locked(|lock| self.queues.publish(core::ptr::null(), lock));
     }
@@ -396,7 +483,8 @@ impl<D: Driver> Device<D> {
             Priv::<D>::of(dev).write(Priv {
                 driver,
                 tx: this.queues.tx(),
-                counters: Cell::new(0),
+                interface: this,
+                told: Told::default(),
             });
             bindings::rtnl_lock();
             this.locked(|lock| this.queues.publish(driver, lock));
@@ -440,22 +528,28 @@ impl<D: Driver> Device<D> {
         }
     }
 
-    /// Packets that `processors` send go to transmit queue `index` (`netif_set_xps_queue`).
+    /// Packets that `processors` send go to transmit queue `index` (`__netif_set_xps_queue`).
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` if there is no such queue.
-    pub fn prefer_tx_queue(&self, index: usize, processors: &Cpumask) -> Result {
+    pub fn prefer_tx_queue(
+        &self,
+        index: usize,
+        processors: &Cpumask,
+        _online: &Online<'_>,
+    ) -> Result {
         // SAFETY: The device is valid.
         if index >= unsafe { (*self.as_raw()).num_tx_queues as usize } {
             return Err(EINVAL);
         }
-        // SAFETY: The device has that queue. Process context.
+        // SAFETY: The device has that queue. Process context, with the hotplug lock.
         to_result(unsafe {
-            bindings::netif_set_xps_queue(
+            bindings::__netif_set_xps_queue(
                 self.as_raw(),
                 processors.as_raw().cast_const().cast(),
                 index as u16,
+                bindings::xps_map_type_XPS_CPUS,
             )
         })
     }

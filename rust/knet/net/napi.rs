@@ -10,6 +10,7 @@ use core::{
     cell::{Cell, UnsafeCell},
     marker::PhantomData,
     ops::Deref,
+    sync::atomic::AtomicBool,
 };
 use kernel::{prelude::*, types::Opaque};
 
@@ -87,6 +88,11 @@ pub(super) struct Slot<D: Driver, B> {
     pub(super) enabled: Cell<bool>,
     pub(super) index: usize,
     pub(super) txq: *mut bindings::netdev_queue,
+    /// Set while [`super::PausedPair`] has a transmit queue's body. Changed under the
+    /// transmit lock only.
+    pub(super) held: Cell<bool>,
+    /// The stack has waited too long for the transmit queue.
+    pub(super) stuck: AtomicBool,
     pub(super) body: UnsafeCell<B>,
 }
 
@@ -98,6 +104,8 @@ impl<D: Driver, B> Slot<D, B> {
             enabled: Cell::new(false),
             index,
             txq,
+            held: Cell::new(false),
+            stuck: AtomicBool::new(false),
             body: UnsafeCell::new(body),
         }
     }

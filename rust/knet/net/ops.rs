@@ -5,11 +5,13 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{
+    coalesce::Coalescing,
     device::{AddressList, Features, MacAddress, OpsLocked, Priv},
     ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
     napi::{Poll, Polled, RxPoll},
     page_pool::Pages,
     qstats::QueueStatistics,
+    resize::Resize,
     rss::Rss,
     txq::TxQueue,
     TxSkb,
@@ -19,7 +21,9 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
-pub trait Driver: QueueStatistics + Rss + Sized + Send + Sync + 'static {
+pub trait Driver:
+    QueueStatistics + Resize + Rss + Coalescing + Sized + Send + Sync + 'static
+{
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
     /// The body of a transmit queue, touched under its lock.
@@ -37,6 +41,7 @@ pub trait Driver: QueueStatistics + Rss + Sized + Send + Sync + 'static {
     /// Reclaims what the device has sent.
     fn poll_tx<'q>(&self, tx: &'q mut Self::Tx, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'q>;
     /// The stack has waited too long for transmit queue `index` (`ndo_tx_timeout`).
+    /// Softirq context; [`Resize::recover_tx`] follows.
     fn tx_timeout(&self, index: usize);
 
     /// The counters since the device was probed (`ndo_get_stats64`).
@@ -301,6 +306,9 @@ impl<D: Driver> Operations<D> {
     /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn tx_timeout(dev: *mut bindings::net_device, index: u32) {
         // SAFETY: C calls this for a registered device.
-        unsafe { Self::driver(dev) }.tx_timeout(index as usize);
+        unsafe {
+            Self::driver(dev).tx_timeout(index as usize);
+            (*(*Priv::<D>::of(dev)).interface).schedule_recovery(index as usize);
+        }
     }
 }

@@ -35,8 +35,8 @@ unsafe impl<D: Driver> Sync for Queues<D> {}
 // SAFETY: As above; bodies are `Send`.
 unsafe impl<D: Driver> Send for Queues<D> {}
 
-const RX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_RX;
-const TX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_TX;
+pub(super) const RX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_RX;
+pub(super) const TX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_TX;
 
 impl<D: Driver> Queues<D> {
     /// Gives each body a NAPI instance of `dev`.
@@ -116,9 +116,27 @@ impl<D: Driver> Queues<D> {
         }
     }
 
+    /// Whether it is their device that is locked.
+    pub(super) fn are_of(&self, lock: &OpsLocked<'_, D>) -> bool {
+        lock.netdev() == self.netdev
+    }
+
+    /// The slots of the receive queues.
+    pub(super) fn rx(&self) -> &[Slot<D, RxBody<D::Rx>>] {
+        &self.rx
+    }
+
     /// The slots of the transmit queues.
     pub(super) fn tx(&self) -> &[Slot<D, D::Tx>] {
         &self.tx
+    }
+
+    /// How many packets a receive queue may take in one poll.
+    pub fn set_weight(&self, weight: u16) {
+        for slot in &self.rx {
+            // SAFETY: The instance was added in `new`. Polls read the field whole.
+            unsafe { (&raw mut (*slot.napi.get()).weight).write_volatile(weight.into()) };
+        }
     }
 
     /// How many receive queues there are.
@@ -167,7 +185,7 @@ impl<D: Driver> Queues<D> {
         lock: &mut OpsLocked<'_, D>,
         f: impl FnOnce(&mut D::Rx, Pages<'_>) -> R,
     ) -> Result<R> {
-        if lock.netdev() != self.netdev {
+        if !self.are_of(lock) {
             return Err(EINVAL);
         }
         let slot = self.rx.get(index).ok_or(EINVAL)?;
@@ -183,7 +201,7 @@ impl<D: Driver> Queues<D> {
 
     /// Lets the queue pair run, if the device is registered.
     pub fn resume(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
-        if lock.netdev() != self.netdev {
+        if !self.are_of(lock) {
             return;
         }
         if let Some(slot) = self.rx.get(index) {
@@ -196,7 +214,7 @@ impl<D: Driver> Queues<D> {
 
     /// Waits for the polls of the queue pair to end, and lets no more begin.
     pub fn pause(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
-        if lock.netdev() != self.netdev {
+        if !self.are_of(lock) {
             return;
         }
         if let Some(slot) = self.tx.get(index) {
@@ -212,25 +230,24 @@ impl<D: Driver> Queues<D> {
     pub fn try_lock_tx<'a>(&'a self, index: usize, _poll: &'a Poll<'_>) -> Option<TxGuard<'a, D>> {
         let slot = self.tx.get(index)?;
         // SAFETY: The `netdev_queue` lives as long as the device; softirq context.
-        unsafe { bindings::__netif_tx_trylock(slot.txq) }.then(|| TxGuard { slot })
+        let guard = unsafe { bindings::__netif_tx_trylock(slot.txq) }.then(|| TxGuard { slot })?;
+        (!slot.held.get()).then_some(guard)
     }
 
     /// Calls `f` on transmit queue `index` under its lock. Not from interrupts.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no such queue.
+    /// `EINVAL` if there is no such queue, `EBUSY` if somebody has paused it.
     pub fn with_tx<R>(&self, index: usize, f: impl FnOnce(&mut D::Tx, &TxQueue) -> R) -> Result<R> {
         let slot = self.tx.get(index).ok_or(EINVAL)?;
-        // SAFETY: As in `try_lock_tx`; bottom halves are off while it is held.
-        unsafe {
-            bindings::local_bh_disable();
-            bindings::__netif_tx_lock(slot.txq);
-            let result = f(&mut *slot.body.get(), TxQueue::of(slot));
-            bindings::__netif_tx_unlock(slot.txq);
-            bindings::local_bh_enable();
-            Ok(result)
-        }
+        slot.locked(|| {
+            if slot.held.get() {
+                return Err(EBUSY);
+            }
+            // SAFETY: We have the transmit lock.
+            Ok(f(unsafe { &mut *slot.body.get() }, TxQueue::of(slot)))
+        })
     }
 }
 

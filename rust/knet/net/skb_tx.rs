@@ -10,7 +10,7 @@ use crate::{
 use core::{ops::Deref, ptr::NonNull};
 use kernel::{ffi::c_void, prelude::*};
 pub use virtio_net_wire::tx::TxOffload;
-use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum};
+use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum, Tunnel};
 use zerocopy::{Immutable, IntoBytes};
 
 /// Where the virtio header goes.
@@ -74,6 +74,20 @@ impl TxSkb {
         unsafe { bindings::napi_consume_skb(skb, poll.budget() as c_int) };
     }
 
+    /// The same outside of polls, in any context (`dev_consume_skb_any`).
+    pub fn consume_any(self) {
+        let skb = self.0.into_ptr().as_ptr();
+        // SAFETY: The packet was ours.
+        unsafe { bindings::dev_kfree_skb_any_reason(skb, bindings::skb_drop_reason_SKB_CONSUMED) };
+    }
+
+    /// Lets go of the socket and of connection tracking, as nobody says when the packet
+    /// is freed (`skb_orphan`, `nf_reset_ct`).
+    pub fn orphan(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::skb_orphan(self.0.as_ptr()) };
+    }
+
     /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is
     /// [`TxOffload::NONE`].
     #[inline]
@@ -123,16 +137,35 @@ impl TxSkb {
             ecn: is(bindings::SKB_GSO_TCP_ECN),
             hdr_len: self.linear_len() as u16,
             size: shared.gso_size,
+            tunnel: self.tx_tunnel(),
+        })
+    }
+
+    /// The UDP tunnel around a segmented packet (`virtio_net_hdr_tnl_from_skb`).
+    fn tx_tunnel(&self) -> Option<Tunnel> {
+        const PLAIN: u32 = bindings::SKB_GSO_UDP_TUNNEL as u32;
+        const CHECKSUM: u32 = bindings::SKB_GSO_UDP_TUNNEL_CSUM as u32;
+        let gso_type = self.shared_info().gso_type;
+        let (headers, headroom) = (self.headers(), self.headroom() as u16);
+        (gso_type & (PLAIN | CHECKSUM) != 0).then(|| Tunnel {
+            outer_ipv6: headers.protocol == (bindings::ETH_P_IPV6 as u16).to_be(),
+            outer_checksum: gso_type & CHECKSUM != 0,
+            outer_transport: headers.transport_header.wrapping_sub(headroom),
+            inner_network: headers.inner_network_header.wrapping_sub(headroom),
         })
     }
 
     /// Bytes of all headers up to the payload of a segmented packet, or of its linear
-    /// part if the headers are not there (`__virtio_net_set_hdrlen`).
-    pub fn gso_header_len(&self, kind: GsoKind) -> u16 {
-        let transport = self
-            .headers()
-            .transport_header
-            .wrapping_sub(self.headroom() as u16);
+    /// part if the headers are not there (`__virtio_net_set_hdrlen`,
+    /// `__virtio_net_set_tnl_hdrlen`).
+    pub fn gso_header_len(&self, kind: GsoKind, in_tunnel: bool) -> u16 {
+        let headers = self.headers();
+        let transport = if in_tunnel {
+            headers.inner_transport_header
+        } else {
+            headers.transport_header
+        };
+        let transport = transport.wrapping_sub(self.headroom() as u16);
         let header_len = if kind.is_tcp() {
             // SAFETY: The linear part has that many bytes.
             let linear = unsafe { core::slice::from_raw_parts(self.raw().data, self.linear_len()) };

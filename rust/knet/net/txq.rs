@@ -51,6 +51,22 @@ impl<D: Driver> Drop for TxGuard<'_, D> {
     }
 }
 
+impl<D: Driver> Slot<D, D::Tx> {
+    /// Calls `f` with the transmit lock. Not from interrupts.
+    pub(super) fn locked<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: The `netdev_queue` lives as long as the device; bottom halves are off
+        // while the lock is held.
+        unsafe {
+            bindings::local_bh_disable();
+            bindings::__netif_tx_lock(self.txq);
+            let result = f();
+            bindings::__netif_tx_unlock(self.txq);
+            bindings::local_bh_enable();
+            result
+        }
+    }
+}
+
 /// The stack's side of a transmit queue: flow control and byte limits.
 #[repr(C)]
 pub struct TxQueue {

@@ -4,12 +4,16 @@
 
 use super::{Binding, Device};
 use crate::bindings;
-use core::{marker::PhantomData, ptr::NonNull};
-use kernel::{cpumask::Cpumask, prelude::*, str::CString, sync::Arc};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+use kernel::{container_of, cpumask::Cpumask, ffi::c_void, prelude::*, str::CString, sync::Arc};
 
 /// What a driver asks of one queue.
 pub struct QueueRequest {
-    /// A name for `/proc/interrupts`.
+    /// A name for `/proc/interrupts`, cut after 31 bytes.
     pub name: CString,
     /// Whether used buffers raise [`super::Driver::queue_interrupt`].
     pub interrupt: bool,
@@ -21,8 +25,50 @@ pub struct QueueRequest {
 /// The queues of a device. Its owner deletes them.
 pub(crate) struct QueueSet {
     queues: KVec<*mut bindings::virtqueue>,
-    /// The transport points to the names for as long as the queues live.
-    _names: KVec<CString>,
+    /// The queues point to their names for as long as they live.
+    _labels: KVec<KBox<Label>>,
+}
+
+/// A queue's name, which `virtqueue::name` points to; and beside it what the queue's
+/// user has for callbacks that get nothing but the queue.
+#[repr(C)]
+pub(super) struct Label {
+    data: AtomicPtr<c_void>,
+    name: [c_char; 32],
+}
+
+impl Label {
+    fn new(name: &CStr) -> Result<KBox<Self>> {
+        let mut label = Self {
+            data: AtomicPtr::new(core::ptr::null_mut()),
+            name: [0; 32],
+        };
+        // The last byte ends the string.
+        for (to, from) in label.name[..31].iter_mut().zip(name.to_bytes()) {
+            *to = *from as c_char;
+        }
+        Ok(KBox::new(label, GFP_KERNEL)?)
+    }
+
+    /// The label of a queue.
+    ///
+    /// # Safety
+    ///
+    /// The queue is one of a [`QueueSet`], and live while the reference is used.
+    pub(super) unsafe fn of<'a>(vq: *mut bindings::virtqueue) -> &'a Self {
+        // SAFETY: By the caller's promise, the name is the one of a label that lives as
+        // long as the queue.
+        unsafe { &*container_of!((*vq).name.cast::<[c_char; 32]>(), Self, name) }
+    }
+
+    /// Only the queue's user sets it.
+    pub(super) fn set(&self, data: *mut c_void) {
+        self.data.store(data, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> *mut c_void {
+        self.data.load(Ordering::Relaxed)
+    }
 }
 
 // SAFETY: The set only hands out pointers.
@@ -37,26 +83,26 @@ impl QueueSet {
         interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
     ) -> Result<Arc<Self>> {
         let n = requests.len();
-        let mut names = KVec::with_capacity(n, GFP_KERNEL)?;
+        let mut labels = KVec::with_capacity(n, GFP_KERNEL)?;
         let mut infos = KVec::with_capacity(n, GFP_KERNEL)?;
         for request in requests {
-            let name = CString::try_from(&*request.name)?;
+            let label = Label::new(&request.name)?;
             infos.push(
                 bindings::virtqueue_info {
-                    name: name.as_char_ptr(),
+                    name: label.name.as_ptr(),
                     callback: request.interrupt.then_some(interrupt),
                     ctx: request.context,
                 },
                 GFP_KERNEL,
             )?;
-            names.push(name, GFP_KERNEL)?;
+            labels.push(label, GFP_KERNEL)?;
         }
         let queues = KVec::from_elem(core::ptr::null_mut(), n, GFP_KERNEL)?;
         // The set is allocated first, so that nothing can fail once the queues are there.
         let mut set = kernel::sync::UniqueArc::new(
             QueueSet {
                 queues,
-                _names: names,
+                _labels: labels,
             },
             GFP_KERNEL,
         )?;

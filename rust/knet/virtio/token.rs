@@ -27,8 +27,9 @@ pub unsafe trait Token: Sized {
     ///
     /// # Safety
     ///
-    /// The words come from one call of `into_raw`, and are used once. The context
-    /// may be null instead if the value is dropped and nothing else is done with it.
+    /// The words come from one call of `into_raw`, and are used once. The context may be
+    /// null instead: then the value owns what it did before, but gives access to none of
+    /// it, and can only be dropped.
     unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self;
 }
 

@@ -45,7 +45,7 @@ impl<T: Token> Virtqueue<T> {
     }
 
     #[inline]
-    fn as_ptr(&self) -> *mut bindings::virtqueue {
+    pub(super) fn as_ptr(&self) -> *mut bindings::virtqueue {
         self.vq.as_ptr()
     }
 
@@ -66,6 +66,16 @@ impl<T: Token> Virtqueue<T> {
     pub fn max_size(&self) -> usize {
         // SAFETY: By the type invariant.
         unsafe { (*self.as_ptr()).num_max as usize }
+    }
+
+    /// Whether no token is in the queue.
+    pub fn is_empty(&self) -> bool {
+        self.free() == self.size()
+    }
+
+    /// Whether used buffers wait to be taken. Leaves interrupts enabled.
+    pub fn has_used(&mut self) -> bool {
+        self.enable_interrupts().pending()
     }
 
     /// Whether the device or the driver has declared the queue broken.
@@ -226,10 +236,8 @@ impl<T: Token> Virtqueue<T> {
         };
         let data = NonNull::new(data)?;
         // SAFETY: The queue gives back each pair of words once.
-        Some((
-            unsafe { T::from_raw(data, context) },
-            DeviceLength(virtio_net_wire::DeviceLength::new(len)),
-        ))
+        let token = unsafe { T::from_raw(data, context) };
+        Some((token, DeviceLength(virtio_net_wire::DeviceLength::new(len))))
     }
 
     /// Tells the device of added buffers, if it wants to know; true if it was told
@@ -241,6 +249,13 @@ impl<T: Token> Virtqueue<T> {
             bindings::virtqueue_kick_prepare(self.as_ptr())
                 && bindings::virtqueue_notify(self.as_ptr())
         }
+    }
+
+    /// Tells the device of added buffers, whether it wants to know or not; false if the
+    /// queue is broken (`virtqueue_notify`).
+    pub fn notify(&mut self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::virtqueue_notify(self.as_ptr()) }
     }
 
     /// Asks for no interrupts (`virtqueue_disable_cb`).
@@ -283,7 +298,7 @@ impl<T: Token> Drop for Virtqueue<T> {
                 break;
             };
             // SAFETY: Each token comes out once. The context is lost here, which
-            // `from_raw` allows for a value that is dropped at once.
+            // `from_raw` allows.
             drop(unsafe { T::from_raw(data, core::ptr::null_mut()) });
         }
     }

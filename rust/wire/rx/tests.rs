@@ -52,6 +52,7 @@ fn tcp_segment_with_partial_checksum() {
         ecn: true,
         hdr_len: 54,
         size: 1448,
+        tunnel: None,
     };
     assert_eq!(
         header,
@@ -203,6 +204,7 @@ fn checksum_within_the_frame() {
         ecn: false,
         hdr_len: 0,
         size: 1448,
+        tunnel: None,
     });
     assert!(!frame(34, 16, gso, 53));
     assert!(frame(34, 16, gso, 54));
@@ -233,6 +235,103 @@ fn what_was_not_negotiated_is_not_allowed() {
     assert_eq!(allowed(uso, csum | Features::GUEST_USO6), Ok(true));
 }
 
+/// A TCP segment over IPv4 in VXLAN over IPv4: where its headers are.
+const TUNNELLED: (u16, u16, u16) = (34, 64, 84);
+
+fn tunnelled(kind: u8, flags: u8, (outer, inner, start): (u16, u16, u16)) -> [u8; 24] {
+    let offset = if kind & 7 == gso::UDP_L4 { 6 } else { 16 };
+    let mut v1 = v1(flags, kind, 1400, offset);
+    v1.base.csum_start = U16::new(start);
+    let header = crate::header::V1HashTunnel {
+        v1_hash: crate::header::V1Hash {
+            v1,
+            ..Default::default()
+        },
+        outer_th_offset: U16::new(outer),
+        inner_nh_offset: U16::new(inner),
+    };
+    let mut bytes = [0; 24];
+    bytes.copy_from_slice(header.as_bytes());
+    bytes
+}
+
+#[test]
+fn tunnels() {
+    use RxHeaderError as E;
+
+    let both = flag::NEEDS_CSUM | flag::UDP_TUNNEL_CSUM;
+    let (v4, v6) = (gso::UDP_TUNNEL_IPV4, gso::UDP_TUNNEL_IPV6);
+    let tunnel = |kind, flags, offsets| {
+        decode(HeaderLayout::Tunnel24, &tunnelled(kind, flags, offsets))
+            .map(|header| header.gso.and_then(|gso| gso.tunnel))
+    };
+    assert_eq!(
+        tunnel(gso::TCPV4 | gso::ECN | v4, both, TUNNELLED),
+        Ok(Some(Tunnel {
+            outer_ipv6: false,
+            outer_checksum: true,
+            outer_transport: 34,
+            inner_network: 64,
+        }))
+    );
+    let needs = flag::NEEDS_CSUM;
+    assert!(tunnel(gso::TCPV6 | v6, needs, (54, 84, 124)).is_ok_and(|t| t.is_some()));
+    assert!(tunnel(gso::UDP_L4 | v6, needs, (54, 84, 104)).is_ok_and(|t| t.is_some()));
+    // Neither of both, and nothing to segment.
+    let kind = gso::TCPV4 | v4 | v6;
+    assert_eq!(tunnel(kind, needs, TUNNELLED), Err(E::GsoType(kind)));
+    assert_eq!(tunnel(v4, needs, TUNNELLED), Err(E::GsoType(v4)));
+    let kind = gso::UDP | v4;
+    assert_eq!(tunnel(kind, needs, TUNNELLED), Err(E::GsoType(kind)));
+    for flags in [0, flag::DATA_VALID, needs | flag::DATA_VALID] {
+        let got = tunnel(gso::TCPV4 | v4, flags, TUNNELLED);
+        assert_eq!(got, Err(E::TunnelChecksum));
+    }
+    // One byte too few for each header, and a sum that overflows.
+    for (kind, offsets) in [
+        (gso::TCPV4 | v4, (33, 64, 84)),
+        (gso::TCPV4 | v4, (34, 41, 84)),
+        (gso::TCPV4 | v4, (34, 64, 83)),
+        (gso::TCPV4 | v6, (53, 84, 124)),
+        (gso::TCPV6 | v4, (34, 64, 103)),
+        (gso::TCPV4 | v4, (0xffff, 7, 84)),
+        (gso::TCPV4 | v4, (34, 0xffff, 84)),
+    ] {
+        assert_eq!(tunnel(kind, needs, offsets), Err(E::TunnelOffsets));
+    }
+    // A header without room for the offsets has no tunnel.
+    let bytes = tunnelled(gso::TCPV4 | v4, needs, TUNNELLED);
+    let short = decode(HeaderLayout::Hash20, &bytes);
+    assert_eq!(short, Err(E::GsoType(gso::TCPV4 | v4)));
+}
+
+#[test]
+fn tunnels_are_sent_as_received_and_only_if_negotiated() {
+    let bytes = tunnelled(
+        gso::TCPV4 | gso::UDP_TUNNEL_IPV4,
+        flag::NEEDS_CSUM | flag::UDP_TUNNEL_CSUM,
+        TUNNELLED,
+    );
+    let header = decode(HeaderLayout::Tunnel24, &bytes).expect("good");
+    let RxChecksum::Partial(checksum) = header.checksum else {
+        panic!("{:?}", header.checksum);
+    };
+    let offload = TxOffload {
+        checksum: Some(checksum),
+        gso: header.gso,
+    };
+    let mut out = [0xee; 24];
+    assert_eq!(offload.encode(HeaderLayout::Tunnel24, &mut out), Some(24));
+    // The number of buffers is the receiver's.
+    assert_eq!((&out[..10], &out[12..]), (&bytes[..10], &bytes[12..]));
+
+    let plain = Features::GUEST_CSUM | Features::GUEST_TSO4;
+    let tunnel = plain | Features::GUEST_UDP_TUNNEL_GSO;
+    assert!(!header.is_allowed_by(plain));
+    assert!(!header.is_allowed_by(tunnel));
+    assert!(header.is_allowed_by(tunnel | Features::GUEST_UDP_TUNNEL_GSO_CSUM));
+}
+
 #[test]
 fn kinds_need_their_own_feature() {
     let rows = [
@@ -260,6 +359,8 @@ fn every_error_says_something_of_its_own() {
         E::EcnWithoutTcp,
         E::UsoWithoutChecksum,
         E::ChecksumOffset(7),
+        E::TunnelChecksum,
+        E::TunnelOffsets,
         E::ChecksumBeyondFrame,
     ]
     .iter()
@@ -316,7 +417,7 @@ prop_compose! {
         gso in proptest::option::of((kinds(), any::<bool>(), any::<u16>(), Gso::SIZES)),
     ) -> TxOffload {
         let gso = gso.map(|(kind, ecn, hdr_len, size)| {
-            Gso { kind, ecn: ecn && kind.is_tcp(), hdr_len, size }
+            Gso { kind, ecn: ecn && kind.is_tcp(), hdr_len, size, tunnel: None }
         });
         let offset = gso.map_or(plain_offset, |gso| gso.kind.checksum_offset());
         let checksum = (partial || gso.is_some()).then_some(PartialChecksum { start, offset });

@@ -357,6 +357,36 @@ fn commands() {
         "VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET",
     );
 
+    let class = "VIRTIO_NET_CTRL_NOTF_COAL";
+    let when = ctrl::Coalesce::default();
+    let tx = ctrl::SetTxCoalesce(when);
+    check("coal_tx", tx, class, "VIRTIO_NET_CTRL_NOTF_COAL_TX_SET");
+    let rx = ctrl::SetRxCoalesce(when);
+    check("coal_rx", rx, class, "VIRTIO_NET_CTRL_NOTF_COAL_RX_SET");
+    let queue = ctrl::SetQueueCoalesce {
+        virtqueue: 0,
+        coalesce: when,
+    };
+    let size = ("sizeof(struct virtio_net_ctrl_coal_vq)", 12);
+    assert_eq!(queue.payload_len(), 12);
+    assert_values("coal_vq_size", &[size]);
+    check("coal_vq", queue, class, "VIRTIO_NET_CTRL_NOTF_COAL_VQ_SET");
+
+    let types = HashTypes::all();
+    let rss = ctrl::SetRss::new(types, &[[0; 2]], 1, &[0; 40]).expect("fits");
+    check(
+        "rss",
+        rss,
+        "VIRTIO_NET_CTRL_MQ",
+        "VIRTIO_NET_CTRL_MQ_RSS_CONFIG",
+    );
+    let hash = ctrl::SetHash::new(types, &[0; 40]).expect("fits");
+    check(
+        "hash",
+        hash,
+        "VIRTIO_NET_CTRL_MQ",
+        "VIRTIO_NET_CTRL_MQ_HASH_CONFIG",
+    );
     assert_values(
         "payloads",
         &[
@@ -379,22 +409,6 @@ fn commands() {
                     .unicast_len() as u64,
             ),
         ],
-    );
-
-    let types = HashTypes::all();
-    let rss = ctrl::SetRss::new(types, &[[0; 2]], 1, &[0; 40]).expect("fits");
-    check(
-        "rss",
-        rss,
-        "VIRTIO_NET_CTRL_MQ",
-        "VIRTIO_NET_CTRL_MQ_RSS_CONFIG",
-    );
-    let hash = ctrl::SetHash::new(types, &[0; 40]).expect("fits");
-    check(
-        "hash",
-        hash,
-        "VIRTIO_NET_CTRL_MQ",
-        "VIRTIO_NET_CTRL_MQ_HASH_CONFIG",
     );
 
     let bits = |feature| ctrl::GuestOffloads::from_features(feature).bits();

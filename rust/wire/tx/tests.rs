@@ -13,6 +13,7 @@ fn nothing_asked_for_is_a_header_of_zeroes() {
         ecn: true,
         hdr_len: 74,
         size: 1428,
+        tunnel: None,
     });
     let of = |checksum, gso| TxOffload { checksum, gso };
     assert!(TxOffload::NONE.is_none() && TxOffload::default().is_none());

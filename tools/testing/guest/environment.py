@@ -46,11 +46,11 @@ class Modules:
     def __init__(self, path):
         self.path = path
 
-    def load(self, driver):
+    def load(self, driver, *parameters):
         if driver == "c":
-            run("modprobe", "virtio_net")
+            run("modprobe", "virtio_net", *parameters)
         else:
-            run("insmod", self.path)
+            run("insmod", self.path, *parameters)
 
     def unload(self, driver):
         run("rmmod", DRIVERS[driver])
@@ -67,6 +67,8 @@ class Environment:
         self.job, self.control = job, control
         self.modules = Modules(job["module"])
         self.full = job["full"]
+        # What `make test` runs on the debug kernel has to be quick.
+        self.quick = job["quick"]
         self.driver = self.server = None
         self.dut = self.peer = None
         self.model = Model(self)
@@ -179,6 +181,10 @@ class Environment:
     def observe(self, notes):
         """Keep what a case saw, for a table of all runs."""
         self.control.ask(observe=notes)
+
+    def stride(self, quick):
+        """1, or `quick` if this run is only to sample."""
+        return quick if self.quick else 1
 
     @staticmethod
     def pause(seconds):

@@ -40,7 +40,7 @@ def link_state_at_open(env):
     env.dut.wait_carrier(True)
 
 
-@case(60)
+@case(60, ci=True)
 def down_and_up_under_traffic(env):
     """ip link set down and up, 20 times, while both ends send."""
     env.serve_dut()
@@ -126,7 +126,7 @@ def frame_is(frame, mark):
     return frame[14:].startswith(mark)
 
 
-@case(60)
+@case(60, ci=True)
 def receive_mode(env):
     """Unicast, multicast and broadcast are filtered as the flags of the netdev say."""
     env.need("CTRL_RX")

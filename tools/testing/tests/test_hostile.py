@@ -48,24 +48,32 @@ RING_LIES = {
 
 def trial(env, body):
     """Run body(trial); then the driver must recover. What was seen is observed."""
-    made = Trial(env)
+    made, wrong = Trial(env), None
     try:
-        body(made)
+        try:
+            body(made)
+        except Skip as skip:
+            made.note(f"does not apply: {skip}")
+            raise
+        except Hang:
+            raise
+        except Failed as failed:
+            made.note(f"not as it should be: {failed}")
+            wrong = failed
         made.recover()
         made.note("recovers")
-    except Skip as skip:
-        made.note(f"does not apply: {skip}")
-        raise
     except Hang as hang:
-        made.note(f"hang: {hang}")
+        made.note(f"hangs for ever: {hang}")
         env.observe(made.notes)
         end_guest()
         raise
     except Failed as failed:
-        made.note(f"not as it should be: {failed}")
-        raise
+        made.note(f"does not recover: {failed}")
+        wrong = wrong or failed
     finally:
         env.observe(made.notes)
+    if wrong:
+        raise wrong
 
 
 def declare(name, doc, body, timeout=60, nics=FIRST):
@@ -127,7 +135,9 @@ def ring_lie(name, direction):
         alive = made.alive()
         if said:
             made.note(f"queue given up ({said[0].split(':', 1)[-1].strip()})")
-        check(said or alive, "no traffic, and nothing was said")
+        # A packed ring has no index: a gap looks like a device that has not come so far.
+        check(said or alive or (name == "used_index_jump" and "packed" in env.dut.label),
+              "no traffic, and nothing was said")
         equal(made.changed, 0, "datagrams changed")
         made.note("goes on" if alive else "no traffic until bound again")
     return body

@@ -88,7 +88,7 @@ def both_modules_loaded(env):
     env.modules.load(env.driver)
 
 
-@case(60)
+@case(60, ci=True)
 def unload_under_traffic(env):
     """The module goes while its netdev is up and busy."""
     env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
@@ -105,7 +105,7 @@ def unload_under_traffic(env):
         process.wait()
 
 
-@case(60)
+@case(60, ci=True)
 def bind_while_down(env):
     """Unbinding a netdev that was never opened, 20 times."""
     for _ in range(20):
@@ -115,7 +115,7 @@ def bind_while_down(env):
     env.ping()
 
 
-@case(60)
+@case(60, ci=True)
 def pci_remove_and_rescan(env):
     """The device's slot is removed under traffic and found again."""
     if "mmio" in env.dut.label:

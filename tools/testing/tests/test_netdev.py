@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """What users see of a device beside its traffic: statistics, settings, sysfs."""
 
+import os
 import re
 import socket
 
 from genl import device_statistics, page_pool_statistics
+from nic import DRIVERS, read, write
 from vnrtest import case, check, equal, wait_for
 
 ORDER = 45
@@ -99,3 +101,109 @@ def time_stamps(env):
     for capability in ("software-transmit", "software-receive", "software-system-clock"):
         check(capability in words, f"no {capability}: {words}")
     check("hardware-transmit" not in words, f"hardware time stamps: {words}")
+
+
+@case(90)
+def module_parameters(env):
+    """The parameters have the C driver's names, types and permissions, and their effect."""
+    module = DRIVERS[env.driver]
+
+    def reload(*words):
+        for nic in env.nics:
+            nic.unbind()
+        env.stop_serving()
+        env.modules.unload(env.driver)
+        env.modules.load(env.driver, *words)
+        env.fresh()
+
+    def parameters():
+        folder = f"/sys/module/{module}/parameters"
+        return {name: (read(f"{folder}/{name}"), os.stat(f"{folder}/{name}").st_mode & 0o777)
+                for name in sorted(os.listdir(folder))}
+    equal(parameters(), {"csum": ("Y", 0o444), "gso": ("Y", 0o444), "napi_tx": ("Y", 0o644),
+                         "napi_weight": ("64", 0o444)}, "parameters")
+    offloads = {name for name, (on, _) in env.dut.features().items() if on}
+    try:
+        reload("csum=0", "gso=0", "napi_tx=0", "napi_weight=16")
+        equal({name: value for name, (value, _) in parameters().items()},
+              {"csum": "N", "gso": "N", "napi_tx": "N", "napi_weight": "16"}, "parameters given")
+        now = env.dut.features()
+        check({"tx-checksum-ip-generic", "tx-tcp-segmentation"} <= offloads, f"before: {offloads}")
+        for name in ("tx-checksum-ip-generic", "tx-scatter-gather", "tx-tcp-segmentation"):
+            equal(now[name], (False, True), name)
+        # Senders reclaim for themselves, and are stopped and woken where the ring is full.
+        env.echo("udp", env.peer.ip4, 1, 1472, 210)
+        env.stream("send", env.peer.ip4, 2 << 20)
+        env.stream("recv", env.peer.ip4, 2 << 20)
+        check(env.burst(env.peer.ip4, 3000, 64)["changed"] == 0, "changed datagrams")
+        write(f"/sys/module/{module}/parameters/napi_tx", "1")
+        env.dut.unbind()
+        env.dut.bind(env.driver)
+        env.dut.configure()
+        env.ping()
+    finally:
+        reload()
+
+
+@case(40)
+def coalescing(env):
+    """Without NOTF_COAL, ethtool -C has one choice: whether sent packets are NAPI's."""
+    env.dut.ip("link set dev dut down")
+
+    def shown(*queue):
+        words = env.dut.ethtool(*queue, "-c" if not queue else "--show-coalesce")
+        found = dict(re.findall(r"^((?:rx|tx)-(?:usecs|frames)):\s+(\d+)", words, re.M))
+        return [int(found[key]) for key in ("rx-usecs", "rx-frames", "tx-usecs", "tx-frames")]
+    equal(shown(), [0, 1, 0, 1], "at first")
+    for words in ("rx-usecs 10", "tx-usecs 10", "rx-frames 2", "tx-frames 8", "adaptive-rx on"):
+        env.dut.ethtool("-C", *words.split(), check=False)
+        equal(shown(), [0, 1, 0, 1], f"after {words}")
+    env.dut.ethtool("-C", "tx-frames", "0")
+    equal(shown(), [0, 1, 0, 0], "without NAPI")
+    env.dut.configure()
+    # Not while it is up.
+    env.dut.ethtool("-C", "tx-frames", "1", check=False)
+    equal(shown(), [0, 1, 0, 0], "while it is up")
+    env.echo("udp", env.peer.ip4, 1, 1472, 210)
+    env.stream("send", env.peer.ip4, 2 << 20)
+    env.dut.ip("link set dev dut down")
+    last = env.dut.channels() - 1
+    env.dut.ethtool("--per-queue", "queue_mask", hex(1 << last), "--coalesce", "tx-frames", "1")
+    equal(shown("--per-queue", "queue_mask", hex(1 << last)), [0, 1, 0, 1], "one queue")
+    env.dut.configure()
+    env.stream("send", env.peer.ip4, 1 << 20)
+
+
+@case(40)
+def processors(env):
+    """Queues are spread over the processors that are online, also when one goes and comes."""
+    folder = "/sys/devices/system/cpu"
+    last = max(int(name) for name in re.findall(r"cpu(\d+)\b", " ".join(os.listdir(folder))))
+
+    def spread():
+        """(processors that send through each queue, those that are online)"""
+        masks = [int(read(f"{env.dut.device}/net/dut/queues/tx-{queue}/xps_cpus").replace(",", ""), 16)
+                 for queue in range(env.dut.channels())]
+        online = sum(1 << cpu for cpu in range(last + 1)
+                     if cpu == 0 or read(f"{folder}/cpu{cpu}/online") == "1")
+        return masks, online
+
+    def check_spread(what):
+        masks, online = spread()
+        union = 0
+        for mask in masks:
+            union |= mask
+            check(mask, f"{what}: a queue without processors: {masks}")
+        equal(union, online, f"{what}: processors of all queues")
+    if last == 0 or env.dut.channels() == 1:
+        # Nothing to spread, and the kernel shows nothing of one queue.
+        return
+    check_spread("at first")
+    write(f"{folder}/cpu{last}/online", "0")
+    try:
+        check_spread("without the last one")
+        env.echo("udp", env.peer.ip4, 1, 1000, 90)
+    finally:
+        write(f"{folder}/cpu{last}/online", "1")
+    check_spread("all again")
+    env.echo("udp", env.peer.ip4, 1, 1000, 90)

@@ -36,7 +36,7 @@ def udp(env):
         env.echo("udp", address, 0, 1472, 64)
 
 
-@case()
+@case(ci=True)
 def tcp(env):
     """TCP both ways, compared."""
     for address in (env.peer.ip4, env.peer.ip6):
@@ -45,7 +45,7 @@ def tcp(env):
         env.stream("recv", address, 4 << 20)
 
 
-@case()
+@case(ci=True)
 def unbind_and_unload(env):
     """The netdev goes with the device's driver, and the module can go."""
     env.dut.unbind()

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """python3 -m vnr: the tests, as asked for by the environment variables T,
-DRIVER, PARAMS and FULL. Runs inside the tree and a private network namespace;
-test.sh starts it so."""
+DRIVER, PARAMS, FULL and VNR_KERNELS. Runs inside the tree and a private network
+namespace; test.sh starts it so."""
 
 import os
 import signal
 import sys
 import time
 
-from . import accel, build, host, model, network, paths, plan
+from . import accel, build, host, kernel, model, network, paths, plan
 from .params import ParamError
 from .results import Results
 from .session import SEED, Session, describe
@@ -21,10 +21,17 @@ def main():
     drivers = {"both": ("c", "rust"), "c": ("c",), "rust": ("rust",)}.get(wanted)
     if not drivers:
         sys.exit(f"DRIVER={wanted}: c, rust or both is meant")
-    if "rust" in drivers and not paths.BUILT.exists():
-        sys.exit(f"{paths.BUILT.name} is not built: run make first, or use DRIVER=c")
+    # "stock", "debug", or "both": all on the stock kernel, a selection on the other.
+    kernels = os.environ.get("VNR_KERNELS", "stock")
+    stock, debug = kernel.stock(), kernel.debug()
+    runs = {"stock": [(stock, pattern)], "debug": [(debug, pattern)],
+            "both": [(stock, pattern)] + ([(debug, plan.CI)] if debug else [])}[kernels]
+    for booted, _ in runs:
+        if "rust" in drivers and not booted.built.exists():
+            sys.exit(f"{booted.built} is not built: run make first, or use DRIVER=c")
     try:
-        plans = plan.make(pattern, drivers, os.environ.get("PARAMS"), full)
+        plans = [guest for booted, what in runs
+                 for guest in plan.make(booted, what, drivers, os.environ.get("PARAMS"), full)]
     except ParamError as error:
         sys.exit(f"error: {error}")
     results = Results()
@@ -44,10 +51,16 @@ def main():
         except network.NetworkError as error:
             sys.exit(f"error: {error}")
         build.traffic()
-        build.module()
         if model.wanted(plans):
             model.build()
-        host.verify_kernel(results)
+        for booted, _ in runs:
+            booted.take_module()
+            if booted is debug:
+                kernel.describe_debug(debug)
+            else:
+                host.verify_kernel(results)
+        if kernels == "both" and not debug:
+            kernel.missing_debug(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
     for index, guest_plan in enumerate(plans, 1):

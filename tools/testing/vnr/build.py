@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What guests load and run, made before they start."""
 
-import shutil
 import subprocess
 
 from . import paths
@@ -17,11 +16,3 @@ def traffic():
     fresh = program.with_suffix(".new")
     subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(source)], check=True)
     fresh.rename(program)
-
-
-def module():
-    """Guests load a copy: a build beside the tests must not change it."""
-    if paths.BUILT.exists():
-        shutil.copyfile(paths.BUILT, paths.MODULE)
-    else:
-        paths.MODULE.unlink(missing_ok=True)

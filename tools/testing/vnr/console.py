@@ -7,7 +7,14 @@ import re
 SPLAT = re.compile("|".join((
     r"\bWARNING: ", r"\bBUG: ", r"\bkernel BUG at\b", r"\bOops\b", r"\bRIP: 0010:",
     r"\bKASAN\b", r"\bUBSAN\b", r"\bKFENCE\b", r"\bCall Trace:", r"\bKernel panic\b",
+    # Of the debug kernel: lockdep, leaks, references, and checks that gave up.
     r"\bpossible (?:recursive|circular) locking\b", r"\binconsistent lock state\b",
+    r"\block (?:order|inversion dependency) detected\b", r"\bsuspicious RCU usage\b",
+    r"\bInvalid wait context\b", r"\bbad (?:unlock balance|contention) detected\b",
+    r"\bheld lock freed\b", r"\bstill has locks held\b", r"\bNested lock was not taken\b",
+    r"\block held when returning to user space\b", r"\blocking correctness validator\b",
+    r"\bnew suspected memory leaks\b", r"\bkmemleak: .*(?:Cannot|disabled|empty)",
+    r"\bref_tracker: ", r"\bBUG \S+ \(.*\): ", r"dma-debug disabled",
     r"\bblocked for more than \d+ seconds\b", r"\brefcount_t:", r"\bgeneral protection fault\b",
     r"\bsoft lockup\b", r"\bhard LOCKUP\b", r"\brcu(?:_\w+)?: INFO: .*(?:stall|detected)",
     r"NETDEV WATCHDOG", r"page_pool_release_retry", r"stalled pool", r"\bDMA-API: ",
@@ -19,12 +26,21 @@ SPLAT = re.compile("|".join((
 HARMLESS = re.compile("|".join((
     r"Spectre|MDS|MMIO Stale|RETBleed|Speculative|ITS:|TSA:",   # CPU mitigations of the model
     r"earlyprintk|clocksource: .*WARNING",                       # TCG time
+    r"DMA-API: (?:preallocated|debugging enabled|dma_debug_entry pool grown)",  # how it is set up
+    r"ODEBUG: selftest passed",
 )))
-# What the kernel rightly says of a device that lies, in those cases alone: the
-# ring code of a wrong id, the watchdog of a queue that does not move.
+# What the kernel rightly says where a case provokes it: the ring code of a wrong
+# id, the watchdog of a queue that does not move.
 OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
-LIARS = ("hostile.", "canary.")
+PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
+            "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG")}
 CASE = re.compile(r"vnr: (start|end) (\S+)")
+
+
+def provoked(case, line):
+    """Whether the running case is there to make the kernel say this."""
+    return any((case or "").startswith(name) and pattern.search(line)
+               for name, pattern in PROVOKED.items())
 
 
 def splats(text):
@@ -34,8 +50,6 @@ def splats(text):
         mark = CASE.search(line)
         if mark:
             case = mark[2] if mark[1] == "start" else None
-        elif case and case.startswith(LIARS) and OF_LIARS.search(line):
-            continue
-        elif SPLAT.search(line) and not HARMLESS.search(line):
+        elif SPLAT.search(line) and not HARMLESS.search(line) and not provoked(case, line):
             found.append((case, line.strip()))
     return found

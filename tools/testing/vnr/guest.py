@@ -28,8 +28,8 @@ class GuestDied(Exception):
 class Guest:
     """Context: a running guest with `nics` (Params each) on one wire."""
 
-    def __init__(self, name, nics, job, accel, cpus=4, memory="1G"):
-        self.name, self.nics, self.job = name, nics, job
+    def __init__(self, name, nics, job, accel, kernel, cpus=4, memory="1G"):
+        self.name, self.nics, self.job, self.kernel = name, nics, job, kernel
         self.accel, self.cpus, self.memory = accel, cpus, memory
         self.log = paths.OUT / f"{name}.log"
         self.errors = paths.OUT / f"{name}.qemu"
@@ -67,7 +67,7 @@ class Guest:
         with open(self.log, "wb") as log, open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=errors, start_new_session=True)
-        self.deadline = time.monotonic() + BOOT_SECONDS
+        self.deadline = time.monotonic() + BOOT_SECONDS * self.kernel.slowness
         self.line = self._connect("ctl")
         self.monitor = self._connect("qmp").makefile("rw")
         self.monitor.readline()
@@ -97,12 +97,11 @@ class Guest:
             else:
                 qemu += nic.device_args(index, tap_name(index), mac_address(index))
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
-                  *options, *self._time_options()]
-        return ["virtme-run", "--kimg", paths.kernel_release(), "--mods", "auto",
-                "--disable-kvm", "--disable-microvm", "--force-9p",
+                  *options, *self._time_options(), *self.kernel.options()]
+        return ["virtme-run", *self.kernel.boot_args(), "--disable-kvm", "--disable-microvm", "--force-9p",
                 *(["--verbose"] if verbose else []),
                 "--memory", self.memory, "--cpus", str(self.cpus),
-                *(word for option in kernel for word in ("--kopt", option)),
+                *(f"--kopt={option}" for option in kernel),
                 "--qemu-opts", *qemu]
 
     def _time_options(self):
@@ -166,7 +165,7 @@ class Guest:
 
     def expect(self, seconds):
         """The next line must come within the time, and some grace."""
-        self.deadline = time.monotonic() + seconds + GRACE_SECONDS
+        self.deadline = time.monotonic() + seconds + GRACE_SECONDS * self.kernel.slowness
 
     def answer(self, value):
         self.line.sendall(json.dumps(value).encode() + b"\n")
@@ -178,7 +177,7 @@ class Guest:
         if self.process:
             try:
                 # A guest that ended its work powers off by itself.
-                self.process.wait(15 if self.line and not kind else 0.1)
+                self.process.wait(15 * self.kernel.slowness if self.line and not kind else 0.1)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()

@@ -12,7 +12,6 @@ MODEL = TESTING / "model"
 OUT = PROJECT / "build" / os.environ.get("VNR_OUT", "test")
 CACHE = Path(os.environ.get("VNR_CACHE", "/var/tmp"))
 BUILT = PROJECT / "virtio_net_rs.ko"
-MODULE = OUT / "virtio_net_rs.ko"
 
 
 def kernel_release():

@@ -7,19 +7,24 @@ import sys
 from dataclasses import dataclass, field
 
 from . import paths
+from .kernel import Kernel
 from .params import Params, covering, combinations, extra_combinations
 
 # NICs under test that share a guest; each costs a tap and its queues.
 NICS_PER_GUEST = 6
+# The pattern that stands for what `make test` runs on the debug kernel.
+CI = "ci"
 
 
 @dataclass
 class GuestPlan:
     name: str
     nics: list                      # Params; the last one is the peer
+    kernel: Kernel
     cases: list = field(default_factory=list)
     peer_driver: str = "c"
     memory: str = "1G"
+    ci: bool = False                # a sample, for `make test`
 
 
 def collect():
@@ -35,9 +40,12 @@ def collect():
 
 
 def matches(case, pattern):
-    """A suite's name, a case's name, or a glob over either."""
+    """A suite's name, a case's name, or a glob over either; "ci" means the
+    cases marked so."""
     if not pattern:
         return True
+    if pattern == CI:
+        return case.ci
     return any(fnmatch.fnmatchcase(name, glob)
                for name in (case.suite, case.name)
                for part in pattern.split(",") for glob in (part, part + ".*"))
@@ -66,30 +74,41 @@ def _groups(sets):
 
 
 def peer_of(nics):
-    """The peer's own parameters: plain, on a transport that the guest has."""
-    own = {"device": nics[0].device} if nics[0].model else {}
+    """The peer's own parameters: plain, on a transport that the guest has. QEMU spoils
+    large packets inside tunnels on their way to a guest; so that ours can be seen to send
+    them, the peer has them segmented on the host."""
+    own = ({"device": nics[0].device} if nics[0].model else
+           {"guest_tunnel": "off", "guest_tunnel_csum": "off"})
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
                   queues=max(nic.queues for nic in nics), **own)
 
 
-def make(pattern="", drivers=("c", "rust"), params=None, full=False):
-    """[GuestPlan]: suites in the order of their files' ORDER, then name."""
+def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
+    """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
+    with KERNELS is left out on others, unless it is asked for."""
     cases, modules = collect()
     plans = []
     for suite, module in sorted(modules.items(), key=lambda m: (getattr(m[1], "ORDER", 50), m[0])):
         chosen = [case for case in cases.values()
                   if case.suite == suite and matches(case, pattern)]
+        if not pattern and kernel.name not in getattr(module, "KERNELS", (kernel.name,)):
+            continue
         if not chosen:
             continue
         sets = [Params.parse(params)] if params else _sets(module, full)
+        if pattern == CI:
+            sets = sets[:1]
         groups = list(_groups(sets))
         for index, (machine, nics) in enumerate(groups):
-            name = suite if len(groups) == 1 else f"{suite}-{machine}-{index + 1}"
+            name = kernel.suffix + suite
+            if len(groups) > 1:
+                name += f"-{machine}-{index + 1}"
             for peer in getattr(module, "PEERS", ("c",)):
                 if peer not in drivers and peer != "c":
                     continue
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
-                                 [*nics, peer_of(nics)], peer_driver=peer)
+                                 [*nics, peer_of(nics)], kernel, peer_driver=peer,
+                                 ci=pattern == CI)
                 for driver in drivers:
                     if driver not in getattr(module, "DRIVERS", drivers):
                         continue
@@ -101,10 +120,30 @@ def make(pattern="", drivers=("c", "rust"), params=None, full=False):
                             if not params and not fnmatch.fnmatchcase(nic.label, case.nics):
                                 continue
                             suffix = "" if peer == "c" else f"+{peer}"
+                            if kernel.suffix:
+                                suffix += f"+{kernel.name}"
                             variant = f"{case.name}/{nic.label}{suffix}"
                             plan.cases.append({"case": case.name, "label": nic.label,
                                                "driver": driver, "variant": variant,
                                                "id": f"{variant}@{driver}"})
                 if plan.cases:
                     plans.append(plan)
-    return plans
+    return _merged(plans) if pattern == CI else plans
+
+
+def _merged(plans):
+    """The same cases in fewer guests, as booting one costs as much as several of
+    a sample's cases."""
+    guests = {}
+    for plan in plans:
+        key = plan.kernel.name, plan.nics[0].machine, plan.peer_driver
+        guest = guests.get(key)
+        if not guest:
+            guests[key] = guest = plan
+            guest.name = "-".join((plan.kernel.name, CI, *key[1:]))
+            continue
+        labels = {nic.label for nic in guest.nics[:-1]}
+        nics = guest.nics[:-1] + [nic for nic in plan.nics[:-1] if nic.label not in labels]
+        guest.nics = [*nics, peer_of(nics)]
+        guest.cases += plan.cases
+    return list(guests.values())

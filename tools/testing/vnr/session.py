@@ -24,11 +24,13 @@ class Session:
         self.plan, self.results, self.full = plan, results, full
         self.qemu, self.accel = accel.choose()
         # Limits are for a machine that has other work too.
-        self.slowness = 2 if self.accel == "tcg" else 1
+        self.slowness = (2 if self.accel == "tcg" else 1) * plan.kernel.slowness
 
     def job(self, cases):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
-                "slowness": self.slowness, "full": self.full, "seed": SEED, **describe_nics(self.plan.nics)}
+                "slowness": self.slowness, "full": self.full, "seed": SEED,
+                "quick": self.plan.ci or bool(os.environ.get("QUICK")),
+                **describe_nics(self.plan.nics, self.plan.kernel)}
 
     def run(self):
         """Returns the number of this guest's verdicts by status."""
@@ -61,7 +63,7 @@ class Session:
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
-        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu,
+        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
                       cpus=max(2, *(nic.pairs for nic in self.plan.nics)), memory=self.plan.memory)
         try:
             with guest:
@@ -81,7 +83,7 @@ class Session:
                         if verdict[3] is not None:
                             status, why = "skip", verdict[3]
                         verdicts.append((status, why, seconds))
-                        guest.expect(30)
+                        guest.expect(30 * self.plan.kernel.slowness)
                     elif line == "# end":
                         ended = True
                     elif line.startswith("# "):
@@ -131,11 +133,12 @@ class Session:
             guest.answer({"error": str(error)})
 
 
-def describe_nics(nics):
+def describe_nics(nics, kernel):
     """What the guest must know of its NICs, the last of which is the peer. `port` is
     the device model's number for the NIC."""
     ports = [index for index, nic in enumerate(nics) if nic.model]
-    return {"module": str(paths.MODULE), "traffic": str(paths.OUT / "bin" / "traffic"),
+    return {"module": str(kernel.module), "fault_module": str(kernel.fault_module),
+            "traffic": str(paths.OUT / "bin" / "traffic"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
                       "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index),
                       "port": ports.index(index) if nic.model else None}

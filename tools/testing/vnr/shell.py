@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from . import accel, build, model, network, paths
+from . import accel, build, kernel, model, network, paths
 from .guest import Guest
 from .params import ParamError, Params
 from .plan import peer_of
@@ -17,8 +17,9 @@ def main():
     driver = os.environ.get("DRIVER") or "rust"
     if driver not in ("c", "rust"):
         sys.exit(f"DRIVER={driver}: c or rust is meant")
-    if driver == "rust" and not paths.BUILT.exists():
-        sys.exit(f"{paths.BUILT.name} is not built: run make first, or use DRIVER=c")
+    booted = kernel.debug() or kernel.stock()
+    if driver == "rust" and not booted.built.exists():
+        sys.exit(f"{booted.built} is not built: run make first, or use DRIVER=c")
     try:
         dut = Params.parse(os.environ.get("PARAMS"))
     except ParamError as error:
@@ -27,10 +28,10 @@ def main():
     qemu, name = accel.choose()
     paths.OUT.mkdir(parents=True, exist_ok=True)
     build.traffic()
-    build.module()
+    booted.take_module()
     if dut.model:
         model.build()
-    guest = Guest("vm", nics, {"shell": driver, **describe_nics(nics)}, qemu,
+    guest = Guest("vm", nics, {"shell": driver, **describe_nics(nics, booted)}, qemu, booted,
                   cpus=max(2, dut.pairs))
     print(f"starting a guest ({name}); leave it by exit, or Ctrl-A x", flush=True)
     try:

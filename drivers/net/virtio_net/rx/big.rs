@@ -44,6 +44,12 @@ impl Ring {
         })
     }
 
+    pub(super) fn resize(&mut self, size: usize) -> Result {
+        // Each chain of the new ring will have a place.
+        self.spare.reserve(size, GFP_KERNEL)?;
+        self.vq.resize(size, drop)
+    }
+
     /// A chain with all its pages.
     fn chain(&mut self, pages: &mut Pages<'_>, memory: Memory) -> Option<BufferChain> {
         let mut chain = match self.spare.pop() {

@@ -21,6 +21,8 @@ pub(super) struct Ring {
     pub(super) vq: Virtqueue<RxBuffer>,
     spare: Spare,
     sizes: Mergeable,
+    /// The longest IP packet, in bytes.
+    longest: usize,
     average: AveragePacketLen,
 }
 
@@ -42,8 +44,17 @@ impl Ring {
             vq,
             spare: Spare::new()?,
             sizes,
+            longest,
             average: AveragePacketLen::new(),
         })
+    }
+
+    pub(super) fn resize(&mut self, size: usize) -> Result {
+        let result = self.vq.resize(size, drop);
+        // The whole ring is to take the longest packet.
+        self.sizes.min_data_len =
+            Mergeable::min_data_len(self.sizes.header_len, self.longest, self.vq.size());
+        result
     }
 
     pub(super) fn refill(

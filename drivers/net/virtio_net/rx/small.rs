@@ -34,6 +34,10 @@ impl Ring {
         })
     }
 
+    pub(super) fn resize(&mut self, size: usize) -> Result {
+        self.vq.resize(size, drop)
+    }
+
     pub(super) fn refill(
         &mut self,
         pages: &mut Pages<'_>,

@@ -60,6 +60,8 @@ fn steering() {
         let short = Request::decode(4, 1, &payload[..len]);
         assert_eq!(short, Err(RequestError::Length), "{len}");
     }
+    payload.push(0);
+    assert_eq!(Request::decode(4, 1, &payload), Ok(Request::Rss(rss)));
     payload[4] = 2;
     assert_eq!(Request::decode(4, 1, &payload), Err(RequestError::Value));
     let hash = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xcc];

@@ -11,8 +11,9 @@ use input::Input;
 use libfuzzer_sys::fuzz_target;
 use virtio_net_wire::ctrl::{
     Ack, AckAnnounce, AddVlan, Command, DelVlan, GuestOffloads, MacTable, RxMode, SetGuestOffloads,
-    SetMac, SetQueuePairs, SetRxMode, VlanId,
+    SetHash, SetMac, SetQueuePairs, SetRss, SetRxMode, VlanId,
 };
+use virtio_net_wire::rss::HashTypes;
 use virtio_net_wire::Features;
 
 fuzz_target!(|data: &[u8]| {
@@ -59,11 +60,27 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         5 => sent.check(&AckAnnounce),
-        _ => {
+        6 => {
             let offloads = GuestOffloads::from_features(input.features());
             let all = GuestOffloads::from_features(Features::all());
             assert_eq!(offloads.bits() & !all.bits(), 0);
             sent.check(&SetGuestOffloads(offloads));
+        }
+        _ => {
+            let types = HashTypes::from_bits_truncate(u32::from_le_bytes(input.array()));
+            let queue_pairs = input.u16();
+            let table = vec![[0; 2]; usize::from(input.u16())];
+            let key = input.rest();
+            let rss = SetRss::new(types, &table, queue_pairs, key);
+            let fits = table.len().is_power_of_two() && table.len() <= 0x8000;
+            let pairs_exist = (1..=0x8000).contains(&queue_pairs);
+            assert_eq!(rss.is_some(), fits && pairs_exist && key.len() <= 255);
+            if let Some(rss) = rss {
+                sent.check(&rss);
+            }
+            if let Some(hash) = SetHash::new(types, key) {
+                sent.check(&hash);
+            }
         }
     }
 });

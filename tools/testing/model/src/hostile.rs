@@ -202,6 +202,11 @@ impl Hostile {
         self.rules.is_empty()
     }
 
+    /// Whether one of these lies is set.
+    pub fn has_rules(&self, lies: &[Lie]) -> bool {
+        lies.iter().any(|lie| self.rules.contains_key(lie))
+    }
+
     /// There is an occasion for `lie`: whether to tell it, which is then counted.
     pub fn tells(&mut self, lie: Lie) -> bool {
         let Some(when) = self.rules.get_mut(&lie) else {

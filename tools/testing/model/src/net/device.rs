@@ -17,6 +17,16 @@ use virtio_net_wire::{Features, HeaderLayout};
 /// How long [`Lie::CtrlLate`] waits.
 pub const LATE: Duration = Duration::from_millis(500);
 
+/// The pause between lies that come by themselves.
+pub const STORM: Duration = Duration::from_millis(1);
+/// Those lies.
+const BY_THEMSELVES: [Lie; 4] = [
+    Lie::ConfigInterrupt,
+    Lie::LinkFlap,
+    Lie::InterruptSpurious,
+    Lie::NeedsReset,
+];
+
 /// What a queue is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -57,6 +67,7 @@ pub struct Device {
     running: bool,
     needs_reset: bool,
     pending: Interrupts,
+    next_lie: Option<Instant>,
 }
 
 impl Device {
@@ -78,6 +89,7 @@ impl Device {
             running: false,
             needs_reset: false,
             pending: Interrupts::default(),
+            next_lie: None,
             settings,
         }
     }
@@ -94,7 +106,10 @@ impl Device {
 
     /// Takes the driver's features (`FEATURES_OK`), or refuses them.
     pub fn negotiate(&mut self, accepted: Features) -> bool {
+        // What was offered without what it requires is not the driver's fault.
+        let (_, wrong) = self.offered.without_unmet_dependencies();
         let (_, unmet) = accepted.without_unmet_dependencies();
+        let unmet = unmet.difference(wrong);
         let known = self.offered.contains(accepted) && accepted.contains(Features::VERSION_1);
         if !known || !unmet.is_empty() || self.hostile.tells(Lie::FeaturesRefused) {
             log::warn!("features refused: {accepted}, not met: {unmet}");
@@ -325,7 +340,7 @@ impl Device {
     /// Work that needs no traffic: control commands, the interrupts that are
     /// due, lies that come by themselves.
     pub fn turn(&mut self, now: Instant) {
-        self.lie_at_turn();
+        self.lie_at_turn(now);
         if self.is_running() {
             self.process_control(now);
         }
@@ -335,13 +350,20 @@ impl Device {
     /// When [`Device::turn`] has to be called again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let queues = self.queues.iter().filter_map(Queue::due);
-        queues.chain(self.control.deadline()).min()
+        queues
+            .chain(self.control.deadline())
+            .chain(self.next_lie)
+            .min()
     }
 
-    fn lie_at_turn(&mut self) {
-        if self.hostile.is_honest() || !self.running {
+    /// Lies that need no traffic, as often as once in [`STORM`].
+    fn lie_at_turn(&mut self, now: Instant) {
+        let waits = self.hostile.has_rules(&BY_THEMSELVES) && self.running;
+        if !waits || self.next_lie.is_some_and(|next| now < next) {
+            self.next_lie = self.next_lie.filter(|_| waits);
             return;
         }
+        self.next_lie = Some(now + STORM);
         if self.hostile.tells(Lie::ConfigInterrupt) {
             self.pending.config = true;
         }

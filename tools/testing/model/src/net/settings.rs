@@ -88,15 +88,18 @@ impl Settings {
         .union(Features::RING_RESET)
         .union(Features::VERSION_1);
 
-    /// The features that the device offers.
+    /// The features that the device offers. Those that lack what they require are
+    /// left out, unless they were asked for by name.
     pub fn offered(&self) -> Features {
-        let mut offered = Self::DEFAULT;
+        let (mut offered, mut named) = (Self::DEFAULT, Features::empty());
         offered.set(Features::MQ, self.pairs > 1);
         offered.set(Features::MTU, self.mtu.is_some());
         for (features, on) in &self.changes {
             offered.set(*features, *on);
+            named.set(*features, *on);
         }
-        offered
+        let (sound, _) = offered.without_unmet_dependencies();
+        sound | (offered & named)
     }
 
     /// Queues: two for each pair, and the control queue.
@@ -217,6 +220,16 @@ mod tests {
             (1024, 256)
         );
         assert_eq!(settings.queues(), 9);
+        settings.set("ctrl_vq", "off").expect("known");
+        assert_eq!(settings.queues(), 8);
+        assert!(!settings
+            .offered()
+            .intersects(Features::CTRL_RX | Features::MQ));
+        settings.set("ctrl_rx", "on").expect("known");
+        assert!(
+            settings.offered().contains(Features::CTRL_RX),
+            "though it is wrong"
+        );
         for (key, value) in [
             ("mac", "1:2"),
             ("packed", "yes"),

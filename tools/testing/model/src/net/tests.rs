@@ -358,3 +358,25 @@ fn a_broken_ring_is_the_drivers_fault_once() {
     bench.device.reset();
     assert!(!bench.device.needs_reset());
 }
+
+#[test]
+fn a_storm_needs_no_traffic() {
+    let mut bench = Bench::new(1, false, Features::empty());
+    assert_eq!(bench.device.deadline(), None);
+    bench
+        .device
+        .hostile
+        .set(Lie::ConfigInterrupt, When::Next(3));
+    let mut interrupts = 0;
+    for _ in 0..10 {
+        bench.device.turn(bench.now);
+        interrupts += u32::from(bench.device.take_interrupts().config);
+        let Some(next) = bench.device.deadline() else {
+            break;
+        };
+        assert!(next > bench.now);
+        bench.now = next;
+    }
+    assert_eq!(interrupts, 3);
+    assert_eq!(bench.device.deadline(), None, "over");
+}

@@ -198,7 +198,8 @@ impl Function {
         match event {
             common::Event::Reset => {
                 if self.device.refuses_reset() {
-                    self.refused.push((Instant::now() + REFUSED, Resets::Device));
+                    self.refused
+                        .push((Instant::now() + REFUSED, Resets::Device));
                 } else {
                     self.reset_device();
                 }
@@ -227,7 +228,8 @@ impl Function {
                     }
                 }
                 if !done {
-                    self.refused.push((Instant::now() + REFUSED, Resets::Queue(index)));
+                    self.refused
+                        .push((Instant::now() + REFUSED, Resets::Queue(index)));
                 }
             }
         }

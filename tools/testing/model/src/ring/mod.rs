@@ -100,6 +100,19 @@ pub struct Used {
     pub slots: u16,
 }
 
+/// In order, chains that nothing was written to can be handed back by their last
+/// one alone (section 2.7.9): that entry, and the slots of all.
+fn batch(layout: &Layout, used: &[Used]) -> Option<Used> {
+    let (last, unwritten) = (used.last()?, used.iter().all(|used| used.len == 0));
+    (layout.in_order && unwritten && used.len() > 1).then(|| Used {
+        slots: used
+            .iter()
+            .map(|used| used.slots)
+            .fold(0, u16::wrapping_add),
+        ..*last
+    })
+}
+
 /// What is wrong with a ring that the driver made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingError {

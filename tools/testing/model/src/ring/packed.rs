@@ -156,8 +156,9 @@ impl Ring for Packed {
     }
 
     fn push_used(&mut self, memory: &Memory, used: &[Used]) -> Result<(), RingError> {
+        let batch = super::batch(&self.layout, used);
         let mut first = None;
-        for used in used {
+        for used in batch.as_ref().map_or(used, std::slice::from_ref) {
             let address = self.slot_address(self.used.slot);
             let mut entry = [0; 6];
             entry[..4].copy_from_slice(&used.len.to_le_bytes());

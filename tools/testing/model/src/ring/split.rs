@@ -175,7 +175,9 @@ impl Ring for Split {
         if used.is_empty() {
             return Ok(());
         }
-        for (index, used) in (self.next_used..=u16::MAX).chain(0..=u16::MAX).zip(used) {
+        let batch = super::batch(&self.layout, used);
+        let entries = batch.as_ref().map_or(used, std::slice::from_ref);
+        for (index, used) in (self.next_used..=u16::MAX).chain(0..=u16::MAX).zip(entries) {
             let slot = u64::from(index % self.layout.size);
             let mut entry = [0; 8];
             entry[..4].copy_from_slice(&u32::from(used.id).to_le_bytes());

@@ -208,6 +208,35 @@ fn chains_that_cannot_be() {
     assert_eq!(ring.pop_chain(&memory), Err(RingError::Loop));
 }
 
+#[test]
+fn in_order_a_batch_is_one_entry() {
+    for packed in [false, true] {
+        let (memory, mut driver, _) = pair(8, packed, false);
+        driver.layout.in_order = true;
+        let mut ring = open(&memory, driver.layout).expect("a good ring");
+        for lap in 0..9 {
+            let ids = [1, 2, 1].map(|len| driver.add(&memory, &vec![(BUFFERS, 4, false); len]));
+            let chains = ids.map(|_| ring.pop_chain(&memory).expect("sound").expect("a chain"));
+            let (_, before) = ring.position();
+            let all = chains.each_ref().map(|chain| used(chain, 0));
+            ring.push_used(&memory, &all).expect("sound");
+            assert_eq!(ring.needs_interrupt(&memory), Ok(true));
+            let (_, after) = ring.position();
+            let mut entry = [0; 8];
+            if packed {
+                let at = driver.layout.desc + 16 * u64::from(before & 0x7fff);
+                memory.read(at + 12, &mut entry[..2]).expect("memory");
+                assert_eq!((before & 0x7fff) ^ 4, after & 0x7fff, "lap {lap}");
+            } else {
+                let at = driver.layout.device + 4 + 8 * u64::from(before % 8);
+                memory.read(at, &mut entry).expect("memory");
+                assert_eq!(after, before + 3);
+            }
+            assert_eq!(entry[0], ids[2] as u8, "the last one's id");
+        }
+    }
+}
+
 /// Whatever is in the ring's memory, the device comes back with an answer.
 #[test]
 fn rings_of_noise() {

@@ -136,7 +136,7 @@ fn from_hex(text: &str) -> Result<Vec<u8>, String> {
     }
     Ok(digits
         .chunks(2)
-        .map(|pair| (pair[0] << 4 | pair[1]) as u8)
+        .map(|pair| ((pair[0] << 4) | pair[1]) as u8)
         .collect())
 }
 

@@ -70,7 +70,7 @@ pub fn serve(path: &Path, port: Arc<Mutex<VhostPort>>, bell: Bell) -> io::Result
 
 /// Tells the client, which waits for it, that a ring is enabled.
 fn answer_enable(client: &BackendReqHandler<Requests>) -> io::Result<()> {
-    const VERSION_AND_REPLY: u32 = 1 | 1 << 2;
+    const VERSION_AND_REPLY: u32 = 1 | (1 << 2);
     let header = [
         FrontendReq::SET_VRING_ENABLE.into(),
         VERSION_AND_REPLY,

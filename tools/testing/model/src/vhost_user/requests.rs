@@ -133,7 +133,7 @@ impl VhostUserBackendReqHandler for Requests {
         port.ring(index).ok_or(Error::InvalidParam)?;
         let used = u32::from(port.stop(index as u16));
         let packed = port.device().negotiated().contains(Features::RING_PACKED);
-        let base = if packed { used << 16 | used } else { used };
+        let base = if packed { (used << 16) | used } else { used };
         Ok(VhostUserVringState::new(index, base))
     }
 

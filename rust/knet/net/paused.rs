@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Queue pairs that are paused: the states between running and running again.
+//!
+//! While a pair is paused, its queues can be reset, resized and filled. Nothing is lost
+//! by the pause itself: the stack keeps its packets, and the device goes on.
+
+use super::{
+    device::OpsLocked,
+    napi::{RxBody, Slot},
+    ops::Driver,
+    page_pool::Pages,
+    queues::{Queues, RX, TX},
+    txq::TxQueue,
+};
+use crate::bindings;
+use kernel::prelude::*;
+
+/// A queue pair that is paused until this is dropped; then it runs, if it did before.
+///
+/// # Invariants
+///
+/// The pair's polls do not run, the stack does not send on it, and nobody else can
+/// reach its bodies.
+pub struct PausedPair<'a, 'l, D: Driver> {
+    rx: &'a Slot<D, RxBody<D::Rx>>,
+    tx: &'a Slot<D, D::Tx>,
+    lock: &'a mut OpsLocked<'l, D>,
+    was_running: bool,
+    was_stopped: bool,
+}
+
+impl<D: Driver> Queues<D> {
+    /// Pauses the queue pair `index`, running or not. Waits for its users. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no such pair, or the lock is another device's.
+    pub fn pause_pair<'a, 'l>(
+        &'a self,
+        index: usize,
+        lock: &'a mut OpsLocked<'l, D>,
+    ) -> Result<PausedPair<'a, 'l, D>> {
+        let (Some(rx), Some(tx)) = (self.rx().get(index), self.tx().get(index)) else {
+            return Err(EINVAL);
+        };
+        if !self.are_of(lock) {
+            return Err(EINVAL);
+        }
+        let was_running = rx.enabled.get();
+        self.pause(index, lock);
+        // Who is in the queue has the lock; who comes later finds it stopped or held.
+        let was_stopped = tx.locked(|| {
+            let queue = TxQueue::of(tx);
+            let was_stopped = queue.is_stopped();
+            queue.stop();
+            tx.held.set(true);
+            // A queue that was idle for long is not a stuck one.
+            // SAFETY: The `netdev_queue` lives as long as the device; whole-word
+            // accesses, as the C side's.
+            unsafe {
+                let now = (&raw const bindings::jiffies).read_volatile();
+                (&raw mut (*tx.txq).trans_start).write_volatile(now);
+            }
+            was_stopped
+        });
+        // INVARIANT: As above. The lock keeps others from resuming the pair.
+        Ok(PausedPair {
+            rx,
+            tx,
+            lock,
+            was_running,
+            was_stopped,
+        })
+    }
+}
+
+impl<D: Driver> PausedPair<'_, '_, D> {
+    /// Whether the pair will run again.
+    pub fn was_running(&self) -> bool {
+        self.was_running
+    }
+
+    /// The receive queue, and the pages of its pool.
+    pub fn rx(&mut self) -> (&mut D::Rx, Pages<'_>) {
+        // SAFETY: By the type invariant.
+        let body = unsafe { &mut *self.rx.body.get() };
+        // SAFETY: As above.
+        (&mut body.rx, unsafe { body.pool.pages() })
+    }
+
+    /// The transmit queue.
+    pub fn tx(&mut self) -> &mut D::Tx {
+        // SAFETY: By the type invariant.
+        unsafe { &mut *self.tx.body.get() }
+    }
+
+    /// Accounts for the byte limits what the device has sent
+    /// (`netdev_tx_completed_queue`).
+    pub fn completed(&mut self, packets: usize, bytes: usize) {
+        TxQueue::of(self.tx).completed(packets, bytes);
+    }
+
+    /// The transmit queue was emptied: nothing is under way for the byte limits
+    /// (`netdev_tx_reset_queue`).
+    pub fn emptied(&mut self) {
+        TxQueue::of(self.tx).reset();
+    }
+}
+
+impl<D: Driver> Drop for PausedPair<'_, '_, D> {
+    fn drop(&mut self) {
+        self.tx.locked(|| {
+            self.tx.held.set(false);
+            // Where the ring was full, the poll that comes first wakes the queue.
+            if !self.was_stopped {
+                TxQueue::of(self.tx).wake();
+            }
+        });
+        if self.was_running {
+            self.rx.enable(self.lock.netdev(), RX);
+            self.tx.enable(self.lock.netdev(), TX);
+        }
+    }
+}

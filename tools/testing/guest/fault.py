@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Failures on demand, on the debug kernel: the n-th allocation of an action by
+the kernel's fault injection, other functions by the module vnr_fault."""
+
+import os
+import re
+import time
+
+from nic import DRIVERS, read, run, write
+from vnrtest import Skip, check
+
+DEBUGFS = "/sys/kernel/debug"
+KINDS = ("failslab", "fail_page_alloc")
+# What the two return for "no memory".
+ALLOCATIONS = {"should_failslab": -12, "should_fail_alloc_page": 1}
+KMEMLEAK = f"{DEBUGFS}/kmemleak"
+# From this step on an action may repeat itself.
+DISTINCT = 50
+# kmemleak believes in a leak only after this time.
+KMEMLEAK_AGE = 5.5
+
+
+def prepare():
+    """Sleeping allocations and single pages can fail, too; but not those of the
+    DMA checker itself, which would give up."""
+    if not os.path.exists("/proc/self/fail-nth"):
+        raise Skip("the kernel has no fault injection")
+    ends = run("grep", "-wE", "debug_dma_map_single|debug_dma_free_pages", "/proc/kallsyms").split()
+    spared = sorted(int(word, 16) for word in ends if re.fullmatch("[0-9a-f]{16}", word))
+    for kind in KINDS:
+        for knob, value in {"ignore-gfp-wait": "N", "task-filter": "N", "probability": 0,
+                            "verbose": 0, "stacktrace-depth": 32,
+                            "require-start": 0, "require-end": 2 ** 64 - 1,
+                            "reject-start": spared[0], "reject-end": spared[-1]}.items():
+            write(f"{DEBUGFS}/{kind}/{knob}", str(value))
+    write(f"{DEBUGFS}/fail_page_alloc/min-order", "0")
+
+
+class Step:
+    """One run of an action: its n-th allocation failed, if `injected`."""
+
+    def __init__(self, number, error, injected):
+        self.number, self.error, self.injected = number, error, injected
+
+
+def numbers(stride=1, then=1, limit=4000):
+    """1, 1 + stride, ..., and from DISTINCT on in strides of `then`: what comes
+    late and often, such as filling a ring, is the same each time."""
+    number = 1
+    while number < limit:
+        yield number
+        number += stride if number < DISTINCT else max(stride, then)
+    check(False, f"more than {limit} steps")
+
+
+def walk(action, which=None, before=lambda: None):
+    """Run action with its n-th allocation failing, for each n of `which` until it
+    has fewer; a Step after each. The last one is without a failure, and must
+    have succeeded. before() makes ready for each."""
+    fd = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
+    try:
+        for number in which or numbers():
+            before()
+            error = None
+            os.pwrite(fd, b"%d" % number, 0)
+            try:
+                action()
+            except OSError as caught:
+                error = caught
+            injected = int(os.pread(fd, 16, 0)) == 0
+            os.pwrite(fd, b"0", 0)
+            if not injected:
+                check(error is None, f"nothing failed, and yet: {error}")
+            yield Step(number, error, injected)
+            if not injected:
+                return
+    finally:
+        os.pwrite(fd, b"0", 0)
+        os.close(fd)
+
+
+def text_of(driver):
+    """(first, last) address of a driver's module."""
+    for line in read("/proc/modules").splitlines():
+        words = line.split()
+        if words[0] == DRIVERS[driver]:
+            start = int(words[5], 16)
+            return start, start + int(words[1])
+    raise AssertionError(f"{DRIVERS[driver]} is not loaded")
+
+
+class InDriver:
+    """Context: allocations below the driver's functions fail, in any task and in
+    interrupts, with a probability in percent."""
+
+    def __init__(self, driver, percent):
+        self.range, self.percent = text_of(driver), percent
+
+    def __enter__(self):
+        for kind in KINDS:
+            for knob, value in {"require-start": self.range[0], "require-end": self.range[1],
+                                "times": -1, "interval": 1, "space": 0,
+                                "probability": self.percent}.items():
+                write(f"{DEBUGFS}/{kind}/{knob}", str(value))
+        return self
+
+    def __exit__(self, *_):
+        for kind in KINDS:
+            write(f"{DEBUGFS}/{kind}/probability", "0")
+
+
+class Calls:
+    """Context: chosen calls of functions fail. `functions` is {name: value to
+    return}; `driver` limits them to those that its module makes (with deep, to
+    those below its functions), `device` to those with that device."""
+
+    FOLDER = "/sys/module/vnr_fault/parameters"
+
+    def __init__(self, env, functions, driver=None, deep=False, device=None):
+        self.words = [env.job["fault_module"], "functions=" + ",".join(functions),
+                      "values=" + ",".join(map(str, functions.values()))]
+        if driver:
+            self.words += ["start=%#x" % text_of(driver)[0], "end=%#x" % text_of(driver)[1]]
+        if deep:
+            self.words.append("deep=1")
+        if device:
+            self.words.append(f"device={device}")
+
+    def __enter__(self):
+        run("insmod", *self.words)
+        return self
+
+    def arm(self, nth, every=0):
+        """The n-th call from now fails, and then each `every`-th; 0: none."""
+        write(f"{self.FOLDER}/every", str(every))
+        write(f"{self.FOLDER}/nth", str(nth))
+
+    def failed(self):
+        return int(read(f"{self.FOLDER}/failed"))
+
+    def walk(self, action, which=None, before=lambda: None):
+        """As the function of that name, for calls."""
+        for number in which or numbers():
+            before()
+            error = None
+            self.arm(number)
+            try:
+                action()
+            except OSError as caught:
+                error = caught
+            injected = self.failed() > 0
+            self.arm(0)
+            yield Step(number, error, injected)
+            if not injected:
+                check(error is None, f"nothing failed, and yet: {error}")
+                return
+
+    def __exit__(self, *_):
+        run("rmmod", "vnr_fault")
+
+
+def leaks():
+    """What kmemleak finds now: the first object's report, or None."""
+    if not os.path.exists(KMEMLEAK):
+        return None
+    time.sleep(KMEMLEAK_AGE)
+    # Twice: an object is suspected once its contents have not changed between scans.
+    for _ in range(2):
+        write(KMEMLEAK, "scan")
+    report = read(KMEMLEAK)
+    objects = report.count("unreferenced object")
+    if not objects:
+        return None
+    first = report.split("unreferenced object")[1]
+    return f"{objects} objects, the first: " + " ".join(first.split())[:1500]
+
+
+class NoLeaks:
+    """Context: nothing that is allocated in it is lost."""
+
+    def __enter__(self):
+        if os.path.exists(KMEMLEAK):
+            write(KMEMLEAK, "clear")
+
+    def __exit__(self, kind, *_):
+        if not kind:
+            found = leaks()
+            check(not found, f"leaked: {found}")

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The splat scanner: what each checker of the kernel prints fails the case that
+was running, and ordinary lines fail none. Run by host.sh."""
+
+import unittest
+
+from .console import splats
+
+# One header line of each checker, as the kernel's sources print it.
+BAD = """
+BUG: KASAN: slab-use-after-free in receive_buf+0x12/0x80 [virtio_net_rs]
+UBSAN: array-index-out-of-bounds in drivers/net/x.c:12:3
+WARNING: possible circular locking dependency detected
+WARNING: possible recursive locking detected
+WARNING: possible irq lock inversion dependency detected
+WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected
+WARNING: inconsistent lock state
+WARNING: suspicious RCU usage
+WARNING: bad unlock balance detected!
+WARNING: held lock freed!
+WARNING: ip/312 still has locks held!
+WARNING: lock held when returning to user space!
+[ BUG: Invalid wait context ]
+turning off the locking correctness validator.
+BUG: sleeping function called from invalid context at mm/slab.h:321
+BUG: scheduling while atomic: swapper/0/0/0x00000100
+BUG: using smp_processor_id() in preemptible [00000000] code: ip/312
+BUG skbuff_head_cache (Not tainted): Objects remaining on __kmem_cache_shutdown()
+DMA-API: virtio-pci 0000:00:10.0: device driver has pending DMA allocations while released from device
+DMA-API: cacheline tracking ENOMEM, dma-debug disabled
+ODEBUG: free active (active state 0) object: (____ptrval____) object type: work_struct
+ODEBUG: Out of memory. ODEBUG disabled
+refcount_t: underflow; use-after-free.
+ref_tracker: netdev@ffff888012345678 has 1/1 users at
+unregister_netdevice: waiting for dut to become free. Usage count = 2
+page_pool_release_retry() stalled pool shutdown: id 5, 1 inflight 60 sec
+kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+kmemleak: Cannot allocate a kmemleak_object structure
+kmemleak: Kernel memory leak detector disabled
+INFO: task ip:312 blocked for more than 60 seconds.
+rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
+watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [ip:312]
+list_del corruption. prev->next should be ffff888012345678, but was 0
+kernel BUG at lib/list_debug.c:32!
+rust_kernel: panicked at drivers/net/virtio_net/rx.rs:12:5:
+Oops: general protection fault, 0000 [#1] SMP KASAN
+NETDEV WATCHDOG: CPU: 1: transmit queue 0 timed out 5012 ms
+""".strip().splitlines()
+
+GOOD = """
+DMA-API: preallocated 65536 debug entries
+DMA-API: debugging enabled by kernel config
+kasan: KernelAddressSanitizer initialized (generic)
+kmemleak: Kernel memory leak detector initialized (mem pool available: 63000)
+kmemleak: Automatic memory scanning thread started
+Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar
+virtio_net virtio1 dut: renamed from eth0
+virtio_net_rs: loading out-of-tree module taints kernel.
+""".strip().splitlines()
+
+
+class Splats(unittest.TestCase):
+    def test_each_header_is_seen(self):
+        for line in BAD:
+            with self.subTest(line):
+                self.assertEqual(len(splats(f"[   12.345678] {line}")), 1)
+
+    def test_ordinary_lines_are_not(self):
+        for line in GOOD:
+            with self.subTest(line):
+                self.assertEqual(splats(f"[   12.345678] {line}"), [])
+
+    def test_the_running_case_is_blamed(self):
+        text = "\n".join(("[1.0] " + BAD[0], "[1.1] vnr: start smoke.ping/x@c", "[1.2] " + BAD[1],
+                          "[1.3] vnr: end smoke.ping/x@c", "[1.4] " + BAD[2]))
+        self.assertEqual([case for case, _ in splats(text)], [None, "smoke.ping/x@c", None])
+
+
+if __name__ == "__main__":
+    unittest.main()
