@@ -23,8 +23,8 @@ pub use bound::Start;
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use sg::SgTable;
-pub use token::{PushError, Token};
-pub use virtio_net_wire::{DeviceLength, LengthError};
+pub use token::{DeviceLength, PushError, Token};
+pub use virtio_net_wire::LengthError;
 pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use binding::Binding;

@@ -168,7 +168,7 @@ class Environment:
     def link(self, up, nic=None):
         """The host's side of the cable."""
         nic = nic or self.dut
-        if nic.port is not None:
+        if nic.port is not None and not nic.label.startswith("vhost-user"):
             self.model.ask("link", nic, up=up)
             return
         index = self.nics.index(nic)

@@ -93,7 +93,7 @@ class Guest:
                      "-machine", "memory-backend=ram"]
         for index, nic in enumerate(self.nics):
             if nic.model:
-                qemu += nic.model_args(index, self.model.socket(index))
+                qemu += nic.model_args(index, self.model.socket(index), mac_address(index))
             else:
                 qemu += nic.device_args(index, tap_name(index), mac_address(index))
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
