@@ -8,7 +8,7 @@ in_tree := tools/env/in-tree.sh
 testing := tools/testing
 
 # Settings of a run reach the scripts by environment; those not given do not.
-settings := KDIR KSRC V T DRIVER PARAMS FULL DEBUG B INSTALL_MOD_PATH FUZZ FUZZ_S FUZZ_RUNS
+settings := KDIR KSRC V T DRIVER PARAMS FULL QUICK DEBUG B INSTALL_MOD_PATH FUZZ FUZZ_S FUZZ_RUNS
 $(foreach s,$(settings),$(if $($(s)),$(eval export $(s))))
 
 # Rust sources as they lie in the checkout; tests that must not build included.
@@ -93,7 +93,7 @@ help:
 #?   make test             host tests, then guest tests of both drivers; KTAP
 #?   make test-debug       guest tests on a kernel with KASAN, lockdep, DMA-API
 #?                         debug, fault injection and Rust's debug assertions,
-#?                         which is built first, once: 20 min
+#?                         which is built first, once: 25 min
 #?   make bench            compare with the C driver; report in build/bench
 #?   make bench-full       the same with all scenarios and more repeats
 #?   make vm               a guest with the module loaded and a shell

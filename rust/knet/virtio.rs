@@ -5,7 +5,7 @@
 //! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h),
 //! [`include/linux/virtio_config.h`](srctree/include/linux/virtio_config.h)
 
-use crate::bindings;
+use crate::{bindings, cpu};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{prelude::*, str::CStr, sync::Arc, types::Opaque, ThisModule};
 
@@ -23,8 +23,8 @@ pub use bound::Start;
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use sg::SgTable;
-pub use token::{PushError, Token};
-pub use virtio_net_wire::{DeviceLength, LengthError};
+pub use token::{DeviceLength, PushError, Token};
+pub use virtio_net_wire::LengthError;
 pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use binding::Binding;
@@ -358,6 +358,8 @@ pub struct Registration<T: Driver> {
     #[pin]
     driver: Opaque<bindings::virtio_driver>,
     ids: [bindings::virtio_device_id; 2],
+    /// For the devices to watch processors; dropped after the driver has left the bus.
+    _processors: cpu::State,
     _driver: PhantomData<T>,
 }
 
@@ -378,6 +380,7 @@ impl<T: Driver> Registration<T> {
         ];
         try_pin_init!(&this in Self {
             ids,
+            _processors: cpu::State::new(name)?,
             driver <- Opaque::try_ffi_init(|slot: *mut bindings::virtio_driver| {
                 // SAFETY: `slot` is valid for writes. `this` stays pinned until the
                 // driver is unregistered, and `ids` was initialised above. All-zero

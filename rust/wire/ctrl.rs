@@ -25,11 +25,13 @@ mod filter;
 mod offload;
 pub mod request;
 mod rss;
+mod stats;
 
 pub use coalesce::{Coalesce, SetQueueCoalesce, SetRxCoalesce, SetTxCoalesce};
 pub use filter::{AddVlan, DelVlan, MacTable, RxMode, SetMac, SetRxMode, VlanId};
 pub use offload::{GuestOffloads, SetGuestOffloads};
 pub use rss::{SetHash, SetRss};
+pub use stats::{GetStats, QueryStats};
 
 /// A command: a class, a number in that class, and a payload.
 pub trait Command {

@@ -17,6 +17,7 @@
 //! | [`ctrl`] | control queue commands and their acknowledgement |
 //! | [`rss`] | receive hashes: types, reports, limits |
 //! | [`rx_buffer`] | sizes of receive buffers |
+//! | [`stats`] | statistics that the device keeps |
 //! | [`device_length`] | lengths that the device wrote, untrusted until checked |
 //! | [`checksum`] | Internet checksums and their completion |
 //!
@@ -55,6 +56,7 @@ pub mod rx;
 pub mod rx_buffer;
 #[cfg(test)]
 mod seed;
+pub mod stats;
 pub mod tunnel;
 pub mod tx;
 

@@ -49,6 +49,6 @@ make_debug() {
 	rm -rf "$work"
 }
 
-DEBUG_OBJECTS=1700 DEBUG_MINUTES=20
+DEBUG_OBJECTS=1834 DEBUG_MINUTES=25
 [ -e "$debug/.complete" ] || with_lock debug make_debug
 echo "$debug"

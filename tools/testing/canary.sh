@@ -12,7 +12,13 @@ out=build/canaries
 [[ ${DRIVER:-both} != c ]] || exit 0
 
 names=(tools/testing/canaries/*.patch)
-if [[ ,${T:-}, == *,canary* ]] || [[ ${FULL:-0} != 0 ]]; then
+if [[ ,${T:-}, == *,canary.* ]]; then
+	chosen=()
+	for patch in "${names[@]}"; do
+		name=$(basename "$patch" .patch)
+		[[ ,$T, != *,canary.${name//-/_},* ]] || chosen+=("$patch")
+	done
+elif [[ ,${T:-}, == *,canary* ]] || [[ ${FULL:-0} != 0 ]]; then
 	chosen=("${names[@]}")
 elif [ -z "${T:-}" ]; then
 	day=$(date +%-j)

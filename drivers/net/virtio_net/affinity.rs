@@ -5,27 +5,39 @@
 use crate::nic::Nic;
 use core::sync::atomic::Ordering;
 use kernel::{cpumask::CpumaskVar, prelude::*};
-use knet::cpu;
+use knet::cpu::{self, Online, Watcher};
 
-/// Deals the online processors out to the queue pairs in use, in runs as equal as can
-/// be: interrupts go there, and packets from there go to the pair. With more pairs than
-/// processors the processors are dealt out again.
+/// Deals the online processors out to the queue pairs in use.
 ///
 /// # Errors
 ///
 /// `ENOMEM`. Without affinity everything works, if slower.
 pub(crate) fn spread(nic: &Nic) -> Result {
+    cpu::with_online(|online| deal(nic, online))
+}
+
+impl Watcher for Nic {
+    fn processors_changed(&self, online: &Online<'_>) {
+        // Without memory it stays as it was: one that goes is replaced by the kernel.
+        let _ = deal(self, online);
+    }
+}
+
+/// Each pair gets a run of processors, as equal as can be: interrupts go there, and
+/// packets from there go to the pair. With more pairs than processors the processors are
+/// dealt out again.
+fn deal(nic: &Nic, online: &Online<'_>) -> Result {
     let pairs = nic.pairs.load(Ordering::Relaxed);
-    let online = cpu::online_ids().count();
-    if pairs == 0 || online == 0 {
+    let count = online.ids().count();
+    if pairs == 0 || count == 0 {
         return Ok(());
     }
-    let (share, more) = if online >= pairs {
-        (online / pairs, online % pairs)
+    let (share, more) = if count >= pairs {
+        (count / pairs, count % pairs)
     } else {
         (1, 0)
     };
-    let mut processors = cpu::online_ids().cycle();
+    let mut processors = online.ids().cycle();
     for pair in 0..pairs {
         let mut set = CpumaskVar::new_zero(GFP_KERNEL)?;
         let run = share.wrapping_add(usize::from(pair < more));
@@ -35,7 +47,7 @@ pub(crate) fn spread(nic: &Nic) -> Result {
         let input = pair.wrapping_mul(2);
         nic.affinity.set(input, &set);
         nic.affinity.set(input.wrapping_add(1), &set);
-        nic.netdev.prefer_tx_queue(pair, &set)?;
+        nic.netdev.prefer_tx_queue(pair, &set, online)?;
     }
     Ok(())
 }

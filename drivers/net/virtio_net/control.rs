@@ -40,32 +40,53 @@ impl Control {
     /// refuses; `ENOMEM`; `EIO` and `ETIMEDOUT` if the device does not answer, which
     /// marks it broken.
     pub(crate) fn send<C: Command>(&self, device: &virtio::Device, command: &C) -> Result {
-        let command = Permitted::new(command, self.negotiated).ok_or(EOPNOTSUPP)?;
-        self.send_permitted(device, command)
+        self.ask(device, command, 0).map(|_| ())
     }
 
-    fn send_permitted<C: Command>(
+    /// The same, and returns what follows the acknowledgement, up to `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub(crate) fn ask<C: Command>(
+        &self,
+        device: &virtio::Device,
+        command: &C,
+        len: usize,
+    ) -> Result<KVec<u8>> {
+        let command = Permitted::new(command, self.negotiated).ok_or(EOPNOTSUPP)?;
+        self.ask_permitted(device, command, len)
+    }
+
+    fn ask_permitted<C: Command>(
         &self,
         device: &virtio::Device,
         command: Permitted<'_, C>,
-    ) -> Result {
+        len: usize,
+    ) -> Result<KVec<u8>> {
         let command = command.command();
         let mut payload = KVec::from_elem(0u8, command.payload_len(), GFP_KERNEL)?;
         command.write(&mut payload).ok_or(EINVAL)?;
-        let answer: Result<[u8; 1]> =
-            self.queue
-                .execute(device, &command.header(), &payload, TIMEOUT_MS);
-        if let Some(error) = answer.err().filter(|&error| error == ETIMEDOUT) {
+        let len = len.checked_add(1).ok_or(EINVAL)?;
+        let answer = self
+            .queue
+            .execute(device, &command.header(), &payload, len, TIMEOUT_MS);
+        if answer.as_ref().is_err_and(|&error| error == ETIMEDOUT) {
             dev_err!(
                 device.as_ref(),
                 "no answer to command {}/{}: {:?}; the device is given up\n",
                 C::CLASS,
                 command.command(),
-                error
+                ETIMEDOUT
             );
         }
-        match Ack::from(answer?[0]) {
-            Ack::Ok => Ok(()),
+        let mut answer = answer?;
+        // The acknowledgement is first.
+        match answer.first().copied().map(Ack::from) {
+            Some(Ack::Ok) => {
+                answer.remove(0).map_err(|_| EINVAL)?;
+                Ok(answer)
+            }
             _ => Err(EINVAL),
         }
     }

@@ -33,6 +33,7 @@ const COMMON: Features = Features::CSUM
     .union(Features::GUEST_USO4)
     .union(Features::GUEST_USO6)
     .union(Features::GUEST_HDRLEN)
+    .union(Features::DEVICE_STATS)
     .union(Features::NOTF_COAL)
     .union(Features::VQ_NOTF_COAL)
     .union(Features::RSS)

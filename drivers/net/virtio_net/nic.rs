@@ -3,8 +3,8 @@
 //! One device: probe, start, remove.
 
 use crate::{
-    coalesce::Notifications, control::Control, features, link, resize::Rings, rss::Rss, rx, stats,
-    tx,
+    coalesce::Notifications, control::Control, device_stats::DeviceStats, features, link,
+    resize::Rings, rss::Rss, rx, stats, tx,
 };
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, str::CString, sync::Arc};
@@ -26,6 +26,7 @@ pub(crate) struct Nic {
     pub(crate) control: Option<Control>,
     pub(crate) rss: Option<Rss>,
     pub(crate) notifications: Notifications,
+    pub(crate) device_stats: DeviceStats,
     pub(crate) rx_stats: KVec<Arc<stats::Rx>>,
     pub(crate) tx_stats: KVec<Arc<stats::Tx>>,
     pub(crate) rings: Rings,
@@ -188,6 +189,7 @@ impl virtio::Driver for Nic {
             control,
             rss: Rss::new(device, negotiated)?,
             notifications: Notifications::new(pairs.most)?,
+            device_stats: DeviceStats::default(),
             rx_stats,
             tx_stats,
             affinity,
@@ -201,6 +203,12 @@ impl virtio::Driver for Nic {
     }
 
     fn start(self: Pin<&Self>, device: &Start<'_, Self>) -> Result {
+        if device.watch_processors().is_err() {
+            dev_warn!(
+                device.as_ref(),
+                "queues do not follow processors that come and go\n"
+            );
+        }
         if crate::affinity::spread(&self).is_err() {
             dev_warn!(
                 device.as_ref(),
@@ -215,6 +223,7 @@ impl virtio::Driver for Nic {
                 .or_else(|error| self.do_without_rss(error))
                 .or_else(|error| self.fall_back_to_one_pair(error, rtnl))?;
             self.tell_random_address()?;
+            self.ask_for_device_stats();
             self.netdev.locked(|lock| {
                 self.netdev.set_carrier(false, lock);
                 let has_no_state = !self.negotiated.contains(Features::STATUS);

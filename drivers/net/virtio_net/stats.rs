@@ -77,24 +77,28 @@ impl QueueStatistics for Nic {
         let Some(rx) = self.rx_stats.get(index) else {
             return RxQueueStats::default();
         };
-        RxQueueStats {
+        let mut stats = RxQueueStats {
             packets: Some(rx.packets.get()),
             bytes: Some(rx.bytes.get()),
             ..RxQueueStats::default()
-        }
+        };
+        self.add_device_rx(index, &mut stats);
+        stats
     }
 
     fn tx_queue_stats(&self, index: usize) -> TxQueueStats {
         let Some(tx) = self.tx_stats.get(index) else {
             return TxQueueStats::default();
         };
-        TxQueueStats {
+        let mut stats = TxQueueStats {
             packets: Some(tx.packets.get()),
             bytes: Some(tx.bytes.get()),
             stop: Some(tx.stop.get()),
             wake: Some(tx.wake.get()),
             ..TxQueueStats::default()
-        }
+        };
+        self.add_device_tx(index, &mut stats);
+        stats
     }
 }
 
@@ -124,23 +128,37 @@ pub(crate) fn link(nic: &Nic) -> LinkStats {
 
 /// The counters for `ethtool -S`: sums first, then queue by queue.
 pub(crate) fn visit(nic: &Nic, statistics: &mut dyn Statistics) {
+    let device = nic.all_device_counters(statistics.wants_values());
     for (index, (name, _)) in Rx::default().named().iter().enumerate() {
         let sum = sum(&nic.rx_stats, |rx| rx.named()[index].1);
         statistics.counter(format_args!("rx_{name}"), sum);
     }
+    if let Some(device) = &device {
+        nic.visit_device_sums(device, false, statistics);
+    }
     for (index, (name, _)) in Tx::default().named().iter().enumerate() {
         let sum = sum(&nic.tx_stats, |tx| tx.named()[index].1);
         statistics.counter(format_args!("tx_{name}"), sum);
+    }
+    if let Some(device) = &device {
+        nic.visit_device_sums(device, true, statistics);
+        nic.visit_device_control(device, statistics);
     }
     let used = nic.channels().used;
     for (queue, rx) in nic.rx_stats.iter().take(used).enumerate() {
         for (name, counter) in rx.named() {
             statistics.counter(format_args!("rx{queue}_{name}"), counter.get());
         }
+        if let Some(device) = &device {
+            nic.visit_device_queue(device, queue, false, statistics);
+        }
     }
     for (queue, tx) in nic.tx_stats.iter().take(used).enumerate() {
         for (name, counter) in tx.named() {
             statistics.counter(format_args!("tx{queue}_{name}"), counter.get());
+        }
+        if let Some(device) = &device {
+            nic.visit_device_queue(device, queue, true, statistics);
         }
     }
 }

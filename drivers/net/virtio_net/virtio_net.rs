@@ -15,6 +15,7 @@
 //! | [`netdev`] | what the stack calls |
 //! | [`resize`] | ring sizes, number of queue pairs, stuck queues |
 //! | [`stats`] | counters |
+//! | [`device_stats`] | counters that the device keeps |
 //! | [`affinity`] | which processors serve which queue pair |
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ use knet::virtio;
 mod affinity;
 mod coalesce;
 mod control;
+mod device_stats;
 mod features;
 mod link;
 mod netdev;

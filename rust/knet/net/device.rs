@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     bindings,
+    cpu::Online,
     virtio::{self, Binding, Probe, Registered, Start},
 };
 use core::{
@@ -97,6 +98,18 @@ impl BitOrAssign for Features {
     }
 }
 
+/// Sizes that the kernel was told last, and makes room for: what a driver says later does
+/// not count.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Counters of `ethtool -S`.
+    pub(super) counters: Cell<usize>,
+    /// Bytes of the hash key.
+    pub(super) key: Cell<usize>,
+    /// Entries of the indirection table.
+    pub(super) table: Cell<usize>,
+}
+
 /// What the C side keeps for us behind its `net_device`: set before the device is
 /// registered, and valid until it is not any more.
 #[repr(C)]
@@ -104,9 +117,8 @@ pub(super) struct Priv<D: Driver> {
     pub(super) driver: *const D,
     pub(super) tx: *const [Slot<D, D::Tx>],
     pub(super) interface: *const Interface<D>,
-    /// How many counters `ethtool -S` was told of last, for which it makes room. Changed
-    /// under the instance lock only.
-    pub(super) counters: Cell<usize>,
+    /// Changed under the instance lock only.
+    pub(super) told: Told,
 }
 
 impl<D: Driver> Priv<D> {
@@ -472,7 +484,7 @@ impl<D: Driver> Device<D> {
                 driver,
                 tx: this.queues.tx(),
                 interface: this,
-                counters: Cell::new(0),
+                told: Told::default(),
             });
             bindings::rtnl_lock();
             this.locked(|lock| this.queues.publish(driver, lock));
@@ -516,22 +528,28 @@ impl<D: Driver> Device<D> {
         }
     }
 
-    /// Packets that `processors` send go to transmit queue `index` (`netif_set_xps_queue`).
+    /// Packets that `processors` send go to transmit queue `index` (`__netif_set_xps_queue`).
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` if there is no such queue.
-    pub fn prefer_tx_queue(&self, index: usize, processors: &Cpumask) -> Result {
+    pub fn prefer_tx_queue(
+        &self,
+        index: usize,
+        processors: &Cpumask,
+        _online: &Online<'_>,
+    ) -> Result {
         // SAFETY: The device is valid.
         if index >= unsafe { (*self.as_raw()).num_tx_queues as usize } {
             return Err(EINVAL);
         }
-        // SAFETY: The device has that queue. Process context.
+        // SAFETY: The device has that queue. Process context, with the hotplug lock.
         to_result(unsafe {
-            bindings::netif_set_xps_queue(
+            bindings::__netif_set_xps_queue(
                 self.as_raw(),
                 processors.as_raw().cast_const().cast(),
                 index as u16,
+                bindings::xps_map_type_XPS_CPUS,
             )
         })
     }

@@ -77,6 +77,11 @@ impl LinkSettings {
 pub trait Statistics {
     /// One counter.
     fn counter(&mut self, name: fmt::Arguments<'_>, value: u64);
+
+    /// Whether anybody looks at the values.
+    fn wants_values(&self) -> bool {
+        false
+    }
 }
 
 /// The C operations of driver `D`.
@@ -124,6 +129,10 @@ impl Statistics for Values<'_> {
         if let Some(entry) = self.0.next() {
             *entry = value;
         }
+    }
+
+    fn wants_values(&self) -> bool {
+        true
     }
 }
 
@@ -236,7 +245,7 @@ impl<D: Driver> Operations<D> {
         // SAFETY: C calls this for a registered device, with its instance lock.
         unsafe {
             Self::driver(dev).statistics(&mut count);
-            (*Priv::<D>::of(dev.cast())).counters.set(count.0);
+            (*Priv::<D>::of(dev.cast())).told.counters.set(count.0);
         }
         count.0 as c_int
     }
@@ -253,7 +262,7 @@ impl<D: Driver> Operations<D> {
         // `sset_count` said, both under one lock. What the driver says now does not count.
         unsafe {
             let driver = Self::driver(dev);
-            let room = (*Priv::<D>::of(dev.cast())).counters.get();
+            let room = (*Priv::<D>::of(dev.cast())).told.counters.get();
             let names = core::slice::from_raw_parts_mut(data, room.wrapping_mul(NAME_LEN));
             driver.statistics(&mut Names(names.chunks_exact_mut(NAME_LEN)));
         }

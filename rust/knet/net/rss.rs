@@ -5,7 +5,7 @@
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
 use super::{
-    device::{Device, Features},
+    device::{Device, Features, Priv},
     ethtool::Operations,
     ops::Driver,
     Poll,
@@ -97,20 +97,44 @@ impl<D: Driver> Operations<D> {
         ops
     }
 
+    /// Bytes of the key and entries of the table that there is room for.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is registered for driver `D`, and its instance lock is held.
+    unsafe fn room(dev: *mut NetDevice) -> (usize, usize) {
+        // SAFETY: By the caller's promise.
+        let (sizes, told) = unsafe {
+            (
+                Self::driver(dev).rss_sizes(),
+                &(*Priv::<D>::of(dev.cast())).told,
+            )
+        };
+        (sizes.0.min(told.key.get()), sizes.1.min(told.table.get()))
+    }
+
     /// # Safety
     ///
     /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn key_size(dev: *mut NetDevice) -> u32 {
-        // SAFETY: C calls this for a registered device.
-        unsafe { Self::driver(dev) }.rss_sizes().0 as u32
+        // SAFETY: C calls this for a registered device, with its instance lock.
+        unsafe {
+            let (key, _) = Self::driver(dev).rss_sizes();
+            (*Priv::<D>::of(dev.cast())).told.key.set(key);
+            key as u32
+        }
     }
 
     /// # Safety
     ///
     /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn table_size(dev: *mut NetDevice) -> u32 {
-        // SAFETY: C calls this for a registered device.
-        unsafe { Self::driver(dev) }.rss_sizes().1 as u32
+        // SAFETY: C calls this for a registered device, with its instance lock.
+        unsafe {
+            let (_, table) = Self::driver(dev).rss_sizes();
+            (*Priv::<D>::of(dev.cast())).told.table.set(table);
+            table as u32
+        }
     }
 
     /// # Safety
@@ -126,11 +150,11 @@ impl<D: Driver> Operations<D> {
     /// C calls this for a registered device of driver `D`, with room for what `key_size`
     /// and `table_size` said where a pointer is not null.
     unsafe extern "C" fn rxfh(dev: *mut NetDevice, to: *mut bindings::ethtool_rxfh_param) -> c_int {
-        // SAFETY: C calls this for a registered device, with room for as much as our
-        // sizes say, which do not change under the device's lock.
+        // SAFETY: C calls this for a registered device, with room for as much as it was
+        // told under the same lock.
         unsafe {
             let (driver, to) = (Self::driver(dev), &mut *to);
-            let (key, table) = driver.rss_sizes();
+            let (key, table) = Self::room(dev);
             to.hfunc = TOP;
             driver.rss(
                 (!to.key.is_null()).then(|| core::slice::from_raw_parts_mut(to.key, key)),
@@ -155,7 +179,7 @@ impl<D: Driver> Operations<D> {
             if from.hfunc != bindings::ETH_RSS_HASH_NO_CHANGE as u8 && from.hfunc != TOP {
                 return EOPNOTSUPP.to_errno();
             }
-            let (key, table) = driver.rss_sizes();
+            let (key, table) = Self::room(dev);
             (
                 driver,
                 (!from.key.is_null()).then(|| core::slice::from_raw_parts(from.key, key)),

@@ -3,7 +3,10 @@
 //! What hangs on a device while a driver has it.
 
 use super::{binding::Owner, Binding, Device, Driver};
-use crate::bindings;
+use crate::{
+    bindings,
+    cpu::{Watch, Watcher},
+};
 use core::{cell::Cell, ops::Deref};
 use kernel::{prelude::*, sync::Arc, types::Opaque};
 
@@ -188,6 +191,22 @@ impl<T: Driver> Start<'_, T> {
     /// Whether this is the device of `binding`.
     pub(crate) fn is_of(&self, binding: &Binding) -> bool {
         core::ptr::eq(self.device, binding.device())
+    }
+
+    /// Has the driver told of processors that come and go, until it goes itself.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn watch_processors(&self) -> Result
+    where
+        T: Watcher,
+    {
+        // SAFETY: The data stays until what is held was unregistered.
+        let watch = Arc::new(unsafe { Watch::new::<T>(self.data()) }, GFP_KERNEL)?;
+        self.hold(watch.clone())?;
+        // SAFETY: What is in an `Arc` does not move, and it is held.
+        unsafe { watch.add() }
     }
 
     /// Sees to it that `registered` is unregistered before the driver's data goes.

@@ -6,14 +6,11 @@ use super::{Device, Virtqueue};
 use crate::bindings;
 use kernel::{prelude::*, sync::Mutex, types::Opaque};
 
-/// The most bytes of an answer.
-const REPLY_LEN: usize = 64;
-
 /// A command's memory. The queue owns it until the device has answered, however
 /// late that is.
 pub struct Command {
     parts: [KVec<u8>; 2],
-    reply: [u8; REPLY_LEN],
+    reply: KVec<u8>,
 }
 
 /// Which command an answer belongs to is known by order: there is one at a time.
@@ -57,21 +54,22 @@ impl CommandQueue {
         unsafe { bindings::complete(self.answered.get()) };
     }
 
-    /// Sends `header` and `payload`, and returns the answer's first `N` bytes. Waits up
-    /// to `timeout_ms`; then `device` is marked broken, once, and this queue is dead.
+    /// Sends `header` and `payload`, and returns what the device answered, up to
+    /// `reply_len` bytes. Waits up to `timeout_ms`; then `device` is marked broken, once,
+    /// and this queue is dead.
     ///
     /// # Errors
     ///
-    /// `EINVAL` without a header; `ENOMEM`; `EIO` if the device is broken or the queue is dead; `ETIMEDOUT`.
-    pub fn execute<const N: usize>(
+    /// `EINVAL` without a header or room for an answer; `ENOMEM`; `EIO` if the device is broken or the queue is dead; `ETIMEDOUT`.
+    pub fn execute(
         &self,
         device: &Device,
         header: &[u8],
         payload: &[u8],
+        reply_len: usize,
         timeout_ms: u32,
-    ) -> Result<[u8; N]> {
-        const { assert!(N > 0 && N <= REPLY_LEN) };
-        if header.is_empty() {
+    ) -> Result<KVec<u8>> {
+        if header.is_empty() || reply_len == 0 {
             return Err(EINVAL);
         }
         let copy = |bytes: &[u8]| -> Result<KVec<u8>> {
@@ -83,7 +81,7 @@ impl CommandQueue {
         let command = KBox::new(
             Command {
                 parts,
-                reply: [0xff; REPLY_LEN],
+                reply: KVec::from_elem(0xff, reply_len, GFP_KERNEL)?,
             },
             GFP_KERNEL,
         )?;
@@ -93,7 +91,7 @@ impl CommandQueue {
             .map(|part| (part.as_ptr(), part.len()));
         let out = [header, payload];
         let out = if payload.1 == 0 { &out[..1] } else { &out[..] };
-        let into = [(command.reply.as_ptr(), N)];
+        let into = [(command.reply.as_ptr(), reply_len)];
 
         let mut state = self.state.lock();
         if state.dead {
@@ -108,9 +106,10 @@ impl CommandQueue {
         // SAFETY: No preconditions.
         let mut left = unsafe { bindings::__msecs_to_jiffies(timeout_ms) };
         loop {
-            if let Some((command, _)) = state.queue.pop() {
-                let mut reply = [0; N];
-                reply.copy_from_slice(&command.reply[..N]);
+            if let Some((mut command, len)) = state.queue.pop() {
+                let mut reply = core::mem::take(&mut command.reply);
+                // A device that says that it wrote more than it can has written all, or lies.
+                reply.truncate(len.checked(0, reply_len).unwrap_or(reply_len));
                 return Ok(reply);
             }
             if state.queue.is_broken() {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What goes through a virtqueue.
+//! What goes through a virtqueue, and what the device says of it.
 
 use core::ptr::NonNull;
 use kernel::{ffi::c_void, prelude::*};
+use virtio_net_wire::LengthError;
 
 /// What goes into a virtqueue and comes out again: the owner of the memory that
 /// the device works on.
@@ -46,6 +47,18 @@ unsafe impl<T: Send> Token for KBox<T> {
     unsafe fn from_raw(data: NonNull<c_void>, _context: *mut c_void) -> Self {
         // SAFETY: `data` comes from `into_raw`.
         unsafe { KBox::from_raw(data.cast().as_ptr()) }
+    }
+}
+
+/// The length that the device says it wrote, in bytes; it may lie. It can be opened
+/// once, for the buffer that it came with, and nobody else can make one.
+pub struct DeviceLength(pub(super) virtio_net_wire::DeviceLength);
+
+impl DeviceLength {
+    /// The length, if it is at least `least` and at most `posted` bytes.
+    #[inline]
+    pub fn checked(self, least: usize, posted: usize) -> Result<usize, LengthError> {
+        self.0.checked(least, posted)
     }
 }
 

@@ -237,7 +237,7 @@ impl<T: Token> Virtqueue<T> {
         let data = NonNull::new(data)?;
         // SAFETY: The queue gives back each pair of words once.
         let token = unsafe { T::from_raw(data, context) };
-        Some((token, DeviceLength::new(len)))
+        Some((token, DeviceLength(virtio_net_wire::DeviceLength::new(len))))
     }
 
     /// Tells the device of added buffers, if it wants to know; true if it was told

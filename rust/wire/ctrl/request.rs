@@ -5,7 +5,7 @@
 
 use core::fmt;
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::FromBytes;
+use zerocopy::FromBytes as _;
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// A receive mode, as [`Request::RxMode`] has it.
@@ -211,12 +211,12 @@ impl<'a> Rss<'a> {
 }
 
 /// A value that is the whole payload.
-fn exact<T: FromBytes>(payload: &[u8]) -> Result<T, RequestError> {
+fn exact<T: zerocopy::FromBytes>(payload: &[u8]) -> Result<T, RequestError> {
     T::read_from_bytes(payload).map_err(|_| RequestError::Length)
 }
 
 /// A value, and what follows it.
-fn first<T: FromBytes>(payload: &[u8]) -> Result<(T, &[u8]), RequestError> {
+fn first<T: zerocopy::FromBytes>(payload: &[u8]) -> Result<(T, &[u8]), RequestError> {
     T::read_from_prefix(payload).map_err(|_| RequestError::Length)
 }
 

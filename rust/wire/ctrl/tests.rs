@@ -14,6 +14,11 @@ fn bytes<C: Command>(command: &C, kind: u8, arguments: &[u8]) -> Vec<u8> {
         "control",
         &[&[kind], &room.to_le_bytes(), &features, &[0], arguments],
     );
+    written(command)
+}
+
+/// The payload.
+fn written<C: Command>(command: &C) -> Vec<u8> {
     let mut out = vec![0xee; command.payload_len() + 3];
     assert_eq!(command.write(&mut out), Some(command.payload_len()));
     // Nothing behind the payload, and nothing at all if it does not fit.
@@ -92,19 +97,31 @@ fn coalescing() {
     let when = [2, 1, 0, 0, 0xd, 0xc, 0xb, 0xa];
     assert_eq!(SetTxCoalesce(coalesce).header(), [6, 0]);
     assert_eq!(SetRxCoalesce(coalesce).header(), [6, 1]);
-    assert_eq!(bytes(&SetTxCoalesce(coalesce)), when);
-    assert_eq!(bytes(&SetRxCoalesce(coalesce)), when);
+    assert_eq!(written(&SetTxCoalesce(coalesce)), when);
+    assert_eq!(written(&SetRxCoalesce(coalesce)), when);
     let queue = SetQueueCoalesce {
         virtqueue: 0x0506,
         coalesce,
     };
     assert_eq!(queue.header(), [6, 2]);
-    assert_eq!(bytes(&queue)[..4], [6, 5, 0, 0]);
-    assert_eq!(bytes(&queue)[4..], when);
+    assert_eq!(written(&queue)[..4], [6, 5, 0, 0]);
+    assert_eq!(written(&queue)[4..], when);
     let both = Features::NOTF_COAL | Features::VQ_NOTF_COAL;
     assert!(!queue.is_allowed_by(Features::CTRL_VQ | Features::NOTF_COAL));
     assert!(!SetRxCoalesce(coalesce).is_allowed_by(Features::CTRL_VQ | Features::VQ_NOTF_COAL));
     assert!(queue.is_allowed_by(Features::CTRL_VQ | both));
+}
+
+#[test]
+fn statistics() {
+    assert_eq!(QueryStats.header(), [8, 0]);
+    assert_eq!(written(&QueryStats), []);
+    let get = GetStats(&[(3, 1 << 32 | 5), (0x0102, 7)]);
+    assert_eq!(get.header(), [8, 1]);
+    let expected = [3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0];
+    assert_eq!(written(&get)[..16], expected);
+    let expected = [2, 1, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(written(&get)[16..], expected);
 }
 
 #[test]

@@ -60,9 +60,9 @@ def in_child(environment, case, to):
     os._exit(0)
 
 
-def supervise(environment, case):
+def supervise(environment, case, seconds):
     """Run one case; its verdict, within its time."""
-    end = time.monotonic() + case.timeout * environment.job["slowness"]
+    end = time.monotonic() + seconds
     source, sink = os.pipe()
     child = os.fork()
     if child == 0:
@@ -83,7 +83,7 @@ def supervise(environment, case):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             data = json.dumps({"result": "fail",
-                               "why": f"not done within {case.timeout} s"}).encode()
+                               "why": f"not done within {seconds} s"}).encode()
             break
         time.sleep(0.02)
     os.close(source)
@@ -116,10 +116,11 @@ def main():
         case = vnrtest.CASES[entry["case"]]
         name = entry["id"]
         environment.select(entry["driver"], entry["label"])
-        control.say(f"# start {case.timeout * job['slowness']} {name}")
+        seconds = (case.full if job["full"] else case.timeout) * job["slowness"]
+        control.say(f"# start {seconds} {name}")
         mark(f"start {name}")
         begin = time.monotonic()
-        verdict = supervise(environment, case)
+        verdict = supervise(environment, case, seconds)
         mark(f"end {name}")
         why = " ".join(verdict.get("why", "").split())
         if why and verdict["result"] == "fail":

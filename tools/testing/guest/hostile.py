@@ -136,6 +136,8 @@ class Trial:
         """Unbind, unload, load, bind to a device that is honest now: traffic passes."""
         env, name = self.env, DRIVERS[self.env.driver]
         self.model.honest()
+        # Where a lie may have pulled it out.
+        env.link(True)
         own = [nic for nic in (env.dut, env.peer) if nic is env.dut or nic.driver() == name]
         for nic in own:
             in_time("unbinding", PATIENCE, nic.unbind)

@@ -126,7 +126,7 @@ def frame_is(frame, mark):
     return frame[14:].startswith(mark)
 
 
-@case(60, ci=True)
+@case(60)
 def receive_mode(env):
     """Unicast, multicast and broadcast are filtered as the flags of the netdev say."""
     env.need("CTRL_RX")

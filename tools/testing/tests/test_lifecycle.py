@@ -105,7 +105,7 @@ def unload_under_traffic(env):
         process.wait()
 
 
-@case(60, ci=True)
+@case(60)
 def bind_while_down(env):
     """Unbinding a netdev that was never opened, 20 times."""
     for _ in range(20):
@@ -115,7 +115,7 @@ def bind_while_down(env):
     env.ping()
 
 
-@case(60, ci=True)
+@case(60)
 def pci_remove_and_rescan(env):
     """The device's slot is removed under traffic and found again."""
     if "mmio" in env.dut.label:

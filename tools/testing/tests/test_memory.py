@@ -29,7 +29,7 @@ def flush_deferred():
         run("taskset", "-c", str(cpu), "ping", "-n", "-q", "-c", "1", "127.0.0.1")
 
 
-@case(60, ci=True)
+@case(60)
 def page_pools_drain(env):
     """Page pools are gone, with nothing in flight, once the devices are unbound."""
     for _ in range(3):

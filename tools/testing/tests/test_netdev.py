@@ -172,3 +172,38 @@ def coalescing(env):
     equal(shown("--per-queue", "queue_mask", hex(1 << last)), [0, 1, 0, 1], "one queue")
     env.dut.configure()
     env.stream("send", env.peer.ip4, 1 << 20)
+
+
+@case(40)
+def processors(env):
+    """Queues are spread over the processors that are online, also when one goes and comes."""
+    folder = "/sys/devices/system/cpu"
+    last = max(int(name) for name in re.findall(r"cpu(\d+)\b", " ".join(os.listdir(folder))))
+
+    def spread():
+        """(processors that send through each queue, those that are online)"""
+        masks = [int(read(f"{env.dut.device}/net/dut/queues/tx-{queue}/xps_cpus").replace(",", ""), 16)
+                 for queue in range(env.dut.channels())]
+        online = sum(1 << cpu for cpu in range(last + 1)
+                     if cpu == 0 or read(f"{folder}/cpu{cpu}/online") == "1")
+        return masks, online
+
+    def check_spread(what):
+        masks, online = spread()
+        union = 0
+        for mask in masks:
+            union |= mask
+            check(mask, f"{what}: a queue without processors: {masks}")
+        equal(union, online, f"{what}: processors of all queues")
+    if last == 0 or env.dut.channels() == 1:
+        # Nothing to spread, and the kernel shows nothing of one queue.
+        return
+    check_spread("at first")
+    write(f"{folder}/cpu{last}/online", "0")
+    try:
+        check_spread("without the last one")
+        env.echo("udp", env.peer.ip4, 1, 1000, 90)
+    finally:
+        write(f"{folder}/cpu{last}/online", "1")
+    check_spread("all again")
+    env.echo("udp", env.peer.ip4, 1, 1000, 90)

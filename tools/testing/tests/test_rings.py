@@ -9,7 +9,7 @@ from vnrtest import Failed, case, check, equal, wait_for
 
 ORDER = 35
 PARAMS = ["queues=4", "packed=on,queues=2", "queues=4,queue_reset=off"]
-TURNS = 24
+TURNS, FULL_TURNS = 24, 1000
 
 
 def sizes(env):
@@ -62,11 +62,11 @@ def sane(env, before):
     return after
 
 
-@case(150)
+@case(150, full=1800)
 def resize_under_traffic(env):
     """Rings of all sizes, with traffic both ways; without queue reset a refusal."""
     before, first = env.dut.counters(), sizes(env)
-    turns = 1000 if env.full else TURNS
+    turns = FULL_TURNS if env.full else TURNS
     streams, bursts = traffic(env)
     wait_for(lambda: env.dut.counters()["rx_packets"] > before["rx_packets"] + 50, "traffic")
     if not env.dut.negotiated("RING_RESET"):
@@ -121,12 +121,12 @@ def resize_refused(env):
     env.ping()
 
 
-@case(150)
+@case(150, full=1800)
 def channels_under_traffic(env):
     """Every number of queue pairs, with traffic both ways: all of them carry it."""
     most = env.dut.channels()
     before = env.dut.counters()
-    turns = 1000 if env.full else TURNS
+    turns = FULL_TURNS if env.full else TURNS
     streams, bursts = traffic(env)
     for turn in range(turns):
         pairs = (1, most, 2, most, 1, 2, max(1, most - 1), most)[turn % 8]

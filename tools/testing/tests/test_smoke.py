@@ -20,7 +20,7 @@ def load_and_bind(env):
     equal(env.dut.address, env.dut.mac, "MAC address")
 
 
-@case()
+@case(ci=True)
 def ping(env):
     """ICMP and ICMPv6, both ways."""
     env.ping(env.peer.ip4)
@@ -36,7 +36,7 @@ def udp(env):
         env.echo("udp", address, 0, 1472, 64)
 
 
-@case(ci=True)
+@case()
 def tcp(env):
     """TCP both ways, compared."""
     for address in (env.peer.ip4, env.peer.ip6):

@@ -91,7 +91,7 @@ def tcp_streams(env):
         check(good, f"a stream among eight: {result}")
 
 
-@case(60, ci=True)
+@case(60)
 def udp_bursts(env):
     """One-way UDP in both directions: nothing repeated, changed or lost."""
     env.serve_dut()

@@ -93,15 +93,15 @@ class Guest:
                      "-machine", "memory-backend=ram"]
         for index, nic in enumerate(self.nics):
             if nic.model:
-                qemu += nic.model_args(index, self.model.socket(index))
+                qemu += nic.model_args(index, self.model.socket(index), mac_address(index))
             else:
                 qemu += nic.device_args(index, tap_name(index), mac_address(index))
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
-                  *options, *self.kernel.options(), *self._time_options()]
+                  *options, *self._time_options(), *self.kernel.options()]
         return ["virtme-run", *self.kernel.boot_args(), "--disable-kvm", "--disable-microvm", "--force-9p",
                 *(["--verbose"] if verbose else []),
                 "--memory", self.memory, "--cpus", str(self.cpus),
-                *(word for option in kernel for word in ("--kopt", option)),
+                *(f"--kopt={option}" for option in kernel),
                 "--qemu-opts", *qemu]
 
     def _time_options(self):

@@ -49,8 +49,9 @@ class Kernel:
         return ["--kimg", str(self.image), "--mods", "none"]
 
     def options(self):
-        """Words of the kernel's command line."""
-        return [f"vnr.modules={self.modules}"] if self.modules else []
+        """Last words of the kernel's command line. Without an initramfs virtme-run
+        appends an init of its own: behind "--" it is only an argument of ours."""
+        return ["printk.time=1", f"vnr.modules={self.modules}", "--"] if self.modules else []
 
     def digest(self):
         return hashlib.sha256(self.image.read_bytes()).hexdigest()

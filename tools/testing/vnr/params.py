@@ -3,8 +3,9 @@
 QEMU is told, and the sets of them that are tested.
 
 Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
-transport=modern|legacy|mmio|mmio-legacy, device=qemu|model. Anything else
-(host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the
+transport=modern|legacy|mmio|mmio-legacy, device=qemu|model|vhost-user: QEMU's
+device on a tap, the device model's PCI function, or QEMU's device with the
+model's rings behind it. Anything else (host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the
 device model, as it is."""
 
 import itertools
@@ -22,7 +23,7 @@ VALUES = {
     "mode": ("mergeable", "small", "big"),
     "queues": None,
     "transport": ("modern", "legacy", "mmio", "mmio-legacy"),
-    "device": ("qemu", "model"),
+    "device": ("qemu", "model", "vhost-user"),
 }
 
 
@@ -71,19 +72,19 @@ class Params(dict):
 
     @property
     def model(self):
-        """Whether this is a port of the device model, not QEMU's own device."""
-        return self.device == "model"
+        """Whether a port of the device model is behind it."""
+        return self.device != "qemu"
 
     @property
     def machine(self):
         """What NICs of one guest must agree on."""
         if self.model:
-            return "model"
+            return self.device
         return self.transport if self.mmio else "pci"
 
     @property
     def label(self):
-        parts = ["model" if self.model else self.transport, self.ring, self.mode, f"{self.queues}q"]
+        parts = [self.device if self.model else self.transport, self.ring, self.mode, f"{self.queues}q"]
         parts += [f"{key}={value}" for key, value in sorted(self.items()) if key not in DEFAULTS]
         return "-".join(parts)
 
@@ -120,15 +121,21 @@ class Params(dict):
                  if key not in ("mq", "vectors", "disable-legacy")}
         if self.get("ctrl_vq") == "off":
             props.update(dict.fromkeys(("notf_coal", "vq_notf_coal", "device_stats"), "off"))
+        if self.device == "vhost-user":
+            props["frontend"] = "vhost-user"
         return {"pairs": self.queues, **props}
 
     def place(self, index):
         """Where NIC number index is: the transport's number, or the PCI slot's."""
         return MMIO_FIRST + index if self.mmio else 0x10 + index
 
-    def model_args(self, index, socket):
-        """QEMU arguments of the NIC number index, a port of the device model. It is
-        behind a bridge of its own, from which it can be unplugged."""
+    def model_args(self, index, socket, mac):
+        """QEMU arguments of the NIC number index, a port of the device model. The
+        model's own function is behind a bridge, from which it can be unplugged."""
+        if self.device == "vhost-user":
+            netdev = f"vhost-user,id=net{index},chardev=port{index},queues={self.queues}"
+            return ["-chardev", f"socket,id=port{index},path={socket}",
+                    "-netdev", netdev, *self._nic(index, mac)]
         device = {"driver": "vfio-user-pci", "id": f"nic{index}", "bus": f"bridge{index}",
                   "socket": {"type": "unix", "path": str(socket)}}
         return ["-device", f"pcie-root-port,id=bridge{index},bus=pcie.0,chassis={index + 1},"
@@ -140,13 +147,15 @@ class Params(dict):
         netdev = f"tap,id=net{index},ifname={tap},script=no,downscript=no,vhost=off"
         if self.pairs > 1:
             netdev += f",queues={self.queues}"
+        return ["-netdev", netdev, *self._nic(index, mac)]
+
+    def _nic(self, index, mac):
         if self.mmio:
             place = f"virtio-net-device,bus=virtio-mmio-bus.{self.place(index)}"
         else:
             place = f"virtio-net-pci,romfile=,addr={self.place(index):#x}"
         props = "".join(f",{key}={value}" for key, value in self.properties().items())
-        return ["-netdev", netdev,
-                "-device", f"{place},id=nic{index},netdev=net{index},mac={mac}{props}"]
+        return ["-device", f"{place},id=nic{index},netdev=net{index},mac={mac}{props}"]
 
 
 def combinations():

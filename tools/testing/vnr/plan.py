@@ -77,7 +77,7 @@ def peer_of(nics):
     """The peer's own parameters: plain, on a transport that the guest has. QEMU spoils
     large packets inside tunnels on their way to a guest; so that ours can be seen to send
     them, the peer has them segmented on the host."""
-    own = ({"device": "model"} if nics[0].model else
+    own = ({"device": nics[0].device} if nics[0].model else
            {"guest_tunnel": "off", "guest_tunnel_csum": "off"})
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
                   queues=max(nic.queues for nic in nics), **own)

@@ -13,7 +13,8 @@
 //! | [`traffic`] | what happens to frames |
 //! | [`model`] | ports and the loop that moves frames between them |
 //! | [`pci`] | a virtio PCI function |
-//! | [`vfio_user`] | the front end for QEMU |
+//! | [`vfio_user`] | the front end for QEMU, with all of the function |
+//! | [`vhost_user`] | another one, with frames and rings only |
 
 #![forbid(unsafe_code)]
 
@@ -26,3 +27,4 @@ pub mod ring;
 pub mod script;
 pub mod traffic;
 pub mod vfio_user;
+pub mod vhost_user;

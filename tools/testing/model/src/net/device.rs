@@ -115,10 +115,21 @@ impl Device {
             log::warn!("features refused: {accepted}, not met: {unmet}");
             return false;
         }
+        self.accept(accepted);
+        true
+    }
+
+    /// Takes features that a machine has agreed upon with its driver, which may lack
+    /// what the machine itself does, such as the control queue.
+    pub fn accept(&mut self, accepted: Features) {
         self.negotiated = accepted;
         self.layout = HeaderLayout::from_features(accepted);
         self.control.negotiated(accepted);
-        true
+    }
+
+    /// Uses so many queue pairs, where a machine has the control queue.
+    pub fn set_pairs(&mut self, pairs: u16) {
+        self.control.pairs = pairs.clamp(1, self.settings.pairs);
     }
 
     /// `DRIVER_OK` was set: frames may pass.

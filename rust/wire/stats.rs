@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Statistics that the device keeps (section 5.1.6.5.10): which there are, and what a
+//! device answers when it is asked for them.
+
+/// A type of statistics of one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Kind {
+    RxBasic = 0,
+    RxChecksum = 1,
+    RxGso = 2,
+    RxSpeed = 3,
+    TxBasic = 16,
+    TxChecksum = 17,
+    TxGso = 18,
+    TxSpeed = 19,
+    Control = 32,
+}
+
+/// Most counters of one type.
+pub const MOST: usize = 6;
+/// Bytes in front of the counters of one type.
+const HEADER_LEN: usize = 8;
+
+impl Kind {
+    /// Those of a receive queue.
+    pub const RX: [Self; 4] = [Self::RxBasic, Self::RxChecksum, Self::RxGso, Self::RxSpeed];
+    /// Those of a transmit queue.
+    pub const TX: [Self; 4] = [Self::TxBasic, Self::TxChecksum, Self::TxGso, Self::TxSpeed];
+    /// Those of the control queue.
+    pub const CONTROL: [Self; 1] = [Self::Control];
+
+    fn from_type(kind: u8) -> Option<Self> {
+        Self::RX
+            .into_iter()
+            .chain(Self::TX)
+            .chain(Self::CONTROL)
+            .find(|known| *known as u8 == kind)
+    }
+
+    /// The bit by which it is asked for, and by which a device says that it has it.
+    pub const fn bit(self) -> u64 {
+        1u64.wrapping_shl(self as u32)
+    }
+
+    /// Its place among those of its queue.
+    pub const fn place(self) -> usize {
+        (self as u8 & 3) as usize
+    }
+
+    /// Names of the counters, in the order of the answer.
+    pub const fn counters(self) -> &'static [&'static str] {
+        match self {
+            Self::RxBasic => &[
+                "notifications",
+                "packets",
+                "bytes",
+                "interrupts",
+                "drops",
+                "drop_overruns",
+            ],
+            Self::TxBasic => &[
+                "notifications",
+                "packets",
+                "bytes",
+                "interrupts",
+                "drops",
+                "drop_malformed",
+            ],
+            Self::RxChecksum => &["csum_valid", "needs_csum", "csum_none", "csum_bad"],
+            Self::TxChecksum => &["csum_none", "needs_csum"],
+            Self::RxGso => &[
+                "gso_packets",
+                "gso_bytes",
+                "gso_packets_coalesced",
+                "gso_bytes_coalesced",
+            ],
+            Self::TxGso => &[
+                "gso_packets",
+                "gso_bytes",
+                "gso_segments",
+                "gso_segments_bytes",
+                "gso_packets_noseg",
+                "gso_bytes_noseg",
+            ],
+            Self::RxSpeed | Self::TxSpeed => &["ratelimit_packets", "ratelimit_bytes"],
+            Self::Control => &["command_num", "ok_num"],
+        }
+    }
+
+    /// Bytes of the answer.
+    pub const fn reply_len(self) -> usize {
+        HEADER_LEN.wrapping_add(self.counters().len().wrapping_mul(size_of::<u64>()))
+    }
+}
+
+/// The kinds of `all` among the bits of `types`.
+pub fn kinds(types: u64, all: &'static [Kind]) -> impl Iterator<Item = Kind> {
+    all.iter()
+        .copied()
+        .filter(move |kind| types & kind.bit() != 0)
+}
+
+/// The counters of one queue and one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The virtqueue's number, as the device says.
+    pub virtqueue: u16,
+    /// The type.
+    pub kind: Kind,
+    /// As many as [`Kind::counters`], then zeroes.
+    pub counters: [u64; MOST],
+}
+
+/// The records of an answer. What is not known is left out, and nothing is read
+/// behind a record that is shorter than its type's, or longer than the answer.
+pub fn records(reply: &[u8]) -> impl Iterator<Item = Record> + '_ {
+    let mut rest = reply;
+    core::iter::from_fn(move || loop {
+        let &[kind, _, low, high, _, _, len_low, len_high] = rest.first_chunk::<HEADER_LEN>()?;
+        let len = usize::from(u16::from_le_bytes([len_low, len_high]));
+        let (record, next) = rest.split_at_checked(len)?;
+        let body = record.get(HEADER_LEN..)?;
+        rest = next;
+        let Some(kind) = Kind::from_type(kind) else {
+            continue;
+        };
+        let mut counters = [0; MOST];
+        if body.len() < kind.reply_len().saturating_sub(HEADER_LEN) {
+            return None;
+        }
+        for (counter, bytes) in counters
+            .iter_mut()
+            .take(kind.counters().len())
+            .zip(body.chunks_exact(size_of::<u64>()))
+        {
+            *counter = u64::from_le_bytes(*bytes.first_chunk()?);
+        }
+        return Some(Record {
+            virtqueue: u16::from_le_bytes([low, high]),
+            kind,
+            counters,
+        });
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn record(kind: u8, virtqueue: u16, counters: &[u64]) -> Vec<u8> {
+        let len = (HEADER_LEN + 8 * counters.len()) as u16;
+        let mut bytes = vec![kind, 0];
+        bytes.extend(virtqueue.to_le_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(len.to_le_bytes());
+        for counter in counters {
+            bytes.extend(counter.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn answers() {
+        let mut reply = record(Kind::RxBasic as u8, 2, &[1, 2, 3, 4, 5, 6]);
+        reply.extend(record(99, 2, &[7]));
+        // A newer device may have more than we know.
+        reply.extend(record(Kind::TxChecksum as u8, 3, &[8, 9, 10]));
+        let got: Vec<_> = records(&reply)
+            .map(|record| (record.virtqueue, record.kind, record.counters))
+            .collect();
+        assert_eq!(
+            got,
+            [
+                (2, Kind::RxBasic, [1, 2, 3, 4, 5, 6]),
+                (3, Kind::TxChecksum, [8, 9, 0, 0, 0, 0])
+            ]
+        );
+        // Cut short: what is whole before is there.
+        reply.pop();
+        assert_eq!(records(&reply).count(), 1);
+        let mut empty = record(Kind::Control as u8, 8, &[1]);
+        assert_eq!(records(&empty).count(), 0);
+        // A record of no length would never end.
+        empty[6] = 0;
+        assert_eq!(records(&empty).count(), 0);
+    }
+
+    #[test]
+    fn bits_and_places() {
+        assert_eq!(Kind::Control.bit(), 1 << 32);
+        assert_eq!(Kind::TxSpeed.bit(), 1 << 19);
+        for all in [&Kind::RX, &Kind::TX] {
+            for (place, kind) in all.iter().enumerate() {
+                assert_eq!(kind.place(), place);
+                assert!(kind.counters().len() <= MOST);
+                assert_eq!(Kind::from_type(*kind as u8), Some(*kind));
+            }
+        }
+        let some: Vec<_> = kinds(0b1011 | 1 << 17, &Kind::RX).collect();
+        assert_eq!(some, [Kind::RxBasic, Kind::RxChecksum, Kind::RxSpeed]);
+        assert_eq!(Kind::RxBasic.reply_len(), 56);
+        assert_eq!(Kind::Control.reply_len(), 24);
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_ends(reply in proptest::collection::vec(prop_oneof![0u8..40, any::<u8>()], 0..300)) {
+            prop_assert!(records(&reply).count() <= reply.len() / HEADER_LEN);
+        }
+    }
+}
