@@ -16,8 +16,11 @@ const CLASS: u8 = 4;
 pub struct SetRss<'a> {
     types: HashTypes,
     table: &'a [[u8; 2]],
+    /// The table's length less one, by which a hash is cut to an index.
+    mask: u16,
     queue_pairs: u16,
     key: &'a [u8],
+    key_len: u8,
 }
 
 impl<'a> SetRss<'a> {
@@ -34,13 +37,18 @@ impl<'a> SetRss<'a> {
     ) -> Option<Self> {
         let fits = table.len().is_power_of_two()
             && table.len() <= 0x8000
-            && key.len() <= usize::from(u8::MAX)
             && QUEUE_PAIRS.contains(&queue_pairs);
-        fits.then_some(Self {
+        let mask = u16::try_from(table.len().wrapping_sub(1));
+        let (true, Ok(mask), Ok(key_len)) = (fits, mask, u8::try_from(key.len())) else {
+            return None;
+        };
+        Some(Self {
             types,
             table,
+            mask,
             queue_pairs,
             key,
+            key_len,
         })
     }
 }
@@ -62,17 +70,15 @@ impl Command for SetRss<'_> {
     }
 
     fn write(&self, out: &mut [u8]) -> Option<usize> {
-        let mask = u16::try_from(self.table.len().checked_sub(1)?).ok()?;
-        let key_len = u8::try_from(self.key.len()).ok()?;
         write_parts(
             out,
             &[
                 &self.types.bits().to_le_bytes(),
-                &mask.to_le_bytes(),
+                &self.mask.to_le_bytes(),
                 &0u16.to_le_bytes(),
                 self.table.as_flattened(),
                 &self.queue_pairs.to_le_bytes(),
-                &[key_len],
+                &[self.key_len],
                 self.key,
             ],
         )
@@ -85,13 +91,18 @@ impl Command for SetRss<'_> {
 pub struct SetHash<'a> {
     types: HashTypes,
     key: &'a [u8],
+    key_len: u8,
 }
 
 impl<'a> SetHash<'a> {
     /// `None` if the key has more than 255 bytes.
     pub fn new(types: HashTypes, key: &'a [u8]) -> Option<Self> {
-        u8::try_from(key.len()).ok()?;
-        Some(Self { types, key })
+        let key_len = u8::try_from(key.len()).ok()?;
+        Some(Self {
+            types,
+            key,
+            key_len,
+        })
     }
 }
 
@@ -110,13 +121,12 @@ impl Command for SetHash<'_> {
     }
 
     fn write(&self, out: &mut [u8]) -> Option<usize> {
-        let key_len = u8::try_from(self.key.len()).ok()?;
         write_parts(
             out,
             &[
                 &self.types.bits().to_le_bytes(),
                 &[0; 8],
-                &[key_len],
+                &[self.key_len],
                 self.key,
             ],
         )

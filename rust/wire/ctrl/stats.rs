@@ -56,7 +56,7 @@ impl Command for GetStats<'_> {
     fn write(&self, out: &mut [u8]) -> Option<usize> {
         let out = out.get_mut(..self.payload_len())?;
         for (entry, (virtqueue, types)) in out.chunks_exact_mut(ENTRY_LEN).zip(self.0) {
-            let whole = u128::from(*virtqueue) | u128::from(*types) << 64;
+            let whole = u128::from(*virtqueue) | (u128::from(*types) << 64);
             entry.copy_from_slice(&whole.to_le_bytes());
         }
         Some(out.len())

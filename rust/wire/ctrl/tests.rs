@@ -116,7 +116,7 @@ fn coalescing() {
 fn statistics() {
     assert_eq!(QueryStats.header(), [8, 0]);
     assert_eq!(written(&QueryStats), []);
-    let get = GetStats(&[(3, 1 << 32 | 5), (0x0102, 7)]);
+    let get = GetStats(&[(3, (1 << 32) | 5), (0x0102, 7)]);
     assert_eq!(get.header(), [8, 1]);
     let expected = [3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0];
     assert_eq!(written(&get)[..16], expected);
@@ -139,6 +139,10 @@ fn a_command_needs_its_feature_and_the_queue() {
     assert!(mac.is_allowed_by(Features::CTRL_VQ | Features::CTRL_MAC_ADDR));
     assert!(!mac.is_allowed_by(Features::CTRL_VQ));
     assert!(!mac.is_allowed_by(Features::CTRL_MAC_ADDR));
+
+    let permitted = Permitted::new(&mac, Features::CTRL_VQ | Features::CTRL_MAC_ADDR);
+    assert_eq!(permitted.map(Permitted::command), Some(&mac));
+    assert!(Permitted::new(&mac, Features::CTRL_VQ).is_none());
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Transport for Registers {
             self.set_common(reg::DEVICE_FEATURE_SELECT, &select.to_le_bytes());
             u64::from(u32::from_le_bytes(self.common(reg::DEVICE_FEATURE)))
         };
-        word(0) | word(1) << 32
+        word(0) | (word(1) << 32)
     }
 
     fn write_driver_features(&mut self, features: u64) {
