@@ -158,6 +158,8 @@ def nic_device(name, netdev, icount):
     slot = NICS[name].slot
     # The DMA API in use, as AF_XDP zero-copy needs it and as behind an IOMMU.
     options = "disable-legacy=on,iommu_platform=on,queue_reset=on"
+    # Headers as most devices have them: with tunnels they are twice as long.
+    options += ",guest_tunnel=off,guest_tunnel_csum=off,host_tunnel=off,host_tunnel_csum=off"
     if icount:
         # Doorbells act within the vCPU's thread, not when the host gets to it.
         options += ",ioeventfd=off"
