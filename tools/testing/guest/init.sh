@@ -21,9 +21,16 @@ exec >/dev/console 2>&1
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
+# A checkout below a folder that gets covered stays in sight.
+project=$(realpath "$(dirname "$0")/../../..")
+covered=
+case $project in
+/tmp/* | /run/* | /var/tmp/*) covered=yes && mount --bind "$project" /mnt ;;
+esac
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/tmp
+[ -z "$covered" ] || { mkdir -p "$project" && mount --move /mnt "$project"; }
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mount -t configfs configfs /sys/kernel/config 2>/dev/null
 modules=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.modules=//p')
@@ -34,7 +41,7 @@ sysctl -qw kernel.hung_task_timeout_secs=60
 job=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.job=//p')
 program=agent
 ! grep -q '"shell"' "$job" || program=shell
-python3 "$(dirname "$0")/$program.py" "$job" || echo "$program ended with status $?"
+python3 "$project/tools/testing/guest/$program.py" "$job" || echo "$program ended with status $?"
 # Nothing can be started any more once devices go down: wait by reading.
 mkfifo /run/never
 echo o >/proc/sysrq-trigger
