@@ -32,8 +32,15 @@ HARMLESS = re.compile("|".join((
 # What the kernel rightly says where a case provokes it: the ring code of a wrong
 # id, the watchdog of a queue that does not move.
 OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
-PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
+# What is said by checkers that go on without an allocation that failed.
+OF_FAILURES = re.compile(r"ref_tracker: memory allocation failure|kmemleak: Cannot allocate a scan area")
+PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS, "faults.": OF_FAILURES,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG")}
+# A bug of the core (7.3): register_irq_proc() goes on without a file in /proc/irq
+# that it had no memory for, and unregister_irq_proc() warns that it is missing.
+CORE_BUG = (re.compile(r"WARNING: fs/proc/generic\.c:\d+ at remove_proc_entry"),
+            re.compile(r"\bunregister_irq_proc\+"))
+CUT, END = "[ cut here ]", "---[ end trace"
 CASE = re.compile(r"vnr: (start|end) (\S+)")
 
 
@@ -43,13 +50,30 @@ def provoked(case, line):
                for name, pattern in PROVOKED.items())
 
 
+def known(lines, start):
+    """The lines after "cut here" that the core's own bug accounts for: how many
+    lines the report has, and which of them are to be ignored."""
+    count = next((number for number, line in enumerate(lines[start:start + 150]) if END in line), 0)
+    report = lines[start:start + count]
+    if not all(any(sign.search(line) for line in report) for sign in CORE_BUG):
+        return set()
+    # Anything else that is said meanwhile counts.
+    return {start + number for number, line in enumerate(report)
+            if CORE_BUG[0].search(line) or re.search(r"\bRIP: 0010:remove_proc_entry|Call Trace:", line)}
+
+
 def splats(text):
     """[(case or None, line)]: each splat line with the case that was running."""
-    found, case = [], None
-    for line in text.splitlines():
+    found, case, ignored = [], None, set()
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
         mark = CASE.search(line)
         if mark:
             case = mark[2] if mark[1] == "start" else None
+        elif CUT in line and (case or "").startswith("faults."):
+            ignored |= known(lines, number)
+        elif number in ignored:
+            continue
         elif SPLAT.search(line) and not HARMLESS.search(line) and not provoked(case, line):
             found.append((case, line.strip()))
     return found

@@ -75,6 +75,22 @@ class Splats(unittest.TestCase):
                           "[1.3] vnr: end smoke.ping/x@c", "[1.4] " + BAD[2]))
         self.assertEqual([case for case, _ in splats(text)], [None, "smoke.ping/x@c", None])
 
+    def test_only_the_bug_of_the_core_is_ignored(self):
+        report = ("[ cut here ]", "WARNING: fs/proc/generic.c:742 at remove_proc_entry+0x310/0x4b0",
+                  "RIP: 0010:remove_proc_entry+0x314/0x4b0", "Call Trace:",
+                  " unregister_irq_proc+0xb5/0x170", "---[ end trace 0000000000000000 ]---")
+
+        def seen(lines, case="faults.probe/x@c"):
+            marked = (f"vnr: start {case}", *lines, f"vnr: end {case}")
+            return [line for _, line in splats("\n".join(f"[1.0] {line}" for line in marked))]
+
+        self.assertEqual(seen(report), [])
+        self.assertEqual(len(seen(report, "smoke.ping/x@c")), 3)
+        other = [line for line in report if "unregister" not in line]
+        self.assertEqual(len(seen(other)), 3)
+        both = (*report[:2], BAD[0], *report[2:])
+        self.assertEqual(seen(both), [f"[1.0] {BAD[0]}"])
+
 
 if __name__ == "__main__":
     unittest.main()
