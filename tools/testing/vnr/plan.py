@@ -98,6 +98,9 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
         sets = [Params.parse(params)] if params else _sets(module, full)
         if pattern == CI:
             sets = sets[:1]
+        own = getattr(module, "DRIVERS", drivers)
+        if not pattern and not full:
+            own = getattr(module, "DRIVERS_UNASKED", own)
         groups = list(_groups(sets))
         for index, (machine, nics) in enumerate(groups):
             name = kernel.suffix + suite
@@ -110,7 +113,7 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                                  [*nics, peer_of(nics)], kernel, peer_driver=peer,
                                  ci=pattern == CI)
                 for driver in drivers:
-                    if driver not in getattr(module, "DRIVERS", drivers):
+                    if driver not in own:
                         continue
                     # With ours on both ends, only ours is under test.
                     if peer != "c" and driver == "c":
