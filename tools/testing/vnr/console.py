@@ -36,11 +36,19 @@ OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
 OF_FAILURES = re.compile(r"ref_tracker: memory allocation failure|kmemleak: Cannot allocate a scan area")
 PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS, "faults.": OF_FAILURES,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG")}
-# A bug of the core (7.3): register_irq_proc() goes on without a file in /proc/irq
-# that it had no memory for, and unregister_irq_proc() warns that it is missing.
-CORE_BUG = (re.compile(r"WARNING: fs/proc/generic\.c:\d+ at remove_proc_entry"),
-            re.compile(r"\bunregister_irq_proc\+"))
-CUT, END = "[ cut here ]", "---[ end trace"
+# Bugs of the core (7.3) that failures bring out, under any driver: how the report
+# starts, and what is in its stack.
+CORE_BUGS = (
+    # register_irq_proc() goes on without a file in /proc/irq that it had no memory
+    # for, and unregister_irq_proc() warns that it is missing.
+    (re.compile(r"WARNING: fs/proc/generic\.c:\d+ at remove_proc_entry"),
+     (re.compile(r"\bunregister_irq_proc\+"),)),
+    # page_pool_create() does not tell its xarray that the lock is taken with bottom
+    # halves off (XA_FLAGS_LOCK_BH), so xa_alloc_bh() sleeps with them off.
+    (re.compile(r"BUG: sleeping function called from invalid context at include/linux/sched/mm\.h"),
+     (re.compile(r"\b__xa_alloc\+"), re.compile(r"\bpage_pool_dma_map\+"))),
+)
+END = "</TASK>"
 CASE = re.compile(r"vnr: (start|end) (\S+)")
 
 
@@ -51,15 +59,15 @@ def provoked(case, line):
 
 
 def known(lines, start):
-    """The lines after "cut here" that the core's own bug accounts for: how many
-    lines the report has, and which of them are to be ignored."""
+    """Which lines of the report that starts here a bug of the core accounts for."""
+    signs = next((signs for head, signs in CORE_BUGS if head.search(lines[start])), None)
     count = next((number for number, line in enumerate(lines[start:start + 150]) if END in line), 0)
     report = lines[start:start + count]
-    if not all(any(sign.search(line) for line in report) for sign in CORE_BUG):
+    if not signs or not all(any(sign.search(line) for line in report) for sign in signs):
         return set()
     # Anything else that is said meanwhile counts.
-    return {start + number for number, line in enumerate(report)
-            if CORE_BUG[0].search(line) or re.search(r"\bRIP: 0010:remove_proc_entry|Call Trace:", line)}
+    return {start} | {start + number for number, line in enumerate(report)
+                      if re.search(r"\bRIP: 0010:remove_proc_entry|Call Trace:", line)}
 
 
 def splats(text):
@@ -70,10 +78,11 @@ def splats(text):
         mark = CASE.search(line)
         if mark:
             case = mark[2] if mark[1] == "start" else None
-        elif CUT in line and (case or "").startswith("faults."):
-            ignored |= known(lines, number)
-        elif number in ignored:
             continue
-        elif SPLAT.search(line) and not HARMLESS.search(line) and not provoked(case, line):
+        if (case or "").startswith("faults."):
+            ignored |= known(lines, number)
+        if number in ignored:
+            continue
+        if SPLAT.search(line) and not HARMLESS.search(line) and not provoked(case, line):
             found.append((case, line.strip()))
     return found

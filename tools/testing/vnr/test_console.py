@@ -78,7 +78,7 @@ class Splats(unittest.TestCase):
     def test_only_the_bug_of_the_core_is_ignored(self):
         report = ("[ cut here ]", "WARNING: fs/proc/generic.c:742 at remove_proc_entry+0x310/0x4b0",
                   "RIP: 0010:remove_proc_entry+0x314/0x4b0", "Call Trace:",
-                  " unregister_irq_proc+0xb5/0x170", "---[ end trace 0000000000000000 ]---")
+                  " unregister_irq_proc+0xb5/0x170", " </TASK>")
 
         def seen(lines, case="faults.probe/x@c"):
             marked = (f"vnr: start {case}", *lines, f"vnr: end {case}")
@@ -88,6 +88,10 @@ class Splats(unittest.TestCase):
         self.assertEqual(len(seen(report, "smoke.ping/x@c")), 3)
         other = [line for line in report if "unregister" not in line]
         self.assertEqual(len(seen(other)), 3)
+        asleep = ("BUG: sleeping function called from invalid context at include/linux/sched/mm.h:322",
+                  "Call Trace:", " __xa_alloc+0xe9/0x1a0", " page_pool_dma_map+0x27f/0x810", " </TASK>")
+        self.assertEqual(seen(asleep), [])
+        self.assertEqual(len(seen([line for line in asleep if "page_pool" not in line])), 2)
         both = (*report[:2], BAD[0], *report[2:])
         self.assertEqual(seen(both), [f"[1.0] {BAD[0]}"])
 
