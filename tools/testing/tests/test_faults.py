@@ -74,7 +74,7 @@ def walk_probe(env, what, bind, walked, needed=True):
     os.close(bind)
 
 
-@case(240, ci=True)
+@case(240)
 def probe_allocations(env):
     """Every allocation of binding the device fails once."""
     bind = released(env)
@@ -315,7 +315,7 @@ def through_failures(env, failing):
         env.stream("recv", address, 1 << 20)
 
 
-@case(120, ci=True)
+@case(120)
 def traffic_without_memory(env):
     """A third of the driver's allocations fail under traffic; then all is well again."""
     fault.prepare()
