@@ -93,7 +93,7 @@ help:
 #?   make test             host tests, then guest tests of both drivers; KTAP
 #?   make test-debug       guest tests on a kernel with KASAN, lockdep, DMA-API
 #?                         debug, fault injection and Rust's debug assertions,
-#?                         which is built first, once: 25 min
+#?                         which is built first, once: about 25 min (an estimate)
 #?   make bench            compare with the C driver; report in build/bench
 #?   make bench-full       the same with all scenarios and more repeats
 #?   make vm               a guest with the module loaded and a shell
