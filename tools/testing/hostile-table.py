@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Makes Documentation/hostile-devices.rst of what the last runs of the suite
-"hostile" saw (build/test/observations.json): make test T=hostile, then this."""
+"""hostile-table.py [test|test-debug] - make Documentation/hostile-devices.rst of
+what the last runs of the suite "hostile" saw: of `make test T=hostile`, or of
+`make test-debug T=hostile` (build/test*/observations.json)."""
 
 import json
 import re
@@ -9,7 +10,8 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-SEEN = PROJECT / "build" / "test" / "observations.json"
+RUN = sys.argv[1] if len(sys.argv) > 1 else "test"
+SEEN = PROJECT / "build" / RUN / "observations.json"
 PAGE = PROJECT / "Documentation" / "hostile-devices.rst"
 HEAD = """.. SPDX-License-Identifier: GPL-2.0
 
@@ -25,8 +27,8 @@ This page is made from the observations of the runs, by
 
 ::
 
-    make test T=hostile
-    tools/testing/hostile-table.py
+    make {run} T=hostile
+    tools/testing/hostile-table.py {run}
 
 Runs: {runs}.
 
@@ -64,10 +66,10 @@ def table(rows, widths):
 
 def main():
     if not SEEN.exists():
-        sys.exit(f"{SEEN.relative_to(PROJECT)} is missing: run make test T=hostile first")
+        sys.exit(f"{SEEN.relative_to(PROJECT)} is missing: run make {RUN} T=hostile first")
     seen = {}
     for name, entry in json.loads(SEEN.read_text()).items():
-        match = re.fullmatch(r"hostile\.(\w+)/(\S+)@(c|rust)", name)
+        match = re.fullmatch(r"hostile\.(\w+)/([^\s+]+)(?:\+debug)?@(c|rust)", name)
         if match:
             seen.setdefault((match[1], match[2]), {})[match[3]] = entry
     if not seen:
@@ -81,7 +83,7 @@ def main():
                          cell(entries.get("rust"))))
     runs = sorted({f"{entry['day']}, kernel {entry['kernel']}" for entries in seen.values()
                    for entry in entries.values()})
-    PAGE.write_text(HEAD.format(runs="; ".join(runs)) + "\n" + table(rows, "28 16 28 28") + "\n")
+    PAGE.write_text(HEAD.format(run=RUN, runs="; ".join(runs)) + "\n" + table(rows, "28 16 28 28") + "\n")
     print(f"{PAGE.relative_to(PROJECT)}: {len(rows) - 1} rows")
 
 

@@ -124,7 +124,8 @@ class Session:
             elif "model" in request:
                 value = guest.model.ask(request["model"])
             elif "observe" in request:
-                value = self.results.observe(self.running, request["observe"])
+                value = self.results.observe(self.running, self.plan.kernel.release,
+                                             request["observe"])
             elif "drops" in request:
                 value = guest.wire.drops()
             else:
