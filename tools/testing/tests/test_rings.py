@@ -159,7 +159,7 @@ def channels_while_down(env):
     env.stream("send", env.peer.ip4, 1 << 20)
 
 
-@case(120)
+@case(120, "modern-split-*")
 def tx_timeout_recovers(env):
     """The device misses that it has packets to send: the stuck queue gets going again."""
     function = run("readlink", "-f", f"{env.dut.device}/..").strip().rsplit("/", 1)[1]

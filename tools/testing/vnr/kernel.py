@@ -83,6 +83,6 @@ def describe_debug(kernel):
 
 def missing_debug(results):
     """One skip stands for what would have run on the debug kernel."""
-    results.show(results.add(Result(
+    results.add(Result(
         "host.debug_kernel", "host", "skip",
-        "the debug kernel is not built: make test-debug, or make test DEBUG=1")))
+        "the debug kernel is not built: make test-debug, or make test DEBUG=1"))
