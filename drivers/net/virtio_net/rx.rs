@@ -5,13 +5,10 @@
 //! How packets lie in buffers depends on the negotiated features: one module for
 //! each layout.
 
-use crate::{
-    nic::Nic,
-    stats::{self, RxBatch},
-};
+use crate::stats::{self, RxBatch};
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{self, Builder, Memory, PagePool, Pages, Polled, RxPoll, RxSkb},
+    net::{self, Memory, NetDevice, PagePool, Pages, Polled, RxPoll, RxSkb},
     virtio::{FoundQueue, Rearm},
 };
 use virtio_net_wire::{
@@ -81,7 +78,7 @@ impl Queue {
     pub(crate) fn new(
         found: FoundQueue,
         negotiated: Features,
-        netdev: &Builder<Nic>,
+        netdev: &Arc<NetDevice>,
         stats: Arc<stats::Rx>,
     ) -> Result<(Self, PagePool)> {
         let layout = HeaderLayout::from_features(negotiated);
@@ -95,6 +92,7 @@ impl Queue {
                     netdev.max_mtu() as usize
                 };
                 let ring = mergeable::Ring::new(vq, layout, longest)?;
+                stats.buffer_len.set(ring.buffer_len() as u64);
                 (Ring::Mergeable(ring), pool)
             }
             RxBufferMode::Small => {
@@ -160,6 +158,7 @@ impl Queue {
         if batch.packets >= poll.budget() || refill == Refill::NoMemory {
             return Polled::Again;
         }
+        poll.adapt(common.stats.packets.get(), common.stats.bytes.get());
         Polled::Done {
             work: batch.packets,
             rearm: self.rearm(),
@@ -178,7 +177,7 @@ impl Queue {
 }
 
 /// The MTU that decides on the size of buffers: the device's, if it has one.
-pub(crate) fn large_mtu(netdev: &Builder<Nic>, negotiated: Features) -> usize {
+pub(crate) fn large_mtu(netdev: &NetDevice, negotiated: Features) -> usize {
     if negotiated.contains(Features::MTU) {
         netdev.max_mtu() as usize
     } else {

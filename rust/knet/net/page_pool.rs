@@ -4,11 +4,7 @@
 //!
 //! C header: [`include/net/page_pool/helpers.h`](srctree/include/net/page_pool/helpers.h)
 
-use super::{
-    device::{Builder, NetDevice},
-    ops::Driver,
-    rx_buffer::RxBuffer,
-};
+use super::{builder::NetDevice, rx_buffer::RxBuffer};
 use crate::{
     bindings,
     virtio::{FoundQueue, Token, Virtqueue},
@@ -91,8 +87,8 @@ impl PagePool {
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` if `T` needs a queue with context and this is not one.
-    pub fn new<T: Token<Source = PoolRef>, D: Driver>(
-        netdev: &Builder<D>,
+    pub fn new<T: Token<Source = PoolRef>>(
+        netdev: &Arc<NetDevice>,
         queue: FoundQueue,
     ) -> Result<(Virtqueue<T>, Self)> {
         let dma_device = queue.dma_device();
@@ -105,7 +101,7 @@ impl PagePool {
             fast.pool_size = queue.size() as u32;
             fast.nid = queue.binding().device().node();
             let slow = &mut params.__bindgen_anon_2.slow;
-            slow.netdev = netdev.netdev().as_raw();
+            slow.netdev = netdev.as_raw();
             if mapped {
                 fast.dev = dma_device;
                 fast.dma_dir = bindings::dma_data_direction::DMA_FROM_DEVICE;
@@ -119,7 +115,7 @@ impl PagePool {
             Pool {
                 pool: NonNull::new(raw).ok_or(ENOMEM)?,
                 mapped,
-                _netdev: netdev.netdev().clone(),
+                _netdev: netdev.clone(),
             },
             GFP_KERNEL,
         )?;
