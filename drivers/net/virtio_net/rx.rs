@@ -199,7 +199,7 @@ impl Common {
     }
 
     /// Gives a packet to the stack as its `header` says, or drops and counts it.
-    #[inline]
+    #[inline(always)]
     fn deliver(&self, mut skb: RxSkb, header: &[u8; HeaderLayout::MAX_LEN], poll: &RxPoll<'_>) {
         let [flags, gso_type, ..] = *header;
         let base = Base {
@@ -207,6 +207,24 @@ impl Common {
             gso_type,
             ..Base::default()
         };
+        if !base.is_plain() || self.hash_report {
+            return self.deliver_as_told(skb, header, base, poll);
+        }
+        if base.is_data_valid() {
+            skb.set_checksum_verified();
+        }
+        skb.receive(poll);
+    }
+
+    /// The same for a header that says more than that the checksum is right.
+    #[inline(never)]
+    fn deliver_as_told(
+        &self,
+        mut skb: RxSkb,
+        header: &[u8; HeaderLayout::MAX_LEN],
+        base: Base,
+        poll: &RxPoll<'_>,
+    ) {
         if base.is_plain() {
             if base.is_data_valid() {
                 skb.set_checksum_verified();
@@ -222,7 +240,6 @@ impl Common {
     }
 
     /// Saves the stack from computing the hash itself.
-    #[inline(never)]
     fn keep_hash(skb: &mut RxSkb, header: &[u8; HeaderLayout::MAX_LEN], poll: &RxPoll<'_>) {
         if poll.features().contains(net::Features::RXHASH) {
             if let Some(hash) = Hash::decode(header) {

@@ -43,6 +43,7 @@ impl Dim {
         }
     }
 
+    #[inline]
     pub(super) fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
     }
