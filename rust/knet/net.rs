@@ -23,6 +23,7 @@ mod ops;
 mod page_pool;
 mod paused;
 mod qstats;
+mod queue_mgmt;
 mod queues;
 mod resize;
 mod rss;

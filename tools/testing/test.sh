@@ -32,6 +32,7 @@ if [ -n "${VNR_DEBUG:-}" ]; then
 	KDIR=$VNR_DEBUG/build BUILD='' "$env_dir/module.sh" >/dev/null
 	KDIR=$VNR_DEBUG/build BUILD='' VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
 fi
+VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
 VNR_HOST_NETNS=$(readlink /proc/self/ns/net)
 export VNR_HOST_NETNS PYTHONPATH=$project/tools/testing PYTHONDONTWRITEBYTECODE=1
 # One test run at a time in a checkout: they share the folder of results.

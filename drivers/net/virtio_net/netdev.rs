@@ -7,8 +7,8 @@ use core::{ops::Range, sync::atomic::Ordering};
 use kernel::prelude::*;
 use knet::net::{
     Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats, MacAddress,
-    OpsLocked, Pages, Poll, Polled, RingSizes, RxMode as Wanted, RxPoll, Statistics, TxQueue,
-    TxSkb,
+    OpsLocked, Pages, Poll, Polled, PoolRef, RingSizes, RxMode as Wanted, RxPoll, Statistics,
+    TxQueue, TxSkb,
 };
 use virtio_net_wire::{
     config::field,
@@ -112,6 +112,23 @@ impl Driver for Nic {
             "transmit queue {} does not move\n",
             index
         );
+    }
+
+    fn can_restart_rx(&self) -> bool {
+        self.negotiated.contains(Features::RING_RESET)
+    }
+
+    fn empty_rx(&self, rx: &mut rx::Queue) -> Result {
+        rx.empty()
+    }
+
+    fn use_pool(&self, rx: &mut rx::Queue, pool: PoolRef) -> Result {
+        rx.use_pool(pool)
+    }
+
+    fn fill_rx(&self, rx: &mut rx::Queue, index: usize, pages: Pages<'_>) {
+        rx.fill(pages);
+        self.coalesce_again(index);
     }
 
     fn link_stats(&self) -> LinkStats {

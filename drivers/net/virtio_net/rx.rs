@@ -8,7 +8,7 @@
 use crate::stats::{self, RxBatch};
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{self, Memory, NetDevice, PagePool, Pages, Polled, RxPoll, RxSkb},
+    net::{self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, RxPoll, RxSkb},
     virtio::{FoundQueue, Rearm},
 };
 use virtio_net_wire::{
@@ -137,6 +137,24 @@ impl Queue {
     /// Those of [`knet::virtio::Virtqueue::resize`].
     pub(crate) fn resize(&mut self, size: usize) -> Result {
         each_ring!(&mut self.ring, ring => ring.resize(size))
+    }
+
+    /// Takes all buffers back from the device, also those that it has filled.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`knet::virtio::Virtqueue::reset`].
+    pub(crate) fn empty(&mut self) -> Result {
+        each_ring!(&mut self.ring, ring => ring.empty())
+    }
+
+    /// Buffers come from another pool from here on.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the ring is not empty.
+    pub(crate) fn use_pool(&mut self, pool: PoolRef) -> Result {
+        each_ring!(&mut self.ring, ring => ring.vq.use_source(pool))
     }
 
     /// Receives up to the budget, and fills the ring again.

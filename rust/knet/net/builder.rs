@@ -90,6 +90,7 @@ impl<D: Driver> Builder<D> {
             (*dev).netdev_ops = Operations::<D>::vtable();
             (*dev).ethtool_ops = ethtool::Operations::<D>::vtable();
             (*dev).stat_ops = qstats::Operations::<D>::vtable();
+            (*dev).queue_mgmt_ops = Operations::<D>::queue_mgmt();
             (*dev).request_ops_lock = true;
             // We filter unicast addresses, change ours while up, and send packets that
             // have no linear part.

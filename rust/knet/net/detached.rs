@@ -155,9 +155,11 @@ impl<D: Driver> Queues<D> {
 }
 
 impl<D: Driver> Slot<D, RxBody<D::Rx>> {
-    fn pool(&self) -> Option<*mut bindings::page_pool> {
-        // SAFETY: Bodies come and go where this is called, and pools do not change.
-        unsafe { (*self.body.get().cast_const()).as_ref() }.map(|body| body.pool.as_raw())
+    /// The queue's pool, under the instance lock.
+    pub(super) fn pool(&self) -> Option<PagePool> {
+        // SAFETY: Bodies and their pools come and go under that lock. A poll may have the
+        // rest of the body meanwhile.
+        unsafe { (*self.body.get().cast_const()).as_ref() }.map(|body| body.pool.share())
     }
 
     /// Packets that are freed in the poll of the queue give their pages straight to its
@@ -166,7 +168,7 @@ impl<D: Driver> Slot<D, RxBody<D::Rx>> {
         if let Some(pool) = self.pool() {
             // SAFETY: The pool is live, and the instance disabled; they are separated before
             // the pool goes.
-            unsafe { bindings::page_pool_enable_direct_recycling(pool, self.napi.get()) };
+            unsafe { bindings::page_pool_enable_direct_recycling(pool.as_raw(), self.napi.get()) };
         }
     }
 
@@ -174,7 +176,7 @@ impl<D: Driver> Slot<D, RxBody<D::Rx>> {
     pub(super) fn recycle_no_more(&self) {
         if let Some(pool) = self.pool() {
             // SAFETY: The pool is live, and its NAPI instance disabled.
-            unsafe { bindings::page_pool_disable_direct_recycling(pool) };
+            unsafe { bindings::page_pool_disable_direct_recycling(pool.as_raw()) };
         }
     }
 }

@@ -63,7 +63,7 @@ impl<D: Driver> Priv<D> {
 /// A network device with its queues.
 pub(super) struct Interface<D: Driver> {
     // Before the device, whose NAPI instances they have.
-    queues: Queues<D>,
+    pub(super) queues: Queues<D>,
     /// Sees to transmit queues that are stuck; not queued before registration.
     recovery: Opaque<bindings::work_struct>,
     /// Set once: a device is not registered twice.

@@ -12,7 +12,7 @@ use super::{
     features::Features,
     locks::OpsLocked,
     napi::{Poll, Polled, RxPoll},
-    page_pool::Pages,
+    page_pool::{Pages, PoolRef},
     qstats::QueueStatistics,
     resize::Resize,
     rss::Rss,
@@ -47,6 +47,21 @@ pub trait Driver:
     /// The stack has waited too long for transmit queue `index` (`ndo_tx_timeout`).
     /// Softirq context; [`Resize::recover_tx`] follows.
     fn tx_timeout(&self, index: usize);
+
+    /// Whether single receive queues can be stopped, to get other memory.
+    fn can_restart_rx(&self) -> bool;
+    /// Takes all buffers of a paused queue back from the device, and gives them to their
+    /// pool.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::virtio::Virtqueue::reset`].
+    fn empty_rx(&self, rx: &mut Self::Rx) -> Result;
+    /// The buffers of an empty queue come from another pool from here on
+    /// ([`crate::virtio::Virtqueue::use_source`]).
+    fn use_pool(&self, rx: &mut Self::Rx, pool: PoolRef) -> Result;
+    /// Fills the queue, number `index`, before it runs again.
+    fn fill_rx(&self, rx: &mut Self::Rx, index: usize, pages: Pages<'_>);
 
     /// The counters since the device was probed (`ndo_get_stats64`).
     fn link_stats(&self) -> LinkStats;

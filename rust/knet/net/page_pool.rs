@@ -42,8 +42,9 @@ const _: () = assert!(PAGE_SIZE <= u16::MAX as usize);
 struct Pool {
     pool: NonNull<bindings::page_pool>,
     mapped: bool,
+    params: bindings::page_pool_params,
     /// What the pool's memory is charged to.
-    _netdev: Arc<NetDevice>,
+    netdev: Arc<NetDevice>,
 }
 
 // SAFETY: A pool is not bound to a thread.
@@ -109,21 +110,44 @@ impl PagePool {
                 slow.flags = bindings::PP_FLAG_DMA_MAP | bindings::PP_FLAG_DMA_SYNC_DEV;
             }
         }
+        let pool = Self::create(params, mapped, netdev)?;
+        Ok((queue.with_source(pool.source())?, pool))
+    }
+
+    fn create(
+        params: bindings::page_pool_params,
+        mapped: bool,
+        netdev: &Arc<NetDevice>,
+    ) -> Result<Self> {
         // SAFETY: The parameters are valid, and copied.
         let raw = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
-        let pool = Arc::new(
-            Pool {
-                pool: NonNull::new(raw).ok_or(ENOMEM)?,
-                mapped,
-                _netdev: netdev.clone(),
-            },
-            GFP_KERNEL,
-        )?;
-        let source = PoolRef {
-            raw,
-            _pool: pool.clone(),
+        let pool = Pool {
+            pool: NonNull::new(raw).ok_or(ENOMEM)?,
+            mapped,
+            params,
+            netdev: netdev.clone(),
         };
-        Ok((queue.with_source(source)?, Self(pool)))
+        Ok(Self(Arc::new(pool, GFP_KERNEL)?))
+    }
+
+    /// Another pool for the same queue.
+    pub(super) fn another(&self) -> Result<Self> {
+        // SAFETY: The parameters are plain data, which C only reads.
+        let params = unsafe { core::ptr::read(&self.0.params) };
+        Self::create(params, self.0.mapped, &self.0.netdev)
+    }
+
+    /// The pool as it is, for who keeps it for a while.
+    pub(super) fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// The pool as the source of a queue's buffers.
+    pub(super) fn source(&self) -> PoolRef {
+        PoolRef {
+            raw: self.as_raw(),
+            _pool: self.0.clone(),
+        }
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::page_pool {

@@ -38,6 +38,19 @@ impl<T: Token> Virtqueue<T> {
         }
     }
 
+    /// Has the memory of its tokens come from somewhere else from here on.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while tokens are in the queue.
+    pub fn use_source(&mut self, source: T::Source) -> Result {
+        if !self.is_empty() {
+            return Err(EBUSY);
+        }
+        self.source = source;
+        Ok(())
+    }
+
     /// Where the memory of its tokens comes from.
     #[inline]
     pub(crate) fn source(&self) -> &T::Source {

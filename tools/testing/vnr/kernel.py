@@ -36,6 +36,10 @@ class Kernel:
         """vnr_fault, beside ours in the build folder."""
         return paths.PROJECT / "build" / self.release / "kmod" / "vnr_fault.ko"
 
+    @property
+    def restart_module(self):
+        return self.fault_module.with_name("vnr_restart.ko")
+
     def take_module(self):
         if self.built.exists():
             shutil.copyfile(self.built, self.module)

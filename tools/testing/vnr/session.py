@@ -140,6 +140,7 @@ def describe_nics(nics, kernel):
     the device model's number for the NIC."""
     ports = [index for index, nic in enumerate(nics) if nic.model]
     return {"module": str(kernel.module), "fault_module": str(kernel.fault_module),
+            "restart_module": str(kernel.restart_module),
             "traffic": str(paths.OUT / "bin" / "traffic"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
                       "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index),

@@ -54,6 +54,12 @@ impl Ring {
         self.sizes.buffer_len(self.average)
     }
 
+    pub(super) fn empty(&mut self) -> Result {
+        self.vq.reset(drop)?;
+        self.spare.clear();
+        Ok(())
+    }
+
     pub(super) fn resize(&mut self, size: usize) -> Result {
         let result = self.vq.resize(size, drop);
         // The whole ring is to take the longest packet.
