@@ -93,20 +93,26 @@ class InDriver:
     """Context: allocations below the driver's functions fail, in any task and in
     interrupts, with a probability in percent."""
 
+    # So many times at most, as the kernel counts down.
+    MOST = 1 << 30
+
     def __init__(self, driver, percent):
         self.range, self.percent = text_of(driver), percent
 
     def __enter__(self):
         for kind in KINDS:
             for knob, value in {"require-start": self.range[0], "require-end": self.range[1],
-                                "times": -1, "interval": 1, "space": 0,
+                                "times": self.MOST, "interval": 1, "space": 0,
                                 "probability": self.percent}.items():
                 write(f"{DEBUGFS}/{kind}/{knob}", str(value))
         return self
 
     def __exit__(self, *_):
+        failures = 0
         for kind in KINDS:
             write(f"{DEBUGFS}/{kind}/probability", "0")
+            failures += self.MOST - int(read(f"{DEBUGFS}/{kind}/times"))
+        check(failures, "nothing failed at all")
 
 
 class Calls:
