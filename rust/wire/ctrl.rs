@@ -23,6 +23,7 @@ use crate::features::Features;
 mod coalesce;
 mod filter;
 mod offload;
+#[cfg(any(test, feature = "device"))]
 pub mod request;
 mod rss;
 mod stats;

@@ -46,13 +46,14 @@ one() {
 one host.check_tree 120 tools/testing/check-tree.sh
 one host.wire 900 $host/crate.sh test rust/wire/Cargo.toml build/wire
 one host.model 1500 $host/crate.sh test tools/testing/model/Cargo.toml build/model
+one host.sanitize 900 $host/sanitize.sh
 one host.coverage 900 $host/coverage.sh
 one host.fuzz 900 env FUZZ_RUNS=100000 $host/fuzz.sh
 one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
 	python3 -m unittest -q vnr.test_console
 one host.compile_fail 900 tools/testing/compile-fail.sh
 one host.clippy 900 make --no-print-directory clippy
-one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint
+one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint --all-features
 one host.clippy_fuzz 900 $host/crate.sh lint rust/wire/fuzz/Cargo.toml build/lint --no-default-features
 one host.clippy_model 1500 $host/crate.sh lint tools/testing/model/Cargo.toml build/lint
 one host.fmtcheck 300 make --no-print-directory fmtcheck

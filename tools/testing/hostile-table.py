@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Makes Documentation/hostile-devices.rst of what the last runs of the suite
-"hostile" saw (build/test/observations.json): make test T=hostile, then this."""
+"""hostile-table.py [test] [test-debug] - make Documentation/hostile-devices.rst of
+what the last runs of the suite "hostile" saw: of `make test T=hostile`, of `make
+test-debug T=hostile`, or of both (build/test*/observations.json). What is in both
+is taken from the one that is named last."""
 
 import json
 import re
@@ -9,7 +11,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-SEEN = PROJECT / "build" / "test" / "observations.json"
+RUNS = sys.argv[1:] or ["test"]
 PAGE = PROJECT / "Documentation" / "hostile-devices.rst"
 HEAD = """.. SPDX-License-Identifier: GPL-2.0
 
@@ -25,8 +27,8 @@ This page is made from the observations of the runs, by
 
 ::
 
-    make test T=hostile
-    tools/testing/hostile-table.py
+    {commands}
+    tools/testing/hostile-table.py {folders}
 
 Runs: {runs}.
 
@@ -34,6 +36,9 @@ Runs: {runs}.
 binding. A queue that is given up by the kernel's ring code (``id … out of range``, ``is not a head``) stands still
 until it is bound again, for both drivers alike.
 """
+
+
+DRIVERS = {"c": "virtio_net", "rust": "virtio_net_rs"}
 
 
 def titles():
@@ -63,13 +68,15 @@ def table(rows, widths):
 
 
 def main():
-    if not SEEN.exists():
-        sys.exit(f"{SEEN.relative_to(PROJECT)} is missing: run make test T=hostile first")
     seen = {}
-    for name, entry in json.loads(SEEN.read_text()).items():
-        match = re.fullmatch(r"hostile\.(\w+)/(\S+)@(c|rust)", name)
-        if match:
-            seen.setdefault((match[1], match[2]), {})[match[3]] = entry
+    for run in RUNS:
+        file = PROJECT / "build" / run / "observations.json"
+        if not file.exists():
+            sys.exit(f"{file.relative_to(PROJECT)} is missing: run make {run} T=hostile first")
+        for name, entry in json.loads(file.read_text()).items():
+            match = re.fullmatch(r"hostile\.(\w+)/([^\s+]+)(?:\+debug)?@(c|rust)", name)
+            if match:
+                seen.setdefault((match[1], match[2]), {})[match[3]] = entry
     if not seen:
         sys.exit("no run of the suite hostile is known")
     known = titles()
@@ -79,9 +86,11 @@ def main():
         if case in known:
             rows.append((known[case], nic.removeprefix("model-"), cell(entries.get("c")),
                          cell(entries.get("rust"))))
-    runs = sorted({f"{entry['day']}, kernel {entry['kernel']}" for entries in seen.values()
-                   for entry in entries.values()})
-    PAGE.write_text(HEAD.format(runs="; ".join(runs)) + "\n" + table(rows, "28 16 28 28") + "\n")
+    runs = sorted({f"{entry['day']}, kernel {entry['kernel']} ({DRIVERS[driver]})" for entries in seen.values()
+                   for driver, entry in entries.items()})
+    commands = "\n    ".join(f"make {run} T=hostile" for run in RUNS)
+    head = HEAD.format(commands=commands, folders=" ".join(RUNS), runs="; ".join(runs))
+    PAGE.write_text(f"{head}\n{table(rows, '28 16 28 28')}\n")
     print(f"{PAGE.relative_to(PROJECT)}: {len(rows) - 1} rows")
 
 

@@ -12,15 +12,15 @@ use virtio_net_wire::{
     Features,
 };
 
-/// Counters of one virtqueue, by type; zeroes for what the device did not tell.
-type Counters = [[u64; MOST]; 4];
+/// Counters of one virtqueue, by type; `None` for what the device did not tell.
+type Counters = [Option<[u64; MOST]>; 4];
 
 /// What a device keeps.
 #[derive(Default)]
 pub(crate) struct DeviceStats {
     /// The bits of the types; none until the device was asked.
     types: AtomicU64,
-    /// Whether the log says already that it does not answer.
+    /// Whether the log says already that it does not answer, or not all that it is asked.
     complained: AtomicBool,
 }
 
@@ -46,7 +46,7 @@ fn value(counters: &Counters, kind: Kind, name: &str) -> u64 {
     kind.counters()
         .iter()
         .position(|counter| *counter == name)
-        .and_then(|index| counters.get(kind.place())?.get(index).copied())
+        .and_then(|index| counters.get(kind.place())?.as_ref()?.get(index).copied())
         .unwrap_or(0)
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Of the virtqueue; zeroes if it was not asked for.
+    /// Of the virtqueue; nothing if it was not asked for.
     fn queue(&self, virtqueue: usize) -> Counters {
         virtqueue
             .checked_sub(self.first)
@@ -114,12 +114,13 @@ impl Nic {
         };
         let last = self.netdev.queues().rx_len().wrapping_mul(2);
         let mut wanted = KVec::with_capacity(count.saturating_add(1), GFP_KERNEL)?;
-        let mut reply_len = 0usize;
+        let (mut reply_len, mut asked) = (0usize, 0usize);
         let mut want = |virtqueue: usize, all: &'static [Kind]| -> Result {
             let bits = kinds(types, all).fold(0, |bits, kind| bits | kind.bit());
             if bits != 0 {
                 let len: usize = kinds(types, all).map(Kind::reply_len).sum();
                 reply_len = reply_len.saturating_add(len);
+                asked = asked.saturating_add(kinds(types, all).count());
                 wanted.push((virtqueue.try_into()?, bits), GFP_KERNEL)?;
             }
             Ok(())
@@ -135,6 +136,7 @@ impl Nic {
         }
         let queue = self.control.as_ref().ok_or(EOPNOTSUPP)?;
         let reply = queue.ask(&self.device, &GetStats(&wanted), reply_len)?;
+        let mut told = 0usize;
         for record in records(&reply) {
             let virtqueue = usize::from(record.virtqueue);
             let of_control = control && virtqueue == last;
@@ -152,12 +154,23 @@ impl Nic {
             };
             // What was not asked for says nothing.
             if let Some(to) = place.and_then(|counters| counters.get_mut(record.kind.place())) {
-                if known.contains(&record.kind) {
-                    *to = record.counters;
+                if kinds(types, known).any(|kind| kind == record.kind) {
+                    let first = to.replace(record.counters).is_none();
+                    told = told.saturating_add(first.into());
                 }
             }
         }
+        if told < asked {
+            self.complain("not all of its statistics");
+        }
         Ok(snapshot)
+    }
+
+    /// Says once that the device does not tell what it is asked.
+    fn complain(&self, what: &str) {
+        if !self.device_stats.complained.swap(true, Ordering::Relaxed) {
+            dev_warn!(self.device.as_ref(), "the device tells {}\n", what);
+        }
     }
 
     /// All of them, for `ethtool -S`; `None` if there are none to show.
@@ -171,13 +184,8 @@ impl Nic {
         } else {
             Err(ENODATA)
         };
-        let failed = result.as_ref().is_err_and(|&error| error != ENODATA);
-        if failed && !self.device_stats.complained.swap(true, Ordering::Relaxed) {
-            dev_warn!(
-                self.device.as_ref(),
-                "the device does not tell its statistics
-"
-            );
+        if result.as_ref().is_err_and(|&error| error != ENODATA) {
+            self.complain("no statistics");
         }
         Some(result.unwrap_or(Snapshot {
             first: 0,

@@ -40,7 +40,7 @@ def in_time(what, seconds, action):
     if thread.is_alive():
         with open(f"/proc/self/task/{thread.native_id}/stack") as file:
             where = [line.split()[-1].split("+")[0] for line in file][:3]
-        raise Hang(f"{what} does not end within {seconds} s (in {', '.join(where)})")
+        raise Hang(f"{what} does not end within {seconds} s (in {', '.join(where) or 'the kernel'})")
     if failed:
         raise failed[0]
 

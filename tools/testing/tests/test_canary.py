@@ -11,7 +11,8 @@ from hostile import Hang
 from vnrtest import CASES, Failed, Skip, case, check
 
 ORDER = 95
-PARAMS = ["device=model"]
+# The NICs of the suite, of which a canary's case chooses.
+PARAMS = [params for params in test_hostile.PARAMS if "packed" not in params]
 DRIVERS = ("rust",)
 TESTING = Path(test_hostile.__file__).resolve().parent.parent
 BUILT = TESTING.parent.parent / "build" / "canaries"
@@ -55,7 +56,7 @@ def declare(patch):
         fails(env, str(BUILT / f"{patch.stem}.ko"), target)
     function.__name__, function.__module__ = name, __name__
     function.__doc__ = text.splitlines()[1]
-    case(90)(function)
+    case(90, CASES[f"hostile.{target}"].nics)(function)
 
 
 for _patch in sorted((TESTING / "canaries").glob("*.patch")):

@@ -8,13 +8,16 @@ import random
 import time
 
 from hostile import Hang, Trial, end_guest, in_time, PATIENCE
+from nic import settle
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
 ORDER = 90
-PARAMS = ["device=model", "device=model,packed=on,mode=small"]
+PARAMS = ["device=model", "device=model,packed=on,mode=small",
+          "device=model,device_stats=on,queues=2"]
 # What C makes of lies does not change with our sources: by T=hostile and FULL=1 only.
 DRIVERS_UNASKED = ("rust",)
 FIRST, SECOND = "model-split-mergeable-1q", "model-packed-small-1q"
+KEEPS_STATISTICS = "model-split-mergeable-2q-device_stats=on"
 TIMES = 10
 # What must follow from a lie about a received frame: the counter that rises for
 # each, or None where the driver cannot know; and whether that frame is lost.
@@ -265,6 +268,39 @@ for _name, _doc in (("rx_queue_stop", "A receive queue that takes no more buffer
     declare(_name, _doc, stopped(_name))
 
 
+def hardware_packets(env):
+    """(what the driver shows, what the device counted) of received frames."""
+    shown = env.dut.statistics()
+    return shown["rx_hw_packets"], sum(queue["packets"] for queue in env.model.port()["stats"]["rx"])
+
+
+def statistics(env, made):
+    """Of all queues for ethtool, of each for the netdev family."""
+    env.serve_dut()
+    hardware_packets(env)
+    made.model.lie("stats_garbage", probability=1)
+    for _ in range(TIMES):
+        in_time("ethtool -S", PATIENCE, env.dut.statistics)
+        in_time("reading the queues' counters", PATIENCE, env.dut.queue_counters)
+    told, said = made.told("stats_garbage"), made.log.new("(?i)statistics")
+    made.receive()
+    made.describe()
+    check(told >= TIMES, f"stats_garbage was told {told} times")
+    check(not made.given_up(), f"given up: {made.given_up()}")
+    check(len(said) == 1, f"lines that report it: {said}")
+    made.note(f"reported once ({said[0].split(':', 1)[-1].strip()})")
+    equal((made.received, made.changed), (made.sent, 0), "datagrams received and changed")
+    check(made.alive(), "no traffic after the lie")
+    settle()
+    shown, counted = hardware_packets(env)
+    check(abs(shown - counted) <= 3, f"{shown} packets shown afterwards, {counted} at the model")
+    made.note("goes on")
+
+
+declare("stats_garbage", "Statistics with types, queues and lengths at random.", statistics,
+        nics=KEEPS_STATISTICS)
+
+
 @case(60, FIRST)
 def features_refused(env):
     """The feature bits that the driver accepted are refused."""
@@ -321,7 +357,7 @@ ALONE = ("reset_refused", "queue_reset_refused", "features_refused", "ctrl_reply
          "rx_queue_stop", "tx_queue_stop", "needs_reset", "interrupt_lost", "stats_garbage")
 
 
-@case(240, "*")
+@case(240, "*-1q")
 def everything_at_random(env):
     """Rounds of several lies at once, chosen by a seed that the run prints."""
     seed = env.job["seed"]

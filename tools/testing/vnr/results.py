@@ -60,9 +60,9 @@ class Results:
         self.observations = {}
         self.expected = Expectations()
 
-    def observe(self, case, notes):
-        """What a case saw, in words."""
-        self.observations[case] = notes
+    def observe(self, case, kernel, notes):
+        """What a case saw, in words, on the kernel of that release."""
+        self.observations[case] = kernel, notes
 
     def add(self, result):
         """Judge a verdict against what is expected, and show it; returns what it became."""
@@ -90,11 +90,11 @@ class Results:
         known = json.loads(path.read_text()) if path.exists() else {}
         day = datetime.date.today().isoformat()
         verdicts = {result.id: result for result in self.all}
-        for case, notes in self.observations.items():
+        for case, (kernel, notes) in self.observations.items():
             verdict = verdicts.get(case)
             if verdict and "kernel log:" in verdict.why:
                 notes = [*notes, verdict.why.partition(" (see ")[0]]
-            known[case] = {"day": day, "kernel": paths.kernel_release(), "notes": notes,
+            known[case] = {"day": day, "kernel": kernel, "notes": notes,
                            "status": verdict.status if verdict else "fail"}
         path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 

@@ -86,7 +86,7 @@ lies! {
     CtrlWrong = "ctrl_reply_wrong",
     /// A control command whose answer is neither yes nor no.
     CtrlGarbage = "ctrl_reply_garbage",
-    /// Device statistics at random, lengths and types included.
+    /// Device statistics at random; of most records the type, queue or length too.
     StatsGarbage = "stats_garbage",
     /// An interrupt for a change of configuration that there was not.
     ConfigInterrupt = "config_interrupt",

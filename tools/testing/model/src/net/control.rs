@@ -320,7 +320,7 @@ impl Device {
                     self.append_stats(query.queue.get(), query.types.get(), reply)?;
                 }
                 if self.hostile.tells(Lie::StatsGarbage) {
-                    self.hostile.random().fill(&mut reply[1..]);
+                    super::stats::garble(&mut reply[1..], self.hostile.random());
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! (`VIRTIO_NET_F_DEVICE_STATS`).
 
 use super::{Device, Role};
+use crate::hostile::Random;
 use serde::Serialize;
 
 /// Counters of one direction of a queue pair, from the driver's point of view.
@@ -73,6 +74,36 @@ mod types {
     pub(super) const ALL: [u32; 7] = [RX_BASIC, RX_CSUM, RX_GSO, TX_BASIC, TX_CSUM, TX_GSO, CVQ];
 }
 
+/// Bytes in front of the counters of one record: type, queue, length.
+const HEADER_LEN: usize = 8;
+
+/// Spoils an answer of whole records: in most, the type, the queue or the length is
+/// another, each among what a driver that believes it would stumble over.
+pub(super) fn garble(answer: &mut [u8], random: &mut Random) {
+    let mut rest = answer;
+    while let Some(header) = rest.first_chunk::<HEADER_LEN>() {
+        let len = usize::from(u16::from_le_bytes([header[6], header[7]])).max(HEADER_LEN);
+        let Some((record, next)) = rest.split_at_mut_checked(len) else {
+            break;
+        };
+        let (header, counters) = record.split_at_mut(HEADER_LEN);
+        random.fill(counters);
+        if random.below(2) == 0 {
+            header[0] = random.below(40) as u8;
+        }
+        if random.below(2) == 0 {
+            let queue = [random.below(16) as u16, random.next_u64() as u16];
+            header[2..4].copy_from_slice(&queue[random.below(2) as usize].to_le_bytes());
+        }
+        if random.below(4) == 0 {
+            let lens = [0, 1, 7, 8, len - 8, len + 8, len * 8, 0xffff];
+            let len = lens[random.below(lens.len() as u64) as usize] as u16;
+            header[6..8].copy_from_slice(&len.to_le_bytes());
+        }
+        rest = next;
+    }
+}
+
 impl Device {
     /// The answer to `VIRTIO_NET_CTRL_STATS_QUERY`.
     pub(super) fn stats_types(&self) -> u64 {
@@ -97,7 +128,7 @@ impl Device {
             let Some(counters) = self.counters(index, role, kind) else {
                 return Err(format!("queue {index} has no statistics of type {kind}"));
             };
-            let size = (8 + 8 * counters.len()) as u16;
+            let size = (HEADER_LEN + 8 * counters.len()) as u16;
             reply.extend_from_slice(&[kind as u8, 0]);
             reply.extend_from_slice(&index.to_le_bytes());
             reply.extend_from_slice(&[0, 0]);

@@ -346,6 +346,32 @@ fn every_lie_has_one_name() {
 }
 
 #[test]
+fn statistics_are_garbled() {
+    let mut bench = Bench::new(1, false, Features::DEVICE_STATS);
+    // All that the receive queue and the control queue have.
+    let mut question = [0; 32];
+    question[8] = 7;
+    question[16] = 2;
+    question[28] = 1;
+    let honest = bench.command(8, 1, &question).expect("an answer");
+    assert_eq!((honest[0], honest.len()), (0, 1 + 56 + 40 + 40 + 24));
+    bench.device.hostile.set(Lie::StatsGarbage, When::Next(200));
+    let (mut types, mut queues, mut lens) = (vec![], vec![], vec![]);
+    for _ in 0..200 {
+        let answer = bench.command(8, 1, &question).expect("an answer");
+        assert_eq!((answer[0], answer.len()), (0, honest.len()));
+        assert_ne!(answer, honest);
+        types.push(answer[1]);
+        queues.push(u16::from_le_bytes([answer[3], answer[4]]));
+        lens.push(u16::from_le_bytes([answer[7], answer[8]]));
+    }
+    assert!(types.contains(&0) && types.iter().any(|kind| *kind != 0));
+    assert!(queues.contains(&0) && queues.iter().any(|queue| *queue > 1000));
+    assert!(lens.contains(&0) && lens.contains(&56) && lens.contains(&0xffff));
+    assert_eq!(bench.device.hostile.count(Lie::StatsGarbage), 200);
+}
+
+#[test]
 fn a_broken_ring_is_the_drivers_fault_once() {
     let mut bench = Bench::new(1, false, Features::empty());
     bench.add(1, &[(u64::MAX - 5, 100, false)]);

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# sanitize.sh - the model's test that has unsafe code of its own, by AddressSanitizer.
+#
+# Cargo starts this script in place of the compiler, too, for the model's crate only:
+# its dependencies are those of build/model. What is generic in them, such as all of
+# the library's queues, is compiled with the test, and so it is checked.
+
+if [[ ${1:-} = *rustc ]]; then
+	# The checks are LLVM's, from the tree's own compiler, which has to be told that it
+	# may; what they call is GCC's, as Debian's Rust has none, and must be linked first.
+	flags=(--cfg asan -Zsanitizer=address -Zexternal-clangrt)
+	for word in -Wl,--push-state,--no-as-needed -lasan -Wl,--pop-state; do
+		flags+=(-Zpre-link-args="$word")
+	done
+	RUSTC_BOOTSTRAP=1 exec "$@" "${flags[@]}"
+fi
+
+. "$(dirname "$0")/../../env/lib.sh"
+if [ "${1:-}" != --inside ]; then
+	"$env_dir/tree.sh" >/dev/null
+	VNR_NEXTEST=$("$env_dir/nextest.sh")
+	export VNR_NEXTEST
+	exec "$env_dir/in-tree.sh" "$0" --inside
+fi
+
+cd "$project"
+crate=(--locked --manifest-path tools/testing/model/Cargo.toml)
+# The program in build/model is that of the guests, which must stay as it is: hence a
+# folder of our own, that begins as a copy without a copy's cost.
+cargo build --quiet "${crate[@]}" --target-dir build/model --tests
+mkdir -p build/asan
+[ -e build/asan/debug ] || {
+	mkdir -p build/asan/new
+	cp -al build/model/debug/{deps,build,.fingerprint} build/asan/new/
+	mv build/asan/new build/asan/debug
+}
+run() {
+	RUSTC_WORKSPACE_WRAPPER=$project/tools/testing/host/sanitize.sh ASAN_OPTIONS=detect_leaks=0 \
+		"$VNR_NEXTEST/cargo-nextest" nextest run "${crate[@]}" --test virtio_drivers \
+		--target-dir build/asan --config-file tools/testing/host/nextest.toml "$@"
+}
+
+run
+if said=$(run --run-ignored only -E 'test(=hal::beyond_what_was_lent)' 2>&1); then
+	die "the sanitizer did not notice a read behind a buffer"
+fi
+grep -q "ERROR: AddressSanitizer: use-after-poison" <<<"$said" || {
+	echo "$said"
+	die "a read behind a buffer failed, but not by the sanitizer"
+}
+echo "a read behind a buffer is noticed"
