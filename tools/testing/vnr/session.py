@@ -9,7 +9,7 @@ import re
 import sys
 import time
 
-from . import accel, console, network, paths
+from . import accel, console, network, paths, upstream
 from .guest import Guest, GuestDied, mac_address
 from .results import Result
 
@@ -124,6 +124,8 @@ class Session:
                 value = guest.model.ask(request["model"])
             elif "observe" in request:
                 value = self.results.observe(self.running, request["observe"])
+            elif "selftest" in request:
+                value = self._selftest(request["selftest"])
             elif "drops" in request:
                 value = guest.wire.drops()
             else:
@@ -132,6 +134,18 @@ class Session:
         except (RuntimeError, ValueError) as error:
             guest.answer({"error": str(error)})
 
+    def _selftest(self, report):
+        """What one of the kernel's own selftests said, held to what is expected."""
+        entry = next(case for case in self.plan.cases if case["id"] == self.running)
+        log = paths.OUT / "selftests" / f"{report['program']}{self.plan.kernel.suffix}@{entry['driver']}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(report["output"])
+        self._progress()
+        for line in report["note"].splitlines():
+            print(f"# {line}", flush=True)
+        for result in upstream.judge(entry, self.plan.kernel.name, report, upstream.read()):
+            self.results.show(self.results.append(result))
+
 
 def describe_nics(nics, kernel):
     """What the guest must know of its NICs, the last of which is the peer. `port` is
@@ -139,6 +153,7 @@ def describe_nics(nics, kernel):
     ports = [index for index, nic in enumerate(nics) if nic.model]
     return {"module": str(kernel.module), "fault_module": str(kernel.fault_module),
             "traffic": str(paths.OUT / "bin" / "traffic"),
+            "selftests": os.environ.get("VNR_SELFTESTS"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
                       "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index),
                       "port": ports.index(index) if nic.model else None}
