@@ -11,6 +11,8 @@ import time
 
 from vnrtest import Failed, check
 
+# Programs that the tree has no version new enough of.
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin")
 FOLDER = "tools/testing/selftests"
 KTAP = re.compile(r"(ok|not ok) \d+ (\S+)(?: # ?(SKIP|XFAIL)\b ?(.*))?\s*$")
 PLAN = re.compile(r"1\.\.(\d+)")
@@ -34,17 +36,18 @@ def settings(env):
     """What drivers/net/README.rst asks for: the two ends and how to reach the far one."""
     return {**os.environ, "NETIF": env.dut.name, "LOCAL_V4": env.dut.ip4, "LOCAL_V6": env.dut.ip6,
             "REMOTE_V4": env.peer.ip4, "REMOTE_V6": env.peer.ip6,
-            "LOCAL_PREFIX_V6": "2001:db8:2::0/64",
+            "LOCAL_PREFIX_V6": "2001:db8:2::0/64", "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
             "REMOTE_TYPE": "netns", "REMOTE_ARGS": env.peer.namespace}
 
 
 def reason(comments):
-    """Of the remarks before a line that failed, the one that says why."""
-    marked = [text for text in comments
-              if text.startswith("Check failed") or re.search(r"Exception\| \w*(Error|Failure|Ex)\b", text)]
+    """Of the remarks before a line that failed, those that say why."""
+    raised = re.compile(r"Exception\| ([\w.]*(?:Error|Failure|Ex|Exception): .*)")
+    failed = [text for text in comments if text.startswith("Check failed")]
+    failed += [found[1] for found in map(raised.match, comments) if found]
     # In an exception's text the command and what it said come after its name.
-    said = [text for text in comments if re.search(r"STDERR:|EXIT:", text)]
-    picked = (marked[-1:] + said[-1:]) or comments[-1:]
+    said = [text.partition("|")[2] for text in comments if re.match(r"Exception\|\s+(CMD|STDERR):", text)]
+    picked = (failed[-1:] + said[-2:]) or comments[-1:]
     return "; ".join(" ".join(text.split()) for text in picked)[:300]
 
 
