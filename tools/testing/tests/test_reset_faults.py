@@ -23,7 +23,7 @@ def every_allocation(env):
     fault.prepare()
     injected = away = 0
     with fault.NoLeaks(env):
-        for step in fault.walk(lambda: os.write(reset, b"1"), fault.numbers(env.stride(8))):
+        for step in fault.walk(lambda: os.write(reset, b"1"), fault.numbers(env.stride(8), then=16)):
             injected += step.injected
             gone = not present(env)
             away += gone
