@@ -406,11 +406,10 @@ impl<T: Driver> Registration<T> {
                     (*slot).probe = Some(Self::probe);
                     (*slot).remove = Some(Self::remove);
                     (*slot).config_changed = Some(Self::config_changed);
-                    // To reset a device takes the same as to suspend it.
                     (*slot).freeze = Some(Self::freeze);
-                    (*slot).reset_prepare = Some(Self::freeze);
                     (*slot).restore = Some(Self::restore);
-                    (*slot).reset_done = Some(Self::restore);
+                    (*slot).reset_prepare = Some(Self::reset_prepare);
+                    (*slot).reset_done = Some(Self::reset_done);
                     kernel::error::to_result(bindings::__register_virtio_driver(slot, module.as_ptr()))
                 }
             }),
@@ -490,6 +489,43 @@ impl<T: Driver> Registration<T> {
                 .restore(device, Self::interrupt)
                 .map(|()| 0)
         })
+    }
+
+    /// To be reset takes the same as to be suspended.
+    ///
+    /// # Safety
+    ///
+    /// The core calls this for a device of this driver.
+    unsafe extern "C" fn reset_prepare(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: With the lock it is not beside `probe` or `remove`, which have it.
+        unsafe { Self::with_device_lock(vdev, Self::freeze) }
+    }
+
+    /// # Safety
+    ///
+    /// The core calls this for a device that was prepared, and reset since.
+    unsafe extern "C" fn reset_done(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: As above.
+        unsafe { Self::with_device_lock(vdev, Self::restore) }
+    }
+
+    /// Calls `f` with the lock of the device in the driver model, which resets of the
+    /// function below come without.
+    ///
+    /// # Safety
+    ///
+    /// The device is valid, and its lock not held; `f` can be called for it.
+    unsafe fn with_device_lock(
+        vdev: *mut bindings::virtio_device,
+        f: unsafe extern "C" fn(*mut bindings::virtio_device) -> c_int,
+    ) -> c_int {
+        // SAFETY: By the caller's promise.
+        unsafe {
+            bindings::mutex_lock(&raw mut (*vdev).dev.mutex);
+            let result = f(vdev);
+            bindings::mutex_unlock(&raw mut (*vdev).dev.mutex);
+            result
+        }
     }
 
     /// # Safety

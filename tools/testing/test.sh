@@ -33,6 +33,11 @@ if [ -n "${VNR_DEBUG:-}" ]; then
 	KDIR=$VNR_DEBUG/build BUILD='' VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
 fi
 VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
+# The kernel's own selftests, where cases that run them may be meant.
+if [[ ${FULL:-0} != 0 || ${T:-} = *upstream* || ${T:-} = *\** ]]; then
+	VNR_SELFTESTS=$("$env_dir/selftests.sh")
+	export VNR_SELFTESTS
+fi
 VNR_HOST_NETNS=$(readlink /proc/self/ns/net)
 export VNR_HOST_NETNS PYTHONPATH=$project/tools/testing PYTHONDONTWRITEBYTECODE=1
 # One test run at a time in a checkout: they share the folder of results.

@@ -185,7 +185,12 @@ impl Coalescing for Nic {
         let napi = self.has_tx_napi(queue.unwrap_or(0))?;
         let told = self.notifications.0.lock();
         match queue {
-            None if self.negotiated.contains(Features::NOTF_COAL) => return Ok(told.all),
+            None if self.negotiated.contains(Features::NOTF_COAL) => {
+                let mut all = told.all;
+                all.rx.adaptive = told.each.iter().any(|each| each.rx.adaptive);
+                all.tx.adaptive = told.each.iter().any(|each| each.tx.adaptive);
+                return Ok(all);
+            }
             Some(pair) if self.negotiated.contains(Features::VQ_NOTF_COAL) => {
                 return told.each.get(pair).copied().ok_or(EINVAL);
             }
@@ -215,21 +220,26 @@ impl Coalescing for Nic {
         if changes && self.netdev.is_running() {
             return Err(EBUSY);
         }
-        match queue {
+        let result = match queue {
             None => match self.coalescing_by(Features::NOTF_COAL) {
-                Some(control) => self.tell_all(control, &wanted)?,
-                None => check_without_device(&wanted)?,
+                Some(control) => self.tell_all(control, &wanted),
+                None => check_without_device(&wanted),
             },
             Some(pair) => match self.coalescing_by(Features::VQ_NOTF_COAL) {
-                Some(control) => self.tell_pair(control, pair, &wanted)?,
-                None => check_without_device(&wanted)?,
+                Some(control) => self.tell_pair(control, pair, &wanted),
+                None => check_without_device(&wanted),
             },
-        }
+        };
+        // Also what was taken before a refusal.
         for pair in pairs.clone() {
+            let Some(now) = self.notifications.0.lock().each.get(pair).copied() else {
+                continue;
+            };
             let queues = self.netdev.queues();
-            queues.set_adaptive(Direction::Rx, pair, wanted.rx.adaptive, lock);
-            queues.set_adaptive(Direction::Tx, pair, wanted.tx.adaptive, lock);
+            queues.set_adaptive(Direction::Rx, pair, now.rx.adaptive, lock);
+            queues.set_adaptive(Direction::Tx, pair, now.tx.adaptive, lock);
         }
+        result?;
         if changes {
             let set = |tx: &mut tx::Queue, queue: &TxQueue| tx.set_napi(napi, queue);
             for pair in pairs {

@@ -8,8 +8,8 @@
 use crate::{affinity, link, nic::Nic, queues::Queues, resize};
 use kernel::prelude::*;
 use knet::{
-    net::{Driver, Features as NetFeatures, Rtnl},
-    virtio::{Probe, Start},
+    net::{Driver, Features as NetFeatures, OpsLocked, Rtnl},
+    virtio::{FoundQueue, Probe, Start},
 };
 use virtio_net_wire::Features;
 
@@ -25,13 +25,18 @@ impl Nic {
                         resize::wait_until_sent(&mut paused, &mut patience);
                     }
                 }
+                // Who has something to say needs the lock, and must not find a device that
+                // is not listening.
+                let _ = self.use_control(None);
             },
             |_, tx| tx.discard(),
         );
-        if let Some(control) = &self.control {
-            // There is nothing to fail without a queue.
-            let _ = control.use_queue(None);
-        }
+    }
+
+    fn use_control(&self, queue: Option<FoundQueue>) -> Result {
+        self.control
+            .as_ref()
+            .map_or(Ok(()), |control| control.use_queue(queue))
     }
 
     /// Uses the device again, which has forgotten all.
@@ -43,39 +48,45 @@ impl Nic {
             self.rx_stats.iter().zip(&self.tx_stats),
             &self.notifications,
         )?;
-        if let Some(control) = &self.control {
-            control.use_queue(queues.control)?;
-        }
-        let result = self.netdev.attach(queues.rx, queues.tx, |rtnl, lock| {
+        let Queues {
+            rx, tx, control, ..
+        } = queues;
+        self.netdev.attach(rx, tx, |rtnl, lock| {
             start.ready();
-            self.tell_all_again(rtnl)?;
-            self.resize_again(lock);
-            if self.netdev.is_running() {
-                self.run(0..self.pairs(), lock)?;
-                link::show(self, lock);
+            let result = self
+                .use_control(control)
+                .and_then(|()| self.go_on(rtnl, lock));
+            if result.is_err() {
+                let _ = self.use_control(None);
             }
-            Ok(())
-        });
-        match result {
-            Ok(()) => {
-                affinity::spread(self);
-                if self.netdev.is_running() {
-                    self.device.enable_config_changes(true);
-                }
-            }
-            Err(_) => {
-                if let Some(control) = &self.control {
-                    let _ = control.use_queue(None);
-                }
-            }
+            result
+        })?;
+        affinity::spread(self);
+        if self.netdev.is_running() {
+            self.device.enable_config_changes(true);
         }
-        result
+        Ok(())
+    }
+
+    /// Has the device as it was, and its queues run if they did.
+    fn go_on(&self, rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, Self>) -> Result {
+        self.tell_all_again(rtnl)?;
+        self.resize_again(lock);
+        if self.netdev.is_running() {
+            self.run(0..self.pairs(), lock)?;
+            link::show(self, lock);
+        }
+        Ok(())
     }
 
     /// Tells the device what it was told before. It has taken all of that once: a refusal is
     /// worth no more than a warning, but for the number of queue pairs.
     fn tell_all_again(&self, rtnl: &Rtnl<'_>) -> Result {
-        self.use_queue_pairs(self.pairs())?;
+        match self.use_queue_pairs(self.pairs()) {
+            // One pair is what it begins with.
+            Err(error) if error == EINVAL && self.pairs() == 1 => {}
+            result => result?,
+        }
         let warn = |result: Result, what: &str| {
             if let Err(error) = result {
                 dev_warn!(

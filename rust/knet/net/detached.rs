@@ -30,7 +30,8 @@ impl<D: Driver> Device<D> {
                 unsafe { bindings::netif_device_detach(self.as_raw()) };
                 self.queues().stop_all(self.is_running(), lock);
                 first(rtnl, lock);
-                self.queues().take_all(lock, &mut drop_tx);
+                self.queues()
+                    .take_all(self.is_running(), lock, &mut drop_tx);
             })
         });
     }
@@ -55,7 +56,10 @@ impl<D: Driver> Device<D> {
                 match result {
                     // SAFETY: The device is valid, and we have its locks.
                     Ok(()) => unsafe { bindings::netif_device_attach(self.as_raw()) },
-                    Err(_) => self.queues().take_all(lock, &mut |_, tx| drop(tx)),
+                    Err(_) => {
+                        self.queues()
+                            .take_all(self.is_running(), lock, &mut |_, tx| drop(tx));
+                    }
                 }
                 result
             })
@@ -89,14 +93,17 @@ impl<D: Driver> Queues<D> {
     }
 
     /// Takes and drops the bodies of all queues.
-    fn take_all(&self, lock: &mut OpsLocked<'_, D>, drop_tx: &mut dyn FnMut(usize, D::Tx)) {
+    fn take_all(
+        &self,
+        is_running: bool,
+        lock: &mut OpsLocked<'_, D>,
+        drop_tx: &mut dyn FnMut(usize, D::Tx),
+    ) {
         if !self.are_of(lock) {
             return;
         }
         // Should somebody have let a queue run meanwhile.
-        for index in 0..self.rx().len().max(self.tx().len()) {
-            self.pause(index, lock);
-        }
+        self.stop_all(is_running, lock);
         for slot in self.tx() {
             slot.locked(|| slot.held.set(true));
         }
@@ -107,10 +114,12 @@ impl<D: Driver> Queues<D> {
         // its ring, by a `Rearm`, and who frees a packet at its pool.
         unsafe { bindings::synchronize_net() };
         for slot in self.rx() {
+            slot.present.set(false);
             // SAFETY: A disabled NAPI does not poll, and the instance lock keeps it so.
             drop(unsafe { (*slot.body.get()).take() });
         }
         for slot in self.tx() {
+            slot.present.set(false);
             let body = slot.locked(|| {
                 // What it had to send is not under way any more.
                 TxQueue::of(slot).reset();
@@ -130,17 +139,23 @@ impl<D: Driver> Queues<D> {
         tx: KVec<D::Tx>,
         lock: &mut OpsLocked<'_, D>,
     ) -> Result {
-        let has_bodies = self
-            .tx()
-            .iter()
-            .any(|slot| slot.locked(|| !slot.held.get()));
+        if !self.are_of(lock) {
+            return Err(EINVAL);
+        }
+        // Their bodies may be in use.
+        let has_bodies = Iterator::chain(
+            self.rx().iter().map(|slot| slot.present.get()),
+            self.tx().iter().map(|slot| slot.present.get()),
+        )
+        .any(|present| present);
         let as_many = rx.len() == self.rx().len() && tx.len() == self.tx().len();
-        if !self.are_of(lock) || has_bodies || !as_many {
+        if has_bodies || !as_many {
             return Err(EINVAL);
         }
         for (slot, (rx, pool)) in self.rx().iter().zip(rx) {
             // SAFETY: Nobody else looks at the body of a queue that is not enabled.
             unsafe { *slot.body.get() = Some(RxBody { rx, pool }) };
+            slot.present.set(true);
             slot.recycle_directly();
         }
         for (slot, tx) in self.tx().iter().zip(tx) {
@@ -149,6 +164,7 @@ impl<D: Driver> Queues<D> {
                 unsafe { *slot.body.get() = Some(tx) };
                 slot.held.set(false);
             });
+            slot.present.set(true);
         }
         Ok(())
     }
@@ -157,6 +173,9 @@ impl<D: Driver> Queues<D> {
 impl<D: Driver> Slot<D, RxBody<D::Rx>> {
     /// The queue's pool, under the instance lock.
     pub(super) fn pool(&self) -> Option<PagePool> {
+        if !self.present.get() {
+            return None;
+        }
         // SAFETY: Bodies and their pools come and go under that lock. A poll may have the
         // rest of the body meanwhile.
         unsafe { (*self.body.get().cast_const()).as_ref() }.map(|body| body.pool.share())

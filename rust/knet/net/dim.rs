@@ -193,8 +193,11 @@ impl<D: Driver> Queues<D> {
         direction: Direction,
         index: usize,
         on: bool,
-        _lock: &mut OpsLocked<'_, D>,
+        lock: &mut OpsLocked<'_, D>,
     ) {
+        if !self.are_of(lock) {
+            return;
+        }
         if let Some(dim) = self.dim(direction, index) {
             dim.on.store(on, Ordering::Relaxed);
         }

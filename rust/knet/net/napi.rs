@@ -100,6 +100,8 @@ pub(super) struct Slot<D: Driver, B> {
     /// The stack has waited too long for the transmit queue.
     pub(super) stuck: AtomicBool,
     pub(super) dim: Dim,
+    /// Whether there is a body. Changed under the instance lock only.
+    pub(super) present: Cell<bool>,
     /// None while the device is detached; then `enabled` is not set, and a transmit queue
     /// is `held`.
     pub(super) body: UnsafeCell<Option<B>>,
@@ -116,6 +118,7 @@ impl<D: Driver, B> Slot<D, B> {
             held: Cell::new(false),
             stuck: AtomicBool::new(false),
             dim: Dim::new(),
+            present: Cell::new(true),
             body: UnsafeCell::new(Some(body)),
         }
     }
@@ -154,10 +157,7 @@ impl<D: Driver, B> Slot<D, B> {
     /// Lets the NAPI run, and runs it once, for what came before. Nothing if the device
     /// is not registered, or the queue is not there.
     pub(super) fn enable(&self, dev: *mut bindings::net_device, kind: u32) {
-        // SAFETY: Bodies come and go under the instance lock, which the caller holds; this
-        // only looks whether there is one.
-        let is_there = unsafe { (*self.body.get().cast_const()).is_some() };
-        if self.driver.get().is_null() || !is_there || self.enabled.replace(true) {
+        if self.driver.get().is_null() || !self.present.get() || self.enabled.replace(true) {
             return;
         }
         // SAFETY: The instance belongs to `dev`, whose instance lock the caller holds.

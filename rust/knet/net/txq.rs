@@ -28,13 +28,11 @@ impl<'a, D: Driver> TxGuard<'a, D> {
             if !bindings::__netif_tx_trylock(slot.txq) {
                 return None;
             }
-            match slot.body() {
-                Some(body) if !slot.held.get() => Some(Self { slot, body }),
-                _ => {
-                    bindings::__netif_tx_unlock(slot.txq);
-                    None
-                }
+            let body = if slot.held.get() { None } else { slot.body() };
+            if body.is_none() {
+                bindings::__netif_tx_unlock(slot.txq);
             }
+            body.map(|body| Self { slot, body })
         }
     }
 

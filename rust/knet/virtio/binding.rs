@@ -19,8 +19,13 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The set is live: it takes itself out before it goes.
-struct Found(Option<NonNull<QueueSet>>);
+/// A set that is found is live: it takes itself out before it goes.
+enum Found {
+    None,
+    Some(NonNull<QueueSet>),
+    /// They are being deleted.
+    Going,
+}
 
 // SAFETY: A set is shared by threads.
 unsafe impl Send for Found {}
@@ -53,9 +58,16 @@ impl Binding {
 
     /// Calls `f` with the device's queues, if it has any. May sleep.
     pub(super) fn with_queues<R>(&self, f: impl FnOnce(&QueueSet) -> R) -> Option<R> {
-        let found = self.queues.lock();
-        // SAFETY: By the type invariant, and as the set cannot go while we have the lock.
-        found.0.map(|set| f(unsafe { set.as_ref() }))
+        match *self.queues.lock() {
+            // SAFETY: By the type invariant, and as the set cannot go while we have the lock.
+            Found::Some(set) => Some(f(unsafe { set.as_ref() })),
+            Found::None | Found::Going => None,
+        }
+    }
+
+    /// Whether the device has queues, or still has them.
+    pub(super) fn has_queues(&self) -> bool {
+        !matches!(*self.queues.lock(), Found::None)
     }
 
     /// Finds the queues, which are live while anybody has the set.
@@ -69,18 +81,23 @@ impl Binding {
         interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
     ) -> Result<Arc<QueueSet>> {
         // Only `Probe` comes here, and it is on one thread.
-        if self.with_queues(|_| ()).is_some() {
+        if self.has_queues() {
             return Err(EBUSY);
         }
         let set = QueueSet::find(self, requests, interrupt)?;
-        // INVARIANT: `forget_queues` is called before the set goes.
-        self.queues.lock().0 = Some(NonNull::from(&*set));
+        // INVARIANT: `queues_go` is called before the set goes.
+        *self.queues.lock() = Found::Some(NonNull::from(&*set));
         Ok(set)
     }
 
     /// The queues are about to go.
-    pub(super) fn forget_queues(&self) {
-        self.queues.lock().0 = None;
+    pub(super) fn queues_go(&self) {
+        *self.queues.lock() = Found::Going;
+    }
+
+    /// They are gone.
+    pub(super) fn queues_are_gone(&self) {
+        *self.queues.lock() = Found::None;
     }
 
     /// Makes the device forget its queues, so that their buffers can be freed.
@@ -116,7 +133,7 @@ impl Owner {
         let binding = Arc::pin_init(
             pin_init!(Binding {
                 vdev,
-                queues <- new_mutex!(Found(None), "virtio queues"),
+                queues <- new_mutex!(Found::None, "virtio queues"),
                 released: at_end,
             }),
             GFP_KERNEL,

@@ -100,13 +100,16 @@ impl<T: Driver> Bound<T> {
     /// Has the driver drop its queues. The core lets no configuration change through.
     pub(super) fn freeze(&self) -> Result {
         // SAFETY: The work item was initialised in `attach`.
-        unsafe { bindings::cancel_work_sync(self.work.get()) };
-        self.data.as_ref().freeze()?;
-        match self.owner.binding()?.with_queues(|_| ()) {
-            None => Ok(()),
-            // The core would find the device's queues gone, and the driver would use them.
-            Some(()) => Err(EBUSY),
+        let cancelled = unsafe { bindings::cancel_work_sync(self.work.get()) };
+        let mut result = self.data.as_ref().freeze();
+        // The core would find the device's queues gone, and the driver would use them.
+        if result.is_ok() && self.owner.binding()?.has_queues() {
+            result = Err(EBUSY);
         }
+        if result.is_err() && cancelled {
+            self.schedule_config_changed();
+        }
+        result
     }
 
     /// Has the driver find its queues again.

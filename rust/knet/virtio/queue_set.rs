@@ -161,10 +161,11 @@ impl QueueSet {
 
 impl Drop for QueueSet {
     fn drop(&mut self) {
-        self.binding.forget_queues();
+        // Those that could not be found are not known.
         if self.queues.is_empty() {
             return;
         }
+        self.binding.queues_go();
         self.binding.reset_device();
         let vdev = self.binding.device().as_raw();
         // SAFETY: The device has these queues, and nobody else does.
@@ -176,6 +177,7 @@ impl Drop for QueueSet {
                 del_vqs(vdev);
             }
         }
+        self.binding.queues_are_gone();
     }
 }
 

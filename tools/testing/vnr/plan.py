@@ -41,15 +41,15 @@ def collect():
 
 
 def matches(case, pattern):
-    """A suite's name, a case's name, or a glob over either; "ci" means the
-    cases marked so."""
+    """A suite's name, a case's name, or a glob over either, with "-" as good as "_";
+    "ci" means the cases marked so."""
     if not pattern:
         return True
     if pattern == CI:
         return case.ci
     return any(fnmatch.fnmatchcase(name, glob)
                for name in (case.suite, case.name)
-               for part in pattern.split(",") for glob in (part, part + ".*"))
+               for part in pattern.replace("-", "_").split(",") for glob in (part, part + ".*"))
 
 
 def _sets(module, full):
@@ -76,20 +76,21 @@ def _groups(sets):
             yield machine, members[start:start + NICS_PER_GUEST]
 
 
-def peer_of(nics):
-    """The peer's own parameters: plain, on a transport that the guest has. QEMU spoils
+def peer_of(nics, more=""):
+    """The peer's own parameters: plain but for `more`, on a transport that the guest has. QEMU spoils
     large packets inside tunnels on their way to a guest; so that ours can be seen to send
     them, the peer has them segmented on the host."""
     # The C driver's own moderation does not survive two suspends.
     own = ({"device": nics[0].device, "vq_notf_coal": "off"} if nics[0].model else
            {"guest_tunnel": "off", "guest_tunnel_csum": "off"})
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
-                  queues=max(nic.queues for nic in nics), **own)
+                  queues=max(nic.queues for nic in nics), **own, **Params.parse(more))
 
 
 def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
-    with KERNELS is left out on others, unless it is asked for."""
+    with KERNELS is left out on others, unless it is asked for; of one with UNASKED
+    only those cases are not. PEER are parameters of the peer."""
     cases, modules = collect()
     plans = []
     for suite, module in sorted(modules.items(), key=lambda m: (getattr(m[1], "ORDER", 50), m[0])):
@@ -97,6 +98,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                   if case.suite == suite and matches(case, pattern)]
         if not pattern and kernel.name not in getattr(module, "KERNELS", (kernel.name,)):
             continue
+        if not pattern and not full and hasattr(module, "UNASKED"):
+            chosen = [case for case in chosen if case.function.__name__ in module.UNASKED]
         if not chosen:
             continue
         sets = [Params.parse(params)] if params else _sets(module, full)
@@ -114,8 +117,9 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                 if peer not in drivers and peer != "c":
                     continue
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
-                                 [*nics, peer_of(nics)], kernel, peer_driver=peer,
-                                 ci=pattern == CI, in_memory=getattr(module, "IN_MEMORY", False))
+                                 [*nics, peer_of(nics, getattr(module, "PEER", ""))], kernel,
+                                 peer_driver=peer, ci=pattern == CI,
+                                 in_memory=getattr(module, "IN_MEMORY", False))
                 for driver in drivers:
                     if driver not in own:
                         continue

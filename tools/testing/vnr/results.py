@@ -78,6 +78,10 @@ class Results:
         elif self.expected.find(result, "fail"):
             result.status = "fail"
             result.why = "passed, but tools/testing/expected says that it fails: update that file"
+        return self.append(result)
+
+    def append(self, result):
+        """Take a verdict that was judged elsewhere, and show it."""
         with self.lock:
             self.all.append(result)
             print(self._line(len(self.all), result), flush=True)

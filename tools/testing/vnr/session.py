@@ -9,7 +9,7 @@ import re
 import sys
 import time
 
-from . import accel, console, network, paths
+from . import accel, console, network, paths, upstream
 from .guest import Guest, GuestDied, mac_address
 from .results import Result
 
@@ -128,6 +128,8 @@ class Session:
             elif "observe" in request:
                 value = self.results.observe(self.running, self.plan.kernel.release,
                                              request["observe"])
+            elif "selftest" in request:
+                value = self._selftest(request["selftest"])
             elif "drops" in request:
                 value = guest.wire.drops()
             else:
@@ -135,6 +137,18 @@ class Session:
             guest.answer({"value": value})
         except (RuntimeError, ValueError) as error:
             guest.answer({"error": str(error)})
+
+    def _selftest(self, report):
+        """What one of the kernel's own selftests said, held to what is expected."""
+        entry = next(case for case in self.plan.cases if case["id"] == self.running)
+        log = paths.OUT / "selftests" / f"{report['program']}{self.plan.kernel.suffix}@{entry['driver']}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(report["output"])
+        self._progress()
+        for line in report["note"].splitlines():
+            print(f"# {line}", flush=True)
+        for result in upstream.judge(entry, self.plan.kernel.name, report, upstream.read()):
+            self.verdicts.append(self.results.append(result))
 
 
 def describe_nics(nics, kernel):
@@ -144,6 +158,7 @@ def describe_nics(nics, kernel):
     return {"module": str(kernel.module), "fault_module": str(kernel.fault_module),
             "restart_module": str(kernel.restart_module),
             "traffic": str(paths.OUT / "bin" / "traffic"),
+            "selftests": os.environ.get("VNR_SELFTESTS"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
                       "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index),
                       "port": ports.index(index) if nic.model else None}

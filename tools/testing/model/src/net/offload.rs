@@ -107,9 +107,10 @@ fn headers(frame: &[u8]) -> Option<Headers> {
     })
 }
 
-/// Cuts a TCP or UDP frame as its header says; `None` if it cannot be, as those
-/// in tunnels and those that IP is to fragment.
-pub fn segment(frame: &Frame) -> Option<Vec<Frame>> {
+/// How a TCP or UDP frame is to be cut by its header: where its parts are, and the
+/// number of segments. `None` if it cannot be, as those in tunnels and those that IP is
+/// to fragment.
+fn plan(frame: &Frame) -> Option<(Headers, usize)> {
     let kind = frame.header.gso_type & !gso::ECN;
     let tcp = matches!(kind, gso::TCPV4 | gso::TCPV6);
     if !tcp && kind != gso::UDP_L4 {
@@ -119,15 +120,27 @@ pub fn segment(frame: &Frame) -> Option<Vec<Frame>> {
     if (at.protocol == TCP) != tcp || frame.header.gso_size == 0 {
         return None;
     }
+    let payload = frame.data.len().checked_sub(at.payload)?;
+    let count = payload.div_ceil(usize::from(frame.header.gso_size));
+    (count <= MAX_SEGMENTS).then_some((at, count))
+}
+
+/// Number and bytes of the frames that a frame is cut into; `None` as for [`segment`].
+pub fn segments(frame: &Frame) -> Option<(usize, usize)> {
+    let (at, count) = plan(frame)?;
+    let copies = count.saturating_sub(1);
+    Some((count, frame.data.len() + copies * at.payload))
+}
+
+/// Cuts a TCP or UDP frame as its header says; `None` if it cannot be, as those
+/// in tunnels and those that IP is to fragment.
+pub fn segment(frame: &Frame) -> Option<Vec<Frame>> {
+    let (at, count) = plan(frame)?;
     let (head, payload) = frame.data.split_at_checked(at.payload)?;
     let size = usize::from(frame.header.gso_size);
-    let count = payload.len().div_ceil(size);
-    if count > MAX_SEGMENTS {
-        return None;
-    }
-    let segments = payload.chunks(size).enumerate();
+    let parts = payload.chunks(size).enumerate();
     Some(
-        segments
+        parts
             .map(|(index, part)| {
                 let mut data = head.to_vec();
                 data.extend_from_slice(part);
@@ -137,7 +150,7 @@ pub fn segment(frame: &Frame) -> Option<Vec<Frame>> {
                     header: Header {
                         flags: flag::NEEDS_CSUM,
                         csum_start: at.transport as u16,
-                        csum_offset: if tcp { 16 } else { 6 },
+                        csum_offset: if at.protocol == TCP { 16 } else { 6 },
                         ..Header::default()
                     },
                     data,

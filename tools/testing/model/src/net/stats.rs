@@ -26,6 +26,10 @@ pub struct QueueStats {
     pub gso_packets: u64,
     /// Bytes of those.
     pub gso_bytes: u64,
+    /// Frames that sent ones of those are on a cable.
+    pub gso_segments: u64,
+    /// Bytes of these frames.
+    pub gso_segments_bytes: u64,
     /// Notifications of the driver.
     pub notifications: u64,
 }
@@ -178,7 +182,10 @@ impl Device {
                         ]
                     }
                     types::TX_CSUM => vec![none(s), s.needs_csum],
-                    types::TX_GSO => vec![s.gso_packets, s.gso_bytes, 0, 0, 0, 0],
+                    types::TX_GSO => {
+                        let (segments, bytes) = (s.gso_segments, s.gso_segments_bytes);
+                        vec![s.gso_packets, s.gso_bytes, segments, bytes, 0, 0]
+                    }
                     _ => return None,
                 }
             }

@@ -2,7 +2,7 @@
 
 //! What the driver sends.
 
-use super::{Device, Frame, Header, Role};
+use super::{offload, Device, Frame, Header, Role};
 use crate::hostile::Lie;
 use crate::ring::Used;
 use std::time::Instant;
@@ -70,16 +70,18 @@ impl Device {
                     stats.packets += 1;
                     stats.bytes += data.len() as u64;
                     stats.needs_csum += u64::from(header.needs_csum());
-                    stats.gso_packets += u64::from(header.is_gso());
-                    stats.gso_bytes += if header.is_gso() {
-                        data.len() as u64
-                    } else {
-                        0
-                    };
-                    frames.push(Frame {
+                    let frame = Frame {
                         header,
                         data: data.to_vec(),
-                    });
+                    };
+                    if frame.header.is_gso() {
+                        let (segments, bytes) = offload::segments(&frame).unwrap_or_default();
+                        stats.gso_packets += 1;
+                        stats.gso_bytes += data.len() as u64;
+                        stats.gso_segments += segments as u64;
+                        stats.gso_segments_bytes += bytes as u64;
+                    }
+                    frames.push(frame);
                 }
                 _ => stats.malformed += 1,
             }
