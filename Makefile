@@ -8,7 +8,7 @@ in_tree := tools/env/in-tree.sh
 testing := tools/testing
 
 # Settings of a run reach the scripts by environment; those not given do not.
-settings := KDIR KSRC V T DRIVER PARAMS FULL QUICK DEBUG B INSTALL_MOD_PATH FUZZ FUZZ_S FUZZ_RUNS
+settings := KDIR KSRC V T DRIVER PARAMS FULL JOBS QUICK DEBUG B INSTALL_MOD_PATH FUZZ FUZZ_S FUZZ_RUNS
 $(foreach s,$(settings),$(if $($(s)),$(eval export $(s))))
 
 # Rust sources as they lie in the checkout; tests that must not build included.

@@ -31,6 +31,13 @@ impl Counter {
         unsafe { p.write_volatile(p.read_volatile().wrapping_add(n)) }
     }
 
+    /// Makes it `n`. Only its one writer may.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        // SAFETY: As in `add`.
+        unsafe { self.0.get().write_volatile(n) };
+    }
+
     /// The count so far.
     #[inline]
     pub fn get(&self) -> u64 {

@@ -39,7 +39,8 @@ use queue_set::QueueSet;
 ///
 /// The order of calls is [`validate`](Self::validate), then the core negotiates
 /// features, [`probe`](Self::probe), [`start`](Self::start); later callbacks; and
-/// [`remove`](Self::remove), after which the data is dropped. A driver may keep parts of
+/// [`remove`](Self::remove), after which the data is dropped. [`freeze`](Self::freeze)
+/// and [`restore`](Self::restore) come in pairs in between. A driver may keep parts of
 /// the device elsewhere, such as a queue: it is not taken from the driver before the
 /// last of them is dropped.
 pub trait Driver: Sized + Send + Sync + 'static {
@@ -65,6 +66,15 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// The configuration space may have changed. Process context, one call at a time.
     fn config_changed(&self);
+
+    /// The device is about to lose its state, to be suspended or reset: the driver stops
+    /// using it and drops all its queues. No configuration changes come from here on.
+    /// After an error it goes on as before.
+    fn freeze(self: Pin<&Self>) -> Result;
+
+    /// The device is back, with the same features and no queues. Without success, it
+    /// stays so, until it is frozen again or goes.
+    fn restore(self: Pin<&Self>, device: &Probe<'_>, start: &Start<'_, Self>) -> Result;
 
     /// A queue that asked for it has used buffers. Interrupt context.
     fn queue_interrupt(&self, interrupt: Interrupt<'_>);
@@ -247,7 +257,7 @@ impl AsRef<kernel::device::Device> for Device {
     }
 }
 
-/// A device during [`Driver::probe`], when its queues can be found.
+/// A device during [`Driver::probe`] or [`Driver::restore`], when its queues can be found.
 pub struct Probe<'a> {
     binding: &'a Arc<Binding>,
     interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
@@ -278,21 +288,20 @@ impl Probe<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` without requests; `EBUSY` if they were found before; `ENOMEM`, or the
+    /// `EINVAL` without requests; `EBUSY` while there are queues; `ENOMEM`, or the
     /// transport's error: `ENOENT` for a queue that the device does not have.
     pub fn find_queues(&self, requests: &[QueueRequest]) -> Result<KVec<FoundQueue>> {
         if requests.is_empty() {
             return Err(EINVAL);
         }
         let mut found = KVec::with_capacity(requests.len(), GFP_KERNEL)?;
-        self.binding.find_queues(requests, self.interrupt)?;
-        let queues = self.binding.queues().ok_or(ENOENT)?;
+        let set = self.binding.find_queues(requests, self.interrupt)?;
         for (index, request) in requests.iter().enumerate() {
-            let vq = queues.queue(index).ok_or(ENOENT)?;
+            let vq = set.queue(index).ok_or(ENOENT)?;
             found.push(
                 FoundQueue {
                     vq,
-                    binding: self.binding.clone(),
+                    set: set.clone(),
                     context: request.context,
                 },
                 GFP_KERNEL,
@@ -305,7 +314,7 @@ impl Probe<'_> {
 /// A queue that the transport found, not yet typed. There is one value for each.
 pub struct FoundQueue {
     vq: NonNull<bindings::virtqueue>,
-    binding: Arc<Binding>,
+    set: Arc<QueueSet>,
     context: bool,
 }
 
@@ -313,24 +322,24 @@ pub struct FoundQueue {
 unsafe impl Send for FoundQueue {}
 
 impl FoundQueue {
-    /// The interrupt affinity of all queues that were found with this one.
+    /// The interrupt affinity of all queues of the device.
     pub fn affinity(&self) -> Affinity {
-        Affinity(self.binding.clone())
+        Affinity(self.binding().clone())
     }
 
     pub(crate) fn binding(&self) -> &Arc<Binding> {
-        &self.binding
+        self.set.binding()
     }
 
     /// How many descriptors the ring has.
     pub(crate) fn size(&self) -> usize {
-        // SAFETY: The queue is live while the binding is.
+        // SAFETY: The queue is live while the set is.
         unsafe { bindings::virtqueue_get_vring_size(self.vq.as_ptr()) as usize }
     }
 
     /// The device for the DMA API, or null if the queue does without it.
     pub(crate) fn dma_device(&self) -> *mut bindings::device {
-        // SAFETY: The queue is live while the binding is.
+        // SAFETY: The queue is live while the set is.
         unsafe { bindings::virtqueue_dma_dev(self.vq.as_ptr()) }
     }
 
@@ -397,7 +406,11 @@ impl<T: Driver> Registration<T> {
                     (*slot).probe = Some(Self::probe);
                     (*slot).remove = Some(Self::remove);
                     (*slot).config_changed = Some(Self::config_changed);
+                    // To reset a device takes the same as to suspend it.
                     (*slot).freeze = Some(Self::freeze);
+                    (*slot).reset_prepare = Some(Self::freeze);
+                    (*slot).restore = Some(Self::restore);
+                    (*slot).reset_done = Some(Self::restore);
                     kernel::error::to_result(bindings::__register_virtio_driver(slot, module.as_ptr()))
                 }
             }),
@@ -456,19 +469,27 @@ impl<T: Driver> Registration<T> {
         unsafe { Bound::<T>::release(Device::from_raw(vdev)) }
     }
 
-    /// Refuses to suspend: the device would come back without its queues.
-    ///
     /// # Safety
     ///
-    /// The core calls this for a device of this driver.
+    /// The core calls this for a device of this driver, not beside `probe` or `remove`.
     unsafe extern "C" fn freeze(vdev: *mut bindings::virtio_device) -> c_int {
+        // SAFETY: By the caller's promise.
+        let bound = unsafe { Bound::<T>::of(vdev) };
+        kernel::error::from_result(|| bound.ok_or(ENODEV)?.freeze().map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// The core calls this for a device that was frozen, and reset since.
+    unsafe extern "C" fn restore(vdev: *mut bindings::virtio_device) -> c_int {
         // SAFETY: The core passes a valid device.
-        let device = unsafe { Device::from_raw(vdev) };
-        dev_err!(
-            device.as_ref(),
-            "this driver does not support suspend yet; unbind it first\n"
-        );
-        EOPNOTSUPP.to_errno()
+        let (device, bound) = unsafe { (Device::from_raw(vdev), Bound::<T>::of(vdev)) };
+        kernel::error::from_result(|| {
+            bound
+                .ok_or(ENODEV)?
+                .restore(device, Self::interrupt)
+                .map(|()| 0)
+        })
     }
 
     /// # Safety

@@ -9,6 +9,7 @@
 #   PARAMS=...     device parameters instead of the suites' own, such as
 #                  packed=on,mode=big,queues=4,transport=mmio,host_mtu=9000
 #   FULL=1         everything, where a covering set is the default
+#   JOBS=N         guests at a time; otherwise one for each processor, four at most
 #   QUICK=1        of what `faults` lets fail, a sample
 #   DEBUG=1        build the debug kernel for `make test`, if it is not there
 #   ACCEL=tcg|kvm  do not find out whether KVM works
@@ -36,6 +37,7 @@ if [[ ${FULL:-0} != 0 || ${T:-} = *upstream* || ${T:-} = *\** ]]; then
 	VNR_SELFTESTS=$("$env_dir/selftests.sh")
 	export VNR_SELFTESTS
 fi
+VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
 VNR_HOST_NETNS=$(readlink /proc/self/ns/net)
 export VNR_HOST_NETNS PYTHONPATH=$project/tools/testing PYTHONDONTWRITEBYTECODE=1
 # One test run at a time in a checkout: they share the folder of results.
@@ -46,11 +48,21 @@ flock -n 8 || {
 	flock 8
 }
 rm -f "build/$VNR_OUT/host.results"
+running=()
+trap '[ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null || :; wait' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+export VNR_HOST_CASES=
 [ $VNR_KERNELS = debug ] || {
-	"$project/tools/testing/host.sh"
 	"$project/tools/testing/canary.sh"
+	# Guests under emulation leave a part of the processors to others.
+	VNR_HOST_CASES=beside
+	nice -n 10 "$project/tools/testing/host.sh" &
+	running+=($!)
 }
 # The runner builds the device model where there is no network.
 "$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path tools/testing/model/Cargo.toml
-exec "$env_dir/in-tree.sh" unshare --net -- \
-	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@"
+"$env_dir/in-tree.sh" unshare --net -- \
+	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@" &
+running+=($!)
+wait $!

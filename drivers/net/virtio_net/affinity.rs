@@ -7,13 +7,15 @@ use core::sync::atomic::Ordering;
 use kernel::{cpumask::CpumaskVar, prelude::*};
 use knet::cpu::{self, Online, Watcher};
 
-/// Deals the online processors out to the queue pairs in use.
-///
-/// # Errors
-///
-/// `ENOMEM`. Without affinity everything works, if slower.
-pub(crate) fn spread(nic: &Nic) -> Result {
-    cpu::with_online(|online| deal(nic, online))
+/// Deals the online processors out to the queue pairs in use. Without, everything works, if
+/// slower.
+pub(crate) fn spread(nic: &Nic) {
+    if cpu::with_online(|online| deal(nic, online)).is_err() {
+        dev_warn!(
+            nic.device.as_ref(),
+            "no memory to spread the queues over processors\n"
+        );
+    }
 }
 
 impl Watcher for Nic {

@@ -7,7 +7,7 @@
 
 use crate::{control::Control, nic::Nic, tx};
 use kernel::{new_mutex, prelude::*, sync::Mutex};
-use knet::net::{Coalescing, Moderation, Moderations, OpsLocked, TxQueue};
+use knet::net::{Coalescing, Direction, Moderation, Moderations, OpsLocked, TxQueue};
 use virtio_net_wire::{
     ctrl::{Coalesce, SetQueueCoalesce, SetRxCoalesce, SetTxCoalesce},
     Features,
@@ -18,6 +18,8 @@ struct Told {
     all: Moderations,
     /// By queue pair.
     each: KVec<Moderations>,
+    /// Whether transmit queues are reclaimed by NAPI; the device does not know.
+    tx_napi: KVec<bool>,
 }
 
 /// What a device that coalesces notifications was told.
@@ -29,8 +31,17 @@ impl Notifications {
         let mut all = Moderations::default();
         all.tx.frames = u32::from(knet::params::napi_tx());
         let each = KVec::from_elem(all, pairs, GFP_KERNEL)?;
-        let told = new_mutex!(Told { all, each }, "coalescing");
-        Ok(Self(KBox::pin_init(told, GFP_KERNEL)?))
+        let tx_napi = KVec::from_elem(knet::params::napi_tx(), pairs, GFP_KERNEL)?;
+        let told = Told { all, each, tx_napi };
+        Ok(Self(KBox::pin_init(
+            new_mutex!(told, "coalescing"),
+            GFP_KERNEL,
+        )?))
+    }
+
+    /// Whether transmit queue `pair` is, or is to be, reclaimed by NAPI.
+    pub(crate) fn tx_napi(&self, pair: usize) -> bool {
+        self.0.lock().tx_napi.get(pair).copied().unwrap_or(true)
     }
 }
 
@@ -43,7 +54,8 @@ fn wire(moderation: Moderation) -> Coalesce {
 
 /// What can be had where the device does not coalesce.
 fn check_without_device(wanted: &Moderations) -> Result {
-    if wanted.rx.usecs != 0 || wanted.tx.usecs != 0 {
+    let adaptive = wanted.rx.adaptive || wanted.tx.adaptive;
+    if adaptive || wanted.rx.usecs != 0 || wanted.tx.usecs != 0 {
         Err(EOPNOTSUPP)
     } else if wanted.tx.frames > 1 || wanted.rx.frames != 1 {
         Err(EINVAL)
@@ -60,17 +72,36 @@ impl Nic {
             .filter(|_| self.negotiated.contains(feature))
     }
 
+    /// What is adaptive goes on from where it is, queue by queue.
+    fn check_adaptive(&self, told: &Moderations, wanted: &Moderations) -> Result {
+        for (told, wanted) in [(told.rx, wanted.rx), (told.tx, wanted.tx)] {
+            if wanted.adaptive && !self.negotiated.contains(Features::VQ_NOTF_COAL) {
+                return Err(EOPNOTSUPP);
+            }
+            if wanted.adaptive && wire(wanted) != wire(told) {
+                return Err(EINVAL);
+            }
+        }
+        Ok(())
+    }
+
     fn tell_all(&self, control: &Control, wanted: &Moderations) -> Result {
         let mut told = self.notifications.0.lock();
-        control.send(&self.device, &SetTxCoalesce(wire(wanted.tx)))?;
-        told.all.tx = wanted.tx;
-        for each in &mut told.each {
-            each.tx = wanted.tx;
+        let Told { all, each, .. } = &mut *told;
+        self.check_adaptive(all, wanted)?;
+        if !wanted.tx.adaptive {
+            control.send(&self.device, &SetTxCoalesce(wire(wanted.tx)))?;
+            each.iter_mut().for_each(|each| each.tx = wanted.tx);
         }
-        control.send(&self.device, &SetRxCoalesce(wire(wanted.rx)))?;
-        told.all.rx = wanted.rx;
-        for each in &mut told.each {
-            each.rx = wanted.rx;
+        all.tx = wanted.tx;
+        if !wanted.rx.adaptive {
+            control.send(&self.device, &SetRxCoalesce(wire(wanted.rx)))?;
+            each.iter_mut().for_each(|each| each.rx = wanted.rx);
+        }
+        all.rx = wanted.rx;
+        for each in each {
+            each.tx.adaptive = wanted.tx.adaptive;
+            each.rx.adaptive = wanted.rx.adaptive;
         }
         Ok(())
     }
@@ -78,18 +109,35 @@ impl Nic {
     fn tell_pair(&self, control: &Control, pair: usize, wanted: &Moderations) -> Result {
         let mut told = self.notifications.0.lock();
         let told = told.each.get_mut(pair).ok_or(EINVAL)?;
-        let command = |virtqueue: usize, moderation| -> Result<SetQueueCoalesce> {
-            Ok(SetQueueCoalesce {
-                virtqueue: virtqueue.try_into()?,
-                coalesce: wire(moderation),
-            })
-        };
-        let input = pair.wrapping_mul(2);
-        control.send(&self.device, &command(input, wanted.rx)?)?;
+        self.check_adaptive(told, wanted)?;
+        if !wanted.rx.adaptive {
+            self.tell_queue(control, Direction::Rx, pair, wire(wanted.rx))?;
+        }
         told.rx = wanted.rx;
-        control.send(&self.device, &command(input.wrapping_add(1), wanted.tx)?)?;
+        if !wanted.tx.adaptive {
+            self.tell_queue(control, Direction::Tx, pair, wire(wanted.tx))?;
+        }
         told.tx = wanted.tx;
         Ok(())
+    }
+
+    fn tell_queue(
+        &self,
+        control: &Control,
+        direction: Direction,
+        pair: usize,
+        coalesce: Coalesce,
+    ) -> Result {
+        let input = pair.wrapping_mul(2);
+        let virtqueue = match direction {
+            Direction::Rx => input,
+            Direction::Tx => input.wrapping_add(1),
+        };
+        let command = SetQueueCoalesce {
+            virtqueue: virtqueue.try_into()?,
+            coalesce,
+        };
+        control.send(&self.device, &command)
     }
 
     /// Tells the device once more of a queue pair of which a ring was reset, and what it
@@ -98,14 +146,32 @@ impl Nic {
         let Some(control) = self.coalescing_by(Features::VQ_NOTF_COAL) else {
             return;
         };
-        let told = self.notifications.0.lock().each.get(pair).copied();
-        if told.is_some_and(|told| self.tell_pair(control, pair, &told).is_err()) {
+        let Some(told) = self.notifications.0.lock().each.get(pair).copied() else {
+            return;
+        };
+        let result = self
+            .tell_queue(control, Direction::Rx, pair, wire(told.rx))
+            .and_then(|()| self.tell_queue(control, Direction::Tx, pair, wire(told.tx)));
+        if result.is_err() {
             dev_warn!(
                 self.device.as_ref(),
                 "the device refuses to coalesce interrupts of queue pair {}\n",
                 pair
             );
         }
+    }
+
+    /// Tells a device that has forgotten it what it was told.
+    pub(crate) fn coalesce_all_again(&self) -> Result {
+        if let Some(control) = self.coalescing_by(Features::NOTF_COAL) {
+            let told = self.notifications.0.lock();
+            control.send(&self.device, &SetTxCoalesce(wire(told.all.tx)))?;
+            control.send(&self.device, &SetRxCoalesce(wire(told.all.rx)))?;
+        }
+        for pair in 0..self.pairs() {
+            self.coalesce_again(pair);
+        }
+        Ok(())
     }
 
     /// Whether transmit queue `pair` is reclaimed by NAPI.
@@ -135,7 +201,7 @@ impl Coalescing for Nic {
         &self,
         queue: Option<usize>,
         wanted: Moderations,
-        _lock: &mut OpsLocked<'_, Self>,
+        lock: &mut OpsLocked<'_, Self>,
     ) -> Result {
         let pairs = match queue {
             Some(pair) => pair..pair.saturating_add(1),
@@ -159,12 +225,58 @@ impl Coalescing for Nic {
                 None => check_without_device(&wanted)?,
             },
         }
+        for pair in pairs.clone() {
+            let queues = self.netdev.queues();
+            queues.set_adaptive(Direction::Rx, pair, wanted.rx.adaptive, lock);
+            queues.set_adaptive(Direction::Tx, pair, wanted.tx.adaptive, lock);
+        }
         if changes {
             let set = |tx: &mut tx::Queue, queue: &TxQueue| tx.set_napi(napi, queue);
             for pair in pairs {
                 self.netdev.queues().with_tx(pair, set)??;
+                if let Some(kept) = self.notifications.0.lock().tx_napi.get_mut(pair) {
+                    *kept = napi;
+                }
             }
         }
         Ok(())
+    }
+
+    fn moderate(
+        &self,
+        direction: Direction,
+        index: usize,
+        proposed: Moderation,
+        lock: &mut OpsLocked<'_, Self>,
+    ) {
+        let Some(control) = self.coalescing_by(Features::VQ_NOTF_COAL) else {
+            return;
+        };
+        let mut told = self.notifications.0.lock();
+        let Some(each) = told.each.get_mut(index) else {
+            return;
+        };
+        let told = match direction {
+            Direction::Rx => &mut each.rx,
+            Direction::Tx => &mut each.tx,
+        };
+        if wire(proposed) == wire(*told) {
+            return;
+        }
+        match self.tell_queue(control, direction, index, wire(proposed)) {
+            Ok(()) => *told = proposed,
+            Err(error) => {
+                told.adaptive = false;
+                self.netdev
+                    .queues()
+                    .set_adaptive(direction, index, false, lock);
+                dev_warn!(
+                    self.device.as_ref(),
+                    "coalescing of queue pair {} is adaptive no more: {:?}\n",
+                    index,
+                    error
+                );
+            }
+        }
     }
 }

@@ -27,6 +27,13 @@ impl Control {
         })
     }
 
+    /// Commands go by another queue from here on, or by none.
+    pub(crate) fn use_queue(&self, queue: Option<virtio::FoundQueue>) -> Result {
+        let queue = queue.map(virtio::FoundQueue::typed).transpose()?;
+        self.queue.replace(queue);
+        Ok(())
+    }
+
     /// The device has answered.
     pub(crate) fn interrupt(&self) {
         self.queue.interrupt();

@@ -6,8 +6,9 @@ use crate::{link, nic::Nic, rx, stats, tx, NAME, VERSION};
 use core::{ops::Range, sync::atomic::Ordering};
 use kernel::prelude::*;
 use knet::net::{
-    AddressList, Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats,
-    MacAddress, OpsLocked, Pages, Poll, Polled, RingSizes, RxPoll, Statistics, TxQueue, TxSkb,
+    Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats, MacAddress,
+    OpsLocked, Pages, Poll, Polled, PoolRef, RingSizes, RxMode as Wanted, RxPoll, Statistics,
+    TxQueue, TxSkb,
 };
 use virtio_net_wire::{
     config::field,
@@ -36,6 +37,21 @@ impl Nic {
             queues.resume(pair, lock);
         }
         Ok(())
+    }
+
+    /// Has the device give us large frames, as far as it was negotiated, or none.
+    pub(crate) fn receive_large(&self, large: bool) -> Result {
+        let offloads = self.negotiated & GuestOffloads::SWITCHABLE;
+        let offloads = if large {
+            offloads
+        } else {
+            offloads.difference(Features::GUEST_GSO)
+        };
+        let control = self.control.as_ref().ok_or(EOPNOTSUPP)?;
+        control.send(
+            &self.device,
+            &SetGuestOffloads(GuestOffloads::from_features(offloads)),
+        )
     }
 
     /// Pauses queue pairs.
@@ -98,17 +114,28 @@ impl Driver for Nic {
         );
     }
 
+    fn can_restart_rx(&self) -> bool {
+        self.negotiated.contains(Features::RING_RESET)
+    }
+
+    fn empty_rx(&self, rx: &mut rx::Queue) -> Result {
+        rx.empty()
+    }
+
+    fn use_pool(&self, rx: &mut rx::Queue, pool: PoolRef) -> Result {
+        rx.use_pool(pool)
+    }
+
+    fn fill_rx(&self, rx: &mut rx::Queue, index: usize, pages: Pages<'_>) {
+        rx.fill(pages);
+        self.coalesce_again(index);
+    }
+
     fn link_stats(&self) -> LinkStats {
         stats::link(self)
     }
 
-    fn set_rx_mode(
-        &self,
-        promiscuous: bool,
-        all_multicast: bool,
-        unicast: &AddressList,
-        multicast: &AddressList,
-    ) -> Result {
+    fn set_rx_mode(&self, wanted: &Wanted) -> Result {
         let Some(control) = self
             .control
             .as_ref()
@@ -116,14 +143,6 @@ impl Driver for Nic {
         else {
             return Ok(());
         };
-        let collect = |list: &AddressList| -> Result<KVec<[u8; 6]>> {
-            let mut addresses = KVec::with_capacity(list.len(), GFP_KERNEL)?;
-            for address in list.iter() {
-                addresses.push(address.0, GFP_KERNEL)?;
-            }
-            Ok(addresses)
-        };
-        let (unicast, multicast) = (collect(unicast)?, collect(multicast)?);
         // What the device refuses does not keep it from the rest, and asking again is no
         // use.
         let ask = |answer: Result, what: &str| match answer {
@@ -134,12 +153,15 @@ impl Driver for Nic {
             answer => answer,
         };
         let mode = |mode, on| control.send(&self.device, &SetRxMode { mode, on });
-        ask(mode(RxMode::Promiscuous, promiscuous), "promiscuous mode")?;
         ask(
-            mode(RxMode::AllMulticast, all_multicast),
+            mode(RxMode::Promiscuous, wanted.promiscuous),
+            "promiscuous mode",
+        )?;
+        ask(
+            mode(RxMode::AllMulticast, wanted.all_multicast),
             "all-multicast mode",
         )?;
-        let table = MacTable::new(&unicast, &multicast).ok_or(EINVAL)?;
+        let table = MacTable::new(&wanted.unicast, &wanted.multicast).ok_or(EINVAL)?;
         ask(control.send(&self.device, &table), "address table")
     }
 
@@ -165,17 +187,7 @@ impl Driver for Nic {
         if now.contains(NetFeatures::GRO_HW) == large {
             return Ok(());
         }
-        let offloads = self.negotiated & GuestOffloads::SWITCHABLE;
-        let offloads = if large {
-            offloads
-        } else {
-            offloads.difference(Features::GUEST_GSO)
-        };
-        let control = self.control.as_ref().ok_or(EOPNOTSUPP)?;
-        control.send(
-            &self.device,
-            &SetGuestOffloads(GuestOffloads::from_features(offloads)),
-        )
+        self.receive_large(large)
     }
 
     fn set_vlan_filter(&self, id: u16, wanted: bool) -> Result {

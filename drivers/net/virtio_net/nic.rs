@@ -4,14 +4,14 @@
 
 use crate::{
     coalesce::Notifications, control::Control, device_stats::DeviceStats, features, link,
-    resize::Rings, rss::Rss, rx, stats, tx,
+    queues::Queues, resize::Rings, rss::Rss, stats, tx,
 };
 use core::sync::atomic::{AtomicUsize, Ordering};
-use kernel::{prelude::*, str::CString, sync::Arc};
+use kernel::{prelude::*, sync::Arc};
 use knet::{
     net::{self, Builder, MacAddress, Rtnl},
     params,
-    virtio::{self, BoundDevice, FoundQueue, Interrupt, Probe, QueueRequest, Start},
+    virtio::{self, BoundDevice, Interrupt, Probe, Start},
 };
 use virtio_net_wire::{
     config::{self, field},
@@ -83,50 +83,11 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
     if negotiated.intersects(Features::ANY_LAYOUT.union(Features::VERSION_1)) {
         interface.needed_headroom(HeaderLayout::from_features(negotiated).len());
     }
+    if negotiated.contains(Features::MRG_RXBUF) {
+        interface.rx_queue_attribute();
+    }
     interface.queues_in_use(pairs.used)?;
     Ok(interface)
-}
-
-/// Asks for the queues in the order of section 5.1.2: rx0, tx0, rx1, tx1, …, control.
-fn find_queues(
-    device: &Probe<'_>,
-    negotiated: Features,
-    pairs: usize,
-    context: bool,
-) -> Result<KVec<FoundQueue>> {
-    let mut requests = KVec::new();
-    for pair in 0..pairs {
-        let name = CString::try_from_fmt(fmt!("input.{pair}"))?;
-        requests.push(
-            QueueRequest {
-                name,
-                interrupt: true,
-                context,
-            },
-            GFP_KERNEL,
-        )?;
-        let name = CString::try_from_fmt(fmt!("output.{pair}"))?;
-        requests.push(
-            QueueRequest {
-                name,
-                interrupt: true,
-                context: false,
-            },
-            GFP_KERNEL,
-        )?;
-    }
-    if negotiated.contains(Features::CTRL_VQ) {
-        let name = CString::try_from_fmt(fmt!("control"))?;
-        requests.push(
-            QueueRequest {
-                name,
-                interrupt: true,
-                context: false,
-            },
-            GFP_KERNEL,
-        )?;
-    }
-    device.find_queues(&requests)
 }
 
 impl virtio::Driver for Nic {
@@ -149,32 +110,25 @@ impl virtio::Driver for Nic {
         let negotiated = Features::from_words(device.features());
         let pairs = Pairs::of(device, negotiated);
         let interface = interface(device, negotiated, &pairs)?;
-        let context = rx::Queue::needs_context(negotiated, rx::large_mtu(&interface, negotiated));
-        let found = find_queues(device, negotiated, pairs.most, context)?;
-
-        let affinity = found.first().ok_or(ENOENT)?.affinity();
-        let mut found = found.into_iter();
-        let (mut rx, mut tx) = (KVec::new(), KVec::new());
         let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
         for _ in 0..pairs.most {
-            let (Some(input), Some(output)) = (found.next(), found.next()) else {
-                return Err(ENOENT);
-            };
-            let stats = Arc::new(stats::Rx::default(), GFP_KERNEL)?;
-            rx_stats.push(stats.clone(), GFP_KERNEL)?;
-            rx.push(
-                rx::Queue::new(input, negotiated, &interface, stats)?,
-                GFP_KERNEL,
-            )?;
-            let stats = Arc::new(stats::Tx::default(), GFP_KERNEL)?;
-            tx_stats.push(stats.clone(), GFP_KERNEL)?;
-            tx.push(
-                tx::Queue::new(output.typed()?, negotiated, stats)?,
-                GFP_KERNEL,
-            )?;
+            rx_stats.push(Arc::new(stats::Rx::default(), GFP_KERNEL)?, GFP_KERNEL)?;
+            tx_stats.push(Arc::new(stats::Tx::default(), GFP_KERNEL)?, GFP_KERNEL)?;
         }
-        let control = found
-            .next()
+        let notifications = Notifications::new(pairs.most)?;
+        let Queues {
+            rx,
+            tx,
+            control,
+            affinity,
+        } = Queues::find(
+            device,
+            interface.netdev(),
+            negotiated,
+            rx_stats.iter().zip(&tx_stats),
+            &notifications,
+        )?;
+        let control = control
             .map(|queue| Control::new(queue, negotiated))
             .transpose()?;
         let size = |sizes: Option<(usize, usize)>| sizes.unwrap_or_default();
@@ -188,7 +142,7 @@ impl virtio::Driver for Nic {
             negotiated,
             control,
             rss: Rss::new(device, negotiated)?,
-            notifications: Notifications::new(pairs.most)?,
+            notifications,
             device_stats: DeviceStats::default(),
             rx_stats,
             tx_stats,
@@ -209,12 +163,7 @@ impl virtio::Driver for Nic {
                 "queues do not follow processors that come and go\n"
             );
         }
-        if crate::affinity::spread(&self).is_err() {
-            dev_warn!(
-                device.as_ref(),
-                "no memory to spread the queues over processors\n"
-            );
-        }
+        crate::affinity::spread(&self);
         self.netdev.register(device, |rtnl| {
             // Changes wait until the interface is up.
             device.enable_config_changes(false);
@@ -235,6 +184,15 @@ impl virtio::Driver for Nic {
 
     fn config_changed(&self) {
         link::changed(self);
+    }
+
+    fn freeze(self: Pin<&Self>) -> Result {
+        Self::freeze(&self);
+        Ok(())
+    }
+
+    fn restore(self: Pin<&Self>, device: &Probe<'_>, start: &Start<'_, Self>) -> Result {
+        Self::restore(&self, device, start)
     }
 
     fn queue_interrupt(&self, interrupt: Interrupt<'_>) {

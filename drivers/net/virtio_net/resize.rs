@@ -3,7 +3,7 @@
 //! Other ring sizes, another number of queue pairs, and queues that are stuck, while
 //! traffic goes on (sections 2.6.1 and 5.1.6.5.5).
 
-use crate::{affinity, nic::Nic, tx};
+use crate::{affinity, nic::Nic};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{
     prelude::*,
@@ -17,7 +17,7 @@ use virtio_net_wire::Features;
 const LEAST: usize = 32;
 /// How often the device is asked, once a millisecond, whether it has sent all, before
 /// the rest is dropped.
-const PATIENCE: usize = 100;
+pub(crate) const PATIENCE: usize = 100;
 
 /// Descriptors of the rings: all of a kind have the same.
 pub(crate) struct Rings {
@@ -108,12 +108,7 @@ impl Resize for Nic {
             _ if pairs < now => self.remove_pairs(now, pairs, rtnl, lock)?,
             _ => return Ok(()),
         }
-        if affinity::spread(self).is_err() {
-            dev_warn!(
-                self.device.as_ref(),
-                "no memory to spread the queues over processors\n"
-            );
-        }
+        affinity::spread(self);
         Ok(())
     }
 
@@ -156,17 +151,16 @@ fn reclaim(paused: &mut PausedPair<'_, '_, Nic>) {
     }
 }
 
-/// Waits until the device has sent what is in the ring of a queue, or does not move.
-fn wait_until_sent(tx: &mut tx::Queue, mut completed: impl FnMut(usize, usize)) {
-    tx.kick();
-    for _ in 0..PATIENCE {
-        let (packets, bytes) = tx.take_sent();
-        if packets != 0 {
-            completed(packets, bytes);
-        }
-        if tx.is_empty() {
+/// Waits until the device has sent what is in the ring of a pair, or does not move; at most
+/// `patience` milliseconds, which are taken off.
+pub(crate) fn wait_until_sent(paused: &mut PausedPair<'_, '_, Nic>, patience: &mut usize) {
+    paused.tx().kick();
+    loop {
+        reclaim(paused);
+        if paused.tx().is_empty() || *patience == 0 {
             return;
         }
+        *patience = patience.wrapping_sub(1);
         fsleep(Delta::from_millis(1));
     }
 }
@@ -202,19 +196,10 @@ impl Nic {
     fn resize_pair(&self, pair: usize, sizes: Sizes, lock: &mut OpsLocked<'_, Self>) -> Result {
         let mut paused = self.netdev.queues().pause_pair(pair, lock)?;
         let was_running = paused.was_running();
-        let (mut packets, mut bytes) = (0usize, 0usize);
-        let tx = paused.tx();
-        let result = if tx.sizes().0 != sizes.tx {
-            wait_until_sent(tx, |more, len| {
-                packets = packets.wrapping_add(more);
-                bytes = bytes.wrapping_add(len);
-            });
-            let result = tx.resize(sizes.tx);
-            let emptied = tx.is_empty();
-            if packets != 0 {
-                paused.completed(packets, bytes);
-            }
-            if emptied {
+        let result = if paused.tx().sizes().0 != sizes.tx {
+            wait_until_sent(&mut paused, &mut { PATIENCE });
+            let result = paused.tx().resize(sizes.tx);
+            if paused.tx().is_empty() {
                 paused.emptied();
             }
             result
@@ -228,6 +213,21 @@ impl Nic {
         }
         self.coalesce_again(pair);
         result
+    }
+
+    /// Gives the rings of a device that was away the sizes that they had.
+    pub(crate) fn resize_again(&self, lock: &mut OpsLocked<'_, Self>) {
+        let RingSizes { rx, tx, .. } = self.rings.get();
+        for pair in 0..self.netdev.queues().rx_len() {
+            if let Err(error) = self.resize_pair(pair, Sizes { rx, tx }, lock) {
+                dev_warn!(
+                    self.device.as_ref(),
+                    "rings of queue pair {} have another size now: {:?}\n",
+                    pair,
+                    error
+                );
+            }
+        }
     }
 
     /// Uses more queue pairs.
@@ -272,14 +272,7 @@ impl Nic {
         self.netdev.use_queues(pairs, rtnl, lock)?;
         for pair in pairs..now {
             if let Ok(mut paused) = self.netdev.queues().pause_pair(pair, lock) {
-                let (mut packets, mut bytes) = (0usize, 0usize);
-                wait_until_sent(paused.tx(), |more, len| {
-                    packets = packets.wrapping_add(more);
-                    bytes = bytes.wrapping_add(len);
-                });
-                if packets != 0 {
-                    paused.completed(packets, bytes);
-                }
+                wait_until_sent(&mut paused, &mut { PATIENCE });
             }
         }
         if let Err(error) = self.use_queue_pairs(pairs) {

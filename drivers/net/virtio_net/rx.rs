@@ -5,13 +5,10 @@
 //! How packets lie in buffers depends on the negotiated features: one module for
 //! each layout.
 
-use crate::{
-    nic::Nic,
-    stats::{self, RxBatch},
-};
+use crate::stats::{self, RxBatch};
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{self, Builder, Memory, PagePool, Pages, Polled, RxPoll, RxSkb},
+    net::{self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, RxPoll, RxSkb},
     virtio::{FoundQueue, Rearm},
 };
 use virtio_net_wire::{
@@ -81,7 +78,7 @@ impl Queue {
     pub(crate) fn new(
         found: FoundQueue,
         negotiated: Features,
-        netdev: &Builder<Nic>,
+        netdev: &Arc<NetDevice>,
         stats: Arc<stats::Rx>,
     ) -> Result<(Self, PagePool)> {
         let layout = HeaderLayout::from_features(negotiated);
@@ -95,6 +92,7 @@ impl Queue {
                     netdev.max_mtu() as usize
                 };
                 let ring = mergeable::Ring::new(vq, layout, longest)?;
+                stats.buffer_len.set(ring.buffer_len() as u64);
                 (Ring::Mergeable(ring), pool)
             }
             RxBufferMode::Small => {
@@ -141,6 +139,24 @@ impl Queue {
         each_ring!(&mut self.ring, ring => ring.resize(size))
     }
 
+    /// Takes all buffers back from the device, also those that it has filled.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`knet::virtio::Virtqueue::reset`].
+    pub(crate) fn empty(&mut self) -> Result {
+        each_ring!(&mut self.ring, ring => ring.empty())
+    }
+
+    /// Buffers come from another pool from here on.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the ring is not empty.
+    pub(crate) fn use_pool(&mut self, pool: PoolRef) -> Result {
+        each_ring!(&mut self.ring, ring => ring.vq.use_source(pool))
+    }
+
     /// Receives up to the budget, and fills the ring again.
     #[inline]
     pub(crate) fn poll(&mut self, mut pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'_> {
@@ -160,6 +176,7 @@ impl Queue {
         if batch.packets >= poll.budget() || refill == Refill::NoMemory {
             return Polled::Again;
         }
+        poll.adapt(common.stats.packets.get(), common.stats.bytes.get());
         Polled::Done {
             work: batch.packets,
             rearm: self.rearm(),
@@ -178,7 +195,7 @@ impl Queue {
 }
 
 /// The MTU that decides on the size of buffers: the device's, if it has one.
-pub(crate) fn large_mtu(netdev: &Builder<Nic>, negotiated: Features) -> usize {
+pub(crate) fn large_mtu(netdev: &NetDevice, negotiated: Features) -> usize {
     if negotiated.contains(Features::MTU) {
         netdev.max_mtu() as usize
     } else {
@@ -200,7 +217,7 @@ impl Common {
     }
 
     /// Gives a packet to the stack as its `header` says, or drops and counts it.
-    #[inline]
+    #[inline(always)]
     fn deliver(&self, mut skb: RxSkb, header: &[u8; HeaderLayout::MAX_LEN], poll: &RxPoll<'_>) {
         let [flags, gso_type, ..] = *header;
         let base = Base {
@@ -208,6 +225,24 @@ impl Common {
             gso_type,
             ..Base::default()
         };
+        if !base.is_plain() || self.hash_report {
+            return self.deliver_as_told(skb, header, base, poll);
+        }
+        if base.is_data_valid() {
+            skb.set_checksum_verified();
+        }
+        skb.receive(poll);
+    }
+
+    /// The same for a header that says more than that the checksum is right.
+    #[inline(never)]
+    fn deliver_as_told(
+        &self,
+        mut skb: RxSkb,
+        header: &[u8; HeaderLayout::MAX_LEN],
+        base: Base,
+        poll: &RxPoll<'_>,
+    ) {
         if base.is_plain() {
             if base.is_data_valid() {
                 skb.set_checksum_verified();
@@ -223,7 +258,6 @@ impl Common {
     }
 
     /// Saves the stack from computing the hash itself.
-    #[inline(never)]
     fn keep_hash(skb: &mut RxSkb, header: &[u8; HeaderLayout::MAX_LEN], poll: &RxPoll<'_>) {
         if poll.features().contains(net::Features::RXHASH) {
             if let Some(hash) = Hash::decode(header) {

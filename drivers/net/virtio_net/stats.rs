@@ -3,9 +3,12 @@
 //! Counters of each queue.
 
 use crate::nic::Nic;
-use kernel::sync::Arc;
+use kernel::{str::CStr, sync::Arc};
 use knet::{
-    net::{Driver, LinkStats, QueueStatistics, RxQueueStats, Statistics, TxQueueStats},
+    net::{
+        Driver, LinkStats, QueueStatistics, RxQueueAttribute, RxQueueStats, Statistics,
+        TxQueueStats,
+    },
     stats::Counter,
 };
 
@@ -18,6 +21,8 @@ pub(crate) struct Rx {
     pub(crate) drops: Counter,
     /// Times that the device was told of new buffers.
     pub(crate) kicks: Counter,
+    /// Bytes of the buffers that the ring is filled with, where they change.
+    pub(crate) buffer_len: Counter,
     /// Packets whose length or number of buffers cannot be.
     pub(crate) length_errors: Counter,
     /// Packets whose header does not fit them.
@@ -99,6 +104,17 @@ impl QueueStatistics for Nic {
         };
         self.add_device_tx(index, &mut stats);
         stats
+    }
+}
+
+impl RxQueueAttribute for Nic {
+    const FOLDER: &'static CStr = c"virtio_net";
+    const NAME: &'static CStr = c"mergeable_rx_buffer_size";
+
+    fn rx_queue_attribute(&self, index: usize) -> u32 {
+        self.rx_stats
+            .get(index)
+            .map_or(0, |rx| rx.buffer_len.get() as u32)
     }
 }
 

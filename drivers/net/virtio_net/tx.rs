@@ -37,6 +37,7 @@ impl Queue {
     pub(crate) fn new(
         vq: Virtqueue<TxSkb>,
         negotiated: Features,
+        napi: bool,
         stats: Arc<stats::Tx>,
     ) -> Result<Self> {
         let any_layout = negotiated.intersects(Features::ANY_LAYOUT.union(Features::VERSION_1));
@@ -50,7 +51,7 @@ impl Queue {
             } else {
                 TxHeader::Separate
             },
-            napi: knet::params::napi_tx(),
+            napi,
             tunnels: negotiated.contains(Features::HOST_UDP_TUNNEL_GSO),
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
             stats,
@@ -117,6 +118,15 @@ impl Queue {
         });
         self.reserve = MAX_SEGMENTS.min(self.vq.size());
         result
+    }
+
+    /// The end of the queue. What was in it is lost, and counted.
+    pub(crate) fn discard(self) {
+        let Self { vq, stats, .. } = self;
+        vq.discard(|skb| {
+            stats.drops.add(1);
+            drop(skb);
+        });
     }
 
     /// Takes what the device has sent off a paused queue: packets and bytes that byte
@@ -284,6 +294,7 @@ impl Queue {
     pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'_> {
         self.vq.disable_interrupts();
         self.reclaim(queue, |skb| skb.consume(poll));
+        poll.adapt(self.stats.packets.get(), self.stats.bytes.get());
         Polled::Done {
             work: 0,
             rearm: self.vq.enable_interrupts(),

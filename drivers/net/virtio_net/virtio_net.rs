@@ -5,6 +5,8 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`nic`] | one device: probe, start, remove |
+//! | [`queues`] | the device's queues, as they are found |
+//! | [`restore`] | suspend, hibernation, reset |
 //! | [`features`] | feature bits: which we take, and what they mean to the stack |
 //! | [`rx`] | receive queues, with one module for each buffer layout |
 //! | [`tx`] | transmit queues |
@@ -31,7 +33,9 @@ mod features;
 mod link;
 mod netdev;
 mod nic;
+mod queues;
 mod resize;
+mod restore;
 mod rss;
 mod rx;
 mod stats;

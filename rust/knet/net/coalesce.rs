@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
-use super::{device::OpsLocked, ethtool::Operations, ops::Driver};
+use super::{dim::Direction, ethtool::Operations, locks::OpsLocked, ops::Driver};
 use crate::bindings;
 use ::kernel::bindings::net_device as NetDevice;
 use kernel::{error::from_result, prelude::*};
@@ -16,6 +16,9 @@ pub struct Moderation {
     pub usecs: u32,
     /// After so many packets.
     pub frames: u32,
+    /// Whether the kernel changes these by what it sees of the queue
+    /// ([`super::Queues::set_adaptive`]).
+    pub adaptive: bool,
 }
 
 /// When receive and transmit queues interrupt.
@@ -41,6 +44,14 @@ pub trait Coalescing: Sized {
         wanted: Moderations,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result;
+    /// The kernel proposes others for a queue whose moderation is adaptive.
+    fn moderate(
+        &self,
+        direction: Direction,
+        index: usize,
+        proposed: Moderation,
+        lock: &mut OpsLocked<'_, Self>,
+    );
 }
 
 fn store(from: Moderations, to: &mut bindings::ethtool_coalesce) {
@@ -48,6 +59,8 @@ fn store(from: Moderations, to: &mut bindings::ethtool_coalesce) {
     to.rx_max_coalesced_frames = from.rx.frames;
     to.tx_coalesce_usecs = from.tx.usecs;
     to.tx_max_coalesced_frames = from.tx.frames;
+    to.use_adaptive_rx_coalesce = from.rx.adaptive.into();
+    to.use_adaptive_tx_coalesce = from.tx.adaptive.into();
 }
 
 fn load(from: &bindings::ethtool_coalesce) -> Moderations {
@@ -55,10 +68,12 @@ fn load(from: &bindings::ethtool_coalesce) -> Moderations {
         rx: Moderation {
             usecs: from.rx_coalesce_usecs,
             frames: from.rx_max_coalesced_frames,
+            adaptive: from.use_adaptive_rx_coalesce != 0,
         },
         tx: Moderation {
             usecs: from.tx_coalesce_usecs,
             frames: from.tx_max_coalesced_frames,
+            adaptive: from.use_adaptive_tx_coalesce != 0,
         },
     }
 }
@@ -66,8 +81,9 @@ fn load(from: &bindings::ethtool_coalesce) -> Moderations {
 impl<D: Driver> Operations<D> {
     /// Adds the operations of this file.
     pub(super) const fn with_coalescing(mut ops: bindings::ethtool_ops) -> bindings::ethtool_ops {
-        ops.supported_coalesce_params =
-            bindings::ETHTOOL_COALESCE_USECS | bindings::ETHTOOL_COALESCE_MAX_FRAMES;
+        ops.supported_coalesce_params = bindings::ETHTOOL_COALESCE_USECS
+            | bindings::ETHTOOL_COALESCE_MAX_FRAMES
+            | bindings::ETHTOOL_COALESCE_USE_ADAPTIVE;
         ops.get_coalesce = Some(Self::coalesce);
         ops.set_coalesce = Some(Self::set_coalesce);
         ops.get_per_queue_coalesce = Some(Self::queue_coalesce);

@@ -1,102 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The network device itself.
+//! A network device as users have it.
 //!
-//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
-//! [`include/linux/etherdevice.h`](srctree/include/linux/etherdevice.h)
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{
-    ethtool,
+    address::MacAddress,
+    builder::NetDevice,
+    features::Features,
+    locks::{OpsLocked, Rtnl},
     napi::Slot,
-    ops::{Driver, Operations},
-    page_pool::PagePool,
-    qstats,
+    ops::Driver,
     queues::Queues,
 };
 use crate::{
     bindings,
     cpu::Online,
-    virtio::{self, Binding, Probe, Registered, Start},
+    virtio::{self, Registered, Start},
 };
 use core::{
     cell::Cell,
-    marker::PhantomData,
-    ops::{BitAnd, BitOr, BitOrAssign},
-    ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
 };
 use kernel::{
     container_of, cpumask::Cpumask, error::to_result, prelude::*, sync::Arc, types::Opaque,
 };
-
-/// An Ethernet address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MacAddress(pub [u8; 6]);
-
-/// Features of a network device (`netdev_features_t`).
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Features(u64);
-
-#[allow(missing_docs)]
-impl Features {
-    pub const SG: Self = Self(bindings::NETIF_F_SG);
-    pub const HW_CSUM: Self = Self(bindings::NETIF_F_HW_CSUM);
-    pub const RXCSUM: Self = Self(bindings::NETIF_F_RXCSUM);
-    pub const RXHASH: Self = Self(bindings::NETIF_F_RXHASH);
-    pub const HIGHDMA: Self = Self(bindings::NETIF_F_HIGHDMA);
-    pub const TSO: Self = Self(bindings::NETIF_F_TSO);
-    pub const TSO6: Self = Self(bindings::NETIF_F_TSO6);
-    pub const TSO_ECN: Self = Self(bindings::NETIF_F_TSO_ECN);
-    pub const GSO_UDP_TUNNEL: Self = Self(bindings::NETIF_F_GSO_UDP_TUNNEL);
-    pub const GSO_UDP_TUNNEL_CSUM: Self = Self(bindings::NETIF_F_GSO_UDP_TUNNEL_CSUM);
-    pub const GSO_UDP_L4: Self = Self(bindings::NETIF_F_GSO_UDP_L4);
-    pub const GSO_ROBUST: Self = Self(bindings::NETIF_F_GSO_ROBUST);
-    pub const GRO_HW: Self = Self(bindings::NETIF_F_GRO_HW);
-    pub const HW_VLAN_CTAG_FILTER: Self = Self(bindings::NETIF_F_HW_VLAN_CTAG_FILTER);
-
-    /// No features.
-    pub const fn empty() -> Self {
-        Self(0)
-    }
-
-    pub(super) const fn from_bits_retain(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// Whether all of `other` are in.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// `self` if `on`, nothing otherwise.
-    pub const fn only_if(self, on: bool) -> Self {
-        if on {
-            self
-        } else {
-            Self(0)
-        }
-    }
-}
-
-impl BitOr for Features {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitAnd for Features {
-    type Output = Self;
-    fn bitand(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-}
-
-impl BitOrAssign for Features {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-}
 
 /// Sizes that the kernel was told last, and makes room for: what a driver says later does
 /// not count.
@@ -132,231 +60,10 @@ impl<D: Driver> Priv<D> {
     }
 }
 
-/// The memory of a network device, freed when nothing points there any more.
-///
-/// # Invariants
-///
-/// `dev` is valid, and not registered when this is dropped.
-pub(super) struct NetDevice {
-    dev: NonNull<bindings::net_device>,
-    /// The parent.
-    binding: Arc<Binding>,
-}
-
-// SAFETY: The device is not bound to a thread.
-unsafe impl Send for NetDevice {}
-// SAFETY: Users of the pointer use the C side's synchronisation.
-unsafe impl Sync for NetDevice {}
-
-impl NetDevice {
-    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
-        self.dev.as_ptr()
-    }
-}
-
-impl Drop for NetDevice {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::free_netdev(self.as_raw()) };
-    }
-}
-
-/// Evidence that the instance lock of a device is held.
-pub struct OpsLocked<'a, D> {
-    netdev: *mut bindings::net_device,
-    _lock: PhantomData<&'a D>,
-}
-
-impl<D> OpsLocked<'_, D> {
-    /// # Safety
-    ///
-    /// The caller holds the instance lock of `netdev` while the value lives.
-    #[inline]
-    pub(super) unsafe fn new(netdev: *mut bindings::net_device) -> Self {
-        Self {
-            netdev,
-            _lock: PhantomData,
-        }
-    }
-
-    pub(super) fn netdev(&self) -> *mut bindings::net_device {
-        self.netdev
-    }
-}
-
-/// Evidence that the RTNL lock is held.
-pub struct Rtnl<'a>(PhantomData<(&'a (), *mut ())>);
-
-impl Rtnl<'_> {
-    /// # Safety
-    ///
-    /// The caller holds the RTNL lock while the value lives.
-    pub(super) unsafe fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-/// A network device that is not registered yet.
-pub struct Builder<D: Driver> {
-    netdev: Arc<NetDevice>,
-    _driver: PhantomData<fn() -> D>,
-}
-
-impl<D: Driver> Builder<D> {
-    /// Allocates an Ethernet device with `queues` queue pairs, a child of the virtio
-    /// device (`alloc_etherdev_mqs`).
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub fn new(parent: &Probe<'_>, queues: usize) -> Result<Self> {
-        // SAFETY: No preconditions.
-        let dev = unsafe {
-            bindings::alloc_etherdev_mqs(
-                size_of::<Priv<D>>() as c_int,
-                queues as u32,
-                queues as u32,
-            )
-        };
-        // INVARIANT: The device is new and ours.
-        let netdev = NetDevice {
-            dev: NonNull::new(dev).ok_or(ENOMEM)?,
-            binding: parent.binding().clone(),
-        };
-        // SAFETY: As above.
-        unsafe {
-            (*dev).dev.parent = parent.as_device().cast();
-            (*dev).netdev_ops = Operations::<D>::vtable();
-            (*dev).ethtool_ops = ethtool::Operations::<D>::vtable();
-            (*dev).stat_ops = qstats::Operations::<D>::vtable();
-            (*dev).request_ops_lock = true;
-            // We filter unicast addresses, change ours while up, and send packets that
-            // have no linear part.
-            bindings::netdev_add_priv_flags(
-                dev,
-                (bindings::netdev_priv_flags_IFF_UNICAST_FLT
-                    | bindings::netdev_priv_flags_IFF_LIVE_ADDR_CHANGE
-                    | bindings::netdev_priv_flags_IFF_TX_SKB_NO_LINEAR) as usize,
-            );
-        }
-        Ok(Self {
-            netdev: Arc::new(netdev, GFP_KERNEL)?,
-            _driver: PhantomData,
-        })
-    }
-
-    pub(super) fn netdev(&self) -> &Arc<NetDevice> {
-        &self.netdev
-    }
-
-    fn as_raw(&self) -> *mut bindings::net_device {
-        self.netdev.as_raw()
-    }
-
-    /// Which features are on, which of them users can change, and which are on for
-    /// VLANs too (all that are on).
-    pub fn features(&mut self, on: Features, changeable: Features) {
-        let dev = self.as_raw();
-        // SAFETY: The device is not registered, and these fields are ours.
-        unsafe {
-            (*dev).features = on.0;
-            (*dev).hw_features = changeable.0;
-            (*dev).vlan_features = on.0 & !Features::HW_VLAN_CTAG_FILTER.0;
-        }
-    }
-
-    /// Which features work for packets inside tunnels too.
-    pub fn tunnel_features(&mut self, features: Features) {
-        // SAFETY: As in `features`.
-        unsafe { (*self.as_raw()).hw_enc_features = features.0 };
-    }
-
-    /// The limits of the MTU, and its first value; in bytes.
-    pub fn mtu(&mut self, least: u32, most: u32, first: Option<u32>) {
-        let dev = self.as_raw();
-        // SAFETY: As in `features`.
-        unsafe {
-            (*dev).min_mtu = least;
-            (*dev).max_mtu = most.min(bindings::ETH_MAX_MTU);
-            if let Some(first) = first {
-                (*dev).mtu = first.min(bindings::ETH_MAX_MTU);
-            }
-        }
-    }
-
-    /// The largest MTU that users can set, in bytes.
-    pub fn max_mtu(&self) -> u32 {
-        // SAFETY: The device is valid.
-        unsafe { (*self.as_raw()).max_mtu }
-    }
-
-    /// Bytes that the stack shall leave free in front of packets to be sent.
-    pub fn needed_headroom(&mut self, bytes: usize) {
-        // SAFETY: As in `features`.
-        unsafe { (*self.as_raw()).needed_headroom = bytes as u16 };
-    }
-
-    /// The device's address, or a random one (`eth_hw_addr_set`, `eth_hw_addr_random`).
-    pub fn address(&mut self, address: Option<MacAddress>) {
-        let dev = self.as_raw();
-        // SAFETY: The device is ours.
-        unsafe {
-            match address {
-                Some(address) => {
-                    bindings::dev_addr_mod(dev, 0, address.0.as_ptr().cast(), address.0.len())
-                }
-                None => bindings::eth_hw_addr_random(dev),
-            }
-        }
-    }
-
-    /// How many queue pairs are used at first.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if the device does not have so many.
-    pub fn queues_in_use(&mut self, n: usize) -> Result {
-        let dev = self.as_raw();
-        // SAFETY: The device is ours.
-        unsafe {
-            to_result(bindings::netif_set_real_num_tx_queues(dev, n as u32))?;
-            to_result(bindings::netif_set_real_num_rx_queues(dev, n as u32))
-        }
-    }
-
-    /// The device, to be registered, with the driver's part of each queue.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EINVAL` if these are more queues than the device has.
-    pub fn build(self, rx: KVec<(D::Rx, PagePool)>, tx: KVec<D::Tx>) -> Result<Device<D>> {
-        let interface = Interface {
-            // SAFETY: The device is not registered, and stays valid as long as this.
-            queues: unsafe { Queues::new(self.as_raw(), rx, tx)? },
-            claimed: AtomicBool::new(false),
-            registered: AtomicBool::new(false),
-            recovery: Opaque::zeroed(),
-            netdev: self.netdev,
-        };
-        let interface = Arc::new(interface, GFP_KERNEL)?;
-        // SAFETY: The work item stays in place, and nobody knows of it yet.
-        unsafe {
-            bindings::init_work_with_key(
-                interface.recovery.get(),
-                Some(Interface::<D>::recover),
-                false,
-                c"netdev_tx_recovery".as_char_ptr(),
-                kernel::static_lock_class!().as_ptr(),
-            )
-        };
-        Ok(Device(interface))
-    }
-}
-
 /// A network device with its queues.
 pub(super) struct Interface<D: Driver> {
     // Before the device, whose NAPI instances they have.
-    queues: Queues<D>,
+    pub(super) queues: Queues<D>,
     /// Sees to transmit queues that are stuck; not queued before registration.
     recovery: Opaque<bindings::work_struct>,
     /// Set once: a device is not registered twice.
@@ -376,7 +83,7 @@ impl<D: Driver> Interface<D> {
         self.netdev.as_raw()
     }
 
-    fn locked<R>(&self, f: impl FnOnce(&mut OpsLocked<'_, D>) -> R) -> R {
+    pub(super) fn locked<R>(&self, f: impl FnOnce(&mut OpsLocked<'_, D>) -> R) -> R {
         // SAFETY: The device is valid; the lock is held while the token lives.
         unsafe {
             bindings::netdev_lock(self.as_raw());
@@ -438,6 +145,7 @@ impl<D: Driver> Registered for Interface<D> {
         }
         // SAFETY: The work item was initialised in `build`. It does not run again.
         unsafe { bindings::disable_work_sync(self.recovery.get()) };
+        self.queues.end_dim();
         // Should the driver have left a queue running, its polls end here.
         self.locked(|lock| self.queues.publish(core::ptr::null(), lock));
     }
@@ -448,6 +156,29 @@ impl<D: Driver> Registered for Interface<D> {
 pub struct Device<D: Driver>(Arc<Interface<D>>);
 
 impl<D: Driver> Device<D> {
+    /// `queues` are those of `netdev`.
+    pub(super) fn new(netdev: Arc<NetDevice>, queues: Queues<D>) -> Result<Self> {
+        let interface = Interface {
+            queues,
+            claimed: AtomicBool::new(false),
+            registered: AtomicBool::new(false),
+            recovery: Opaque::zeroed(),
+            netdev,
+        };
+        let interface = Arc::new(interface, GFP_KERNEL)?;
+        // SAFETY: The work item stays in place, and nobody knows of it yet.
+        unsafe {
+            bindings::init_work_with_key(
+                interface.recovery.get(),
+                Some(Interface::<D>::recover),
+                false,
+                c"netdev_tx_recovery".as_char_ptr(),
+                kernel::static_lock_class!().as_ptr(),
+            )
+        };
+        Ok(Self(interface))
+    }
+
     pub(super) fn as_raw(&self) -> *mut bindings::net_device {
         self.0.as_raw()
     }
@@ -491,7 +222,7 @@ impl<D: Driver> Device<D> {
             let mut result = to_result(bindings::register_netdevice(dev));
             if result.is_ok() {
                 this.locked(|_| this.registered.store(true, Ordering::Relaxed));
-                result = then(&Rtnl(PhantomData));
+                result = then(&Rtnl::new());
             }
             bindings::rtnl_unlock();
             if result.is_err() {
@@ -597,10 +328,9 @@ impl<D: Driver> Device<D> {
         Features(unsafe { (&raw const (*self.as_raw()).features).read_volatile() })
     }
 
-    /// The largest MTU that users can set, in bytes.
-    pub fn max_mtu(&self) -> u32 {
-        // SAFETY: The device is valid.
-        unsafe { (*self.as_raw()).max_mtu }
+    /// The device below.
+    pub fn netdev(&self) -> &Arc<NetDevice> {
+        &self.0.netdev
     }
 
     /// The device's address.
@@ -615,49 +345,5 @@ impl<D: Driver> Device<D> {
             )
         };
         MacAddress(address)
-    }
-}
-
-/// A snapshot of the addresses that the stack wants to receive.
-pub struct AddressList {
-    list: *mut bindings::netdev_hw_addr_list,
-}
-
-impl AddressList {
-    /// # Safety
-    ///
-    /// The list is valid and does not change while the value lives.
-    pub(super) unsafe fn new(list: *mut bindings::netdev_hw_addr_list) -> Self {
-        Self { list }
-    }
-
-    /// How many addresses there are.
-    pub fn len(&self) -> usize {
-        // SAFETY: By the promise of `new`.
-        unsafe { (*self.list).count as usize }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The addresses.
-    pub fn iter(&self) -> impl Iterator<Item = MacAddress> + '_ {
-        // SAFETY: By the promise of `new`.
-        let (head, mut node) = unsafe { (&raw const (*self.list).list, (*self.list).list.next) };
-        core::iter::from_fn(move || {
-            if core::ptr::eq(node, head) {
-                return None;
-            }
-            // SAFETY: Each node but the head is the first field of an address.
-            let entry = unsafe { &*node.cast::<bindings::netdev_hw_addr>() };
-            node = entry.list.next;
-            let mut address = [0; 6];
-            for (to, from) in address.iter_mut().zip(&entry.addr) {
-                *to = *from;
-            }
-            Some(MacAddress(address))
-        })
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
-use super::{ops::Driver, page_pool::PagePool, txq::TxQueue};
+use super::{dim::Dim, ops::Driver, page_pool::PagePool, txq::TxQueue};
 use crate::{bindings, virtio::Rearm};
 use core::{
     cell::{Cell, UnsafeCell},
@@ -18,13 +18,19 @@ use kernel::{prelude::*, types::Opaque};
 pub struct Poll<'a> {
     napi: *mut bindings::napi_struct,
     budget: usize,
-    _poll: PhantomData<&'a ()>,
+    dim: &'a Dim,
+    _poll: PhantomData<*mut ()>,
 }
 
 impl Poll<'_> {
     #[inline]
     pub(super) fn napi(&self) -> *mut bindings::napi_struct {
         self.napi
+    }
+
+    #[inline]
+    pub(super) fn dim(&self) -> &Dim {
+        self.dim
     }
 
     /// How many packets may be received; 0 from netpoll.
@@ -93,7 +99,10 @@ pub(super) struct Slot<D: Driver, B> {
     pub(super) held: Cell<bool>,
     /// The stack has waited too long for the transmit queue.
     pub(super) stuck: AtomicBool,
-    pub(super) body: UnsafeCell<B>,
+    pub(super) dim: Dim,
+    /// None while the device is detached; then `enabled` is not set, and a transmit queue
+    /// is `held`.
+    pub(super) body: UnsafeCell<Option<B>>,
 }
 
 impl<D: Driver, B> Slot<D, B> {
@@ -106,7 +115,8 @@ impl<D: Driver, B> Slot<D, B> {
             txq,
             held: Cell::new(false),
             stuck: AtomicBool::new(false),
-            body: UnsafeCell::new(body),
+            dim: Dim::new(),
+            body: UnsafeCell::new(Some(body)),
         }
     }
 
@@ -129,10 +139,25 @@ impl<D: Driver, B> Slot<D, B> {
         }
     }
 
+    /// The queue's body, if it has one.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else touches the body while the reference is used.
+    #[inline]
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn body(&self) -> Option<&mut B> {
+        // SAFETY: By the caller's promise.
+        unsafe { (*self.body.get()).as_mut() }
+    }
+
     /// Lets the NAPI run, and runs it once, for what came before. Nothing if the device
-    /// is not registered.
+    /// is not registered, or the queue is not there.
     pub(super) fn enable(&self, dev: *mut bindings::net_device, kind: u32) {
-        if self.driver.get().is_null() || self.enabled.replace(true) {
+        // SAFETY: Bodies come and go under the instance lock, which the caller holds; this
+        // only looks whether there is one.
+        let is_there = unsafe { (*self.body.get().cast_const()).is_some() };
+        if self.driver.get().is_null() || !is_there || self.enabled.replace(true) {
             return;
         }
         // SAFETY: The instance belongs to `dev`, whose instance lock the caller holds.
@@ -173,12 +198,18 @@ pub(super) unsafe extern "C" fn poll_rx<D: Driver>(
     // ours. The driver was published before the device could be opened.
     let (slot, driver, body) = unsafe {
         let slot = Slot::<D, RxBody<D::Rx>>::of(napi);
-        (slot, &*slot.driver.get(), &mut *slot.body.get())
+        (slot, &*slot.driver.get(), slot.body())
+    };
+    let Some(body) = body else {
+        // SAFETY: The instance is live, and this is its poll.
+        unsafe { bindings::napi_complete_done(napi, 0) };
+        return 0;
     };
     let poll = RxPoll {
         poll: Poll {
             napi,
             budget: budget as usize,
+            dim: &slot.dim,
             _poll: PhantomData,
         },
         queue: slot.index,
@@ -211,30 +242,36 @@ pub(super) unsafe extern "C" fn poll_tx<D: Driver>(
     napi: *mut bindings::napi_struct,
     budget: c_int,
 ) -> c_int {
-    let poll = Poll {
-        napi,
-        budget: budget as usize,
-        _poll: PhantomData,
-    };
     // SAFETY: NAPI polls an instance of a live slot. The body is ours while the
     // transmit lock is held.
     unsafe {
         let slot = Slot::<D, D::Tx>::of(napi);
+        let poll = Poll {
+            napi,
+            budget: budget as usize,
+            dim: &slot.dim,
+            _poll: PhantomData,
+        };
         if budget > 0 {
             bindings::__netif_tx_lock(slot.txq);
         } else if !bindings::__netif_tx_trylock(slot.txq) {
             // Netpoll may have interrupted whoever holds the lock.
             return 0;
         }
-        let polled = D::poll_tx(
-            &*slot.driver.get(),
-            &mut *slot.body.get(),
-            TxQueue::of(slot),
-            &poll,
-        );
-        let Polled::Done { rearm, .. } = polled else {
-            bindings::__netif_tx_unlock(slot.txq);
-            return budget;
+        let polled = slot
+            .body()
+            .map(|body| D::poll_tx(&*slot.driver.get(), body, TxQueue::of(slot), &poll));
+        let rearm = match polled {
+            Some(Polled::Done { rearm, .. }) => rearm,
+            Some(Polled::Again) => {
+                bindings::__netif_tx_unlock(slot.txq);
+                return budget;
+            }
+            None => {
+                bindings::napi_complete_done(napi, 0);
+                bindings::__netif_tx_unlock(slot.txq);
+                return 0;
+            }
         };
         // Under the lock, so that a sender does not change the interrupt state between
         // the two.

@@ -5,14 +5,18 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{
+    address::{MacAddress, RxMode},
     coalesce::Coalescing,
-    device::{AddressList, Features, MacAddress, OpsLocked, Priv},
+    device::Priv,
     ethtool::{Channels, DriverInfo, LinkSettings, RingSizes, Statistics},
+    features::Features,
+    locks::OpsLocked,
     napi::{Poll, Polled, RxPoll},
-    page_pool::Pages,
+    page_pool::{Pages, PoolRef},
     qstats::QueueStatistics,
     resize::Resize,
     rss::Rss,
+    sysfs::RxQueueAttribute,
     txq::TxQueue,
     TxSkb,
 };
@@ -22,7 +26,7 @@ use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
 pub trait Driver:
-    QueueStatistics + Resize + Rss + Coalescing + Sized + Send + Sync + 'static
+    QueueStatistics + Resize + Rss + Coalescing + RxQueueAttribute + Sized + Send + Sync + 'static
 {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
@@ -44,17 +48,26 @@ pub trait Driver:
     /// Softirq context; [`Resize::recover_tx`] follows.
     fn tx_timeout(&self, index: usize);
 
+    /// Whether single receive queues can be stopped, to get other memory.
+    fn can_restart_rx(&self) -> bool;
+    /// Takes all buffers of a paused queue back from the device, and gives them to their
+    /// pool.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::virtio::Virtqueue::reset`].
+    fn empty_rx(&self, rx: &mut Self::Rx) -> Result;
+    /// The buffers of an empty queue come from another pool from here on
+    /// ([`crate::virtio::Virtqueue::use_source`]).
+    fn use_pool(&self, rx: &mut Self::Rx, pool: PoolRef) -> Result;
+    /// Fills the queue, number `index`, before it runs again.
+    fn fill_rx(&self, rx: &mut Self::Rx, index: usize, pages: Pages<'_>);
+
     /// The counters since the device was probed (`ndo_get_stats64`).
     fn link_stats(&self) -> LinkStats;
     /// Which addresses to receive; an error makes the stack try again later
     /// (`ndo_set_rx_mode_async`).
-    fn set_rx_mode(
-        &self,
-        promiscuous: bool,
-        all_multicast: bool,
-        unicast: &AddressList,
-        multicast: &AddressList,
-    ) -> Result;
+    fn set_rx_mode(&self, mode: &RxMode) -> Result;
     /// A new address for the device (`ndo_set_mac_address`).
     fn set_mac_address(&self, address: MacAddress) -> Result;
     /// Other features are wanted than there are now (`ndo_set_features`).
@@ -163,7 +176,9 @@ impl<D: Driver> Operations<D> {
             let skb = TxSkb::from_ptr(NonNull::new_unchecked(skb));
             // Without such a queue the packet is dropped here.
             if let Some(slot) = (**tx).get(index) {
-                (**driver).start_xmit(&mut *slot.body.get(), TxQueue::of(slot), skb);
+                if let Some(body) = slot.body() {
+                    (**driver).start_xmit(body, TxQueue::of(slot), skb);
+                }
             }
         }
         bindings::netdev_tx_NETDEV_TX_OK
@@ -231,18 +246,9 @@ impl<D: Driver> Operations<D> {
         // SAFETY: C calls this for a registered device, with snapshots of the lists.
         unsafe {
             let driver = Self::driver(dev);
-            let flags = (*dev).flags;
-            let (unicast, multicast) = (AddressList::new(unicast), AddressList::new(multicast));
-            let is = |flag| flags & flag != 0;
             from_result(|| {
-                driver
-                    .set_rx_mode(
-                        is(bindings::net_device_flags_IFF_PROMISC),
-                        is(bindings::net_device_flags_IFF_ALLMULTI),
-                        &unicast,
-                        &multicast,
-                    )
-                    .map(|()| 0)
+                let mode = RxMode::new(dev, [unicast, multicast], GFP_KERNEL)?;
+                driver.set_rx_mode(&mode).map(|()| 0)
             })
         }
     }

@@ -4,11 +4,7 @@
 //!
 //! C header: [`include/net/page_pool/helpers.h`](srctree/include/net/page_pool/helpers.h)
 
-use super::{
-    device::{Builder, NetDevice},
-    ops::Driver,
-    rx_buffer::RxBuffer,
-};
+use super::{builder::NetDevice, rx_buffer::RxBuffer};
 use crate::{
     bindings,
     virtio::{FoundQueue, Token, Virtqueue},
@@ -46,8 +42,9 @@ const _: () = assert!(PAGE_SIZE <= u16::MAX as usize);
 struct Pool {
     pool: NonNull<bindings::page_pool>,
     mapped: bool,
+    params: bindings::page_pool_params,
     /// What the pool's memory is charged to.
-    _netdev: Arc<NetDevice>,
+    netdev: Arc<NetDevice>,
 }
 
 // SAFETY: A pool is not bound to a thread.
@@ -91,8 +88,8 @@ impl PagePool {
     /// # Errors
     ///
     /// `ENOMEM`; `EINVAL` if `T` needs a queue with context and this is not one.
-    pub fn new<T: Token<Source = PoolRef>, D: Driver>(
-        netdev: &Builder<D>,
+    pub fn new<T: Token<Source = PoolRef>>(
+        netdev: &Arc<NetDevice>,
         queue: FoundQueue,
     ) -> Result<(Virtqueue<T>, Self)> {
         let dma_device = queue.dma_device();
@@ -105,7 +102,7 @@ impl PagePool {
             fast.pool_size = queue.size() as u32;
             fast.nid = queue.binding().device().node();
             let slow = &mut params.__bindgen_anon_2.slow;
-            slow.netdev = netdev.netdev().as_raw();
+            slow.netdev = netdev.as_raw();
             if mapped {
                 fast.dev = dma_device;
                 fast.dma_dir = bindings::dma_data_direction::DMA_FROM_DEVICE;
@@ -113,21 +110,44 @@ impl PagePool {
                 slow.flags = bindings::PP_FLAG_DMA_MAP | bindings::PP_FLAG_DMA_SYNC_DEV;
             }
         }
+        let pool = Self::create(params, mapped, netdev)?;
+        Ok((queue.with_source(pool.source())?, pool))
+    }
+
+    fn create(
+        params: bindings::page_pool_params,
+        mapped: bool,
+        netdev: &Arc<NetDevice>,
+    ) -> Result<Self> {
         // SAFETY: The parameters are valid, and copied.
         let raw = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
-        let pool = Arc::new(
-            Pool {
-                pool: NonNull::new(raw).ok_or(ENOMEM)?,
-                mapped,
-                _netdev: netdev.netdev().clone(),
-            },
-            GFP_KERNEL,
-        )?;
-        let source = PoolRef {
-            raw,
-            _pool: pool.clone(),
+        let pool = Pool {
+            pool: NonNull::new(raw).ok_or(ENOMEM)?,
+            mapped,
+            params,
+            netdev: netdev.clone(),
         };
-        Ok((queue.with_source(source)?, Self(pool)))
+        Ok(Self(Arc::new(pool, GFP_KERNEL)?))
+    }
+
+    /// Another pool for the same queue.
+    pub(super) fn another(&self) -> Result<Self> {
+        // SAFETY: The parameters are plain data, which C only reads.
+        let params = unsafe { core::ptr::read(&self.0.params) };
+        Self::create(params, self.0.mapped, &self.0.netdev)
+    }
+
+    /// The pool as it is, for who keeps it for a while.
+    pub(super) fn share(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// The pool as the source of a queue's buffers.
+    pub(super) fn source(&self) -> PoolRef {
+        PoolRef {
+            raw: self.as_raw(),
+            _pool: self.0.clone(),
+        }
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::page_pool {

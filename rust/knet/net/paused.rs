@@ -6,7 +6,7 @@
 //! by the pause itself: the stack keeps its packets, and the device goes on.
 
 use super::{
-    device::OpsLocked,
+    locks::OpsLocked,
     napi::{RxBody, Slot},
     ops::Driver,
     page_pool::Pages,
@@ -21,10 +21,12 @@ use kernel::prelude::*;
 /// # Invariants
 ///
 /// The pair's polls do not run, the stack does not send on it, and nobody else can
-/// reach its bodies.
+/// reach its bodies, which are there.
 pub struct PausedPair<'a, 'l, D: Driver> {
     rx: &'a Slot<D, RxBody<D::Rx>>,
     tx: &'a Slot<D, D::Tx>,
+    rx_body: &'a mut RxBody<D::Rx>,
+    tx_body: &'a mut D::Tx,
     lock: &'a mut OpsLocked<'l, D>,
     was_running: bool,
     was_stopped: bool,
@@ -35,7 +37,8 @@ impl<D: Driver> Queues<D> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no such pair, or the lock is another device's.
+    /// `EINVAL` if there is no such pair, or the lock is another device's; `ENODEV` while
+    /// the device is detached.
     pub fn pause_pair<'a, 'l>(
         &'a self,
         index: usize,
@@ -46,6 +49,9 @@ impl<D: Driver> Queues<D> {
         };
         if !self.are_of(lock) {
             return Err(EINVAL);
+        }
+        if tx.locked(|| tx.held.get()) {
+            return Err(ENODEV);
         }
         let was_running = rx.enabled.get();
         self.pause(index, lock);
@@ -64,10 +70,17 @@ impl<D: Driver> Queues<D> {
             }
             was_stopped
         });
-        // INVARIANT: As above. The lock keeps others from resuming the pair.
+        // SAFETY: As above. The lock keeps others from resuming the pair.
+        let (rx_body, tx_body) = unsafe { (rx.body(), tx.body()) };
+        let (Some(rx_body), Some(tx_body)) = (rx_body, tx_body) else {
+            return Err(ENODEV);
+        };
+        // INVARIANT: As above.
         Ok(PausedPair {
             rx,
             tx,
+            rx_body,
+            tx_body,
             lock,
             was_running,
             was_stopped,
@@ -84,15 +97,12 @@ impl<D: Driver> PausedPair<'_, '_, D> {
     /// The receive queue, and the pages of its pool.
     pub fn rx(&mut self) -> (&mut D::Rx, Pages<'_>) {
         // SAFETY: By the type invariant.
-        let body = unsafe { &mut *self.rx.body.get() };
-        // SAFETY: As above.
-        (&mut body.rx, unsafe { body.pool.pages() })
+        (&mut self.rx_body.rx, unsafe { self.rx_body.pool.pages() })
     }
 
     /// The transmit queue.
     pub fn tx(&mut self) -> &mut D::Tx {
-        // SAFETY: By the type invariant.
-        unsafe { &mut *self.tx.body.get() }
+        self.tx_body
     }
 
     /// Accounts for the byte limits what the device has sent

@@ -8,7 +8,8 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{
-    device::OpsLocked,
+    dim::Direction,
+    locks::OpsLocked,
     napi::{poll_rx, poll_tx, Poll, RxBody, Slot},
     ops::Driver,
     page_pool::{PagePool, Pages},
@@ -75,7 +76,7 @@ impl<D: Driver> Queues<D> {
             this.tx.push(Slot::new(index, txq, body), GFP_KERNEL)?;
         }
         // The slots have their final places now.
-        for slot in &mut this.rx {
+        for slot in &this.rx {
             // SAFETY: The slot is zeroed, and stays in place until `drop`.
             unsafe {
                 bindings::netif_napi_add_config(
@@ -85,17 +86,16 @@ impl<D: Driver> Queues<D> {
                     slot.index as c_int,
                 )
             };
-            // SAFETY: The instance is disabled; `drop` separates the two.
-            unsafe {
-                bindings::page_pool_enable_direct_recycling(
-                    slot.body.get_mut().pool.as_raw(),
-                    slot.napi.get(),
-                )
-            };
+            slot.recycle_directly();
+            // SAFETY: Nobody knows of the slot.
+            unsafe { slot.init_dim(Direction::Rx) };
         }
         for slot in &this.tx {
             // SAFETY: As above.
-            unsafe { bindings::netif_napi_add_tx(dev, slot.napi.get(), Some(poll_tx::<D>)) };
+            unsafe {
+                bindings::netif_napi_add_tx(dev, slot.napi.get(), Some(poll_tx::<D>));
+                slot.init_dim(Direction::Tx);
+            }
         }
         Ok(this)
     }
@@ -167,6 +167,7 @@ impl<D: Driver> Queues<D> {
         // SAFETY: The instance was added to the device in `new`.
         unsafe {
             if bindings::napi_schedule_prep(slot.napi.get()) {
+                slot.dim.count_event();
                 before();
                 bindings::__napi_schedule(slot.napi.get());
             }
@@ -178,7 +179,7 @@ impl<D: Driver> Queues<D> {
     /// # Errors
     ///
     /// `EBUSY` if it is not paused, `EINVAL` if there is no such queue or the lock is
-    /// another device's.
+    /// another device's, `ENODEV` while the device is detached.
     pub fn with_paused_rx<R>(
         &self,
         index: usize,
@@ -194,7 +195,7 @@ impl<D: Driver> Queues<D> {
         }
         // SAFETY: A disabled NAPI does not poll, and the instance lock keeps it so; the
         // closure cannot reach here again, as the lock token is borrowed meanwhile.
-        let body = unsafe { &mut *slot.body.get() };
+        let body = unsafe { slot.body() }.ok_or(ENODEV)?;
         // SAFETY: As above.
         Ok(f(&mut body.rx, unsafe { body.pool.pages() }))
     }
@@ -228,17 +229,14 @@ impl<D: Driver> Queues<D> {
     /// The transmit queue `index`, if nobody is in it.
     #[inline]
     pub fn try_lock_tx<'a>(&'a self, index: usize, _poll: &'a Poll<'_>) -> Option<TxGuard<'a, D>> {
-        let slot = self.tx.get(index)?;
-        // SAFETY: The `netdev_queue` lives as long as the device; softirq context.
-        let guard = unsafe { bindings::__netif_tx_trylock(slot.txq) }.then(|| TxGuard { slot })?;
-        (!slot.held.get()).then_some(guard)
+        TxGuard::try_lock(self.tx.get(index)?)
     }
 
     /// Calls `f` on transmit queue `index` under its lock. Not from interrupts.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no such queue, `EBUSY` if somebody has paused it.
+    /// `EINVAL` if there is no such queue, `EBUSY` if somebody has paused or taken it.
     pub fn with_tx<R>(&self, index: usize, f: impl FnOnce(&mut D::Tx, &TxQueue) -> R) -> Result<R> {
         let slot = self.tx.get(index).ok_or(EINVAL)?;
         slot.locked(|| {
@@ -246,7 +244,8 @@ impl<D: Driver> Queues<D> {
                 return Err(EBUSY);
             }
             // SAFETY: We have the transmit lock.
-            Ok(f(unsafe { &mut *slot.body.get() }, TxQueue::of(slot)))
+            let body = unsafe { slot.body() }.ok_or(EBUSY)?;
+            Ok(f(body, TxQueue::of(slot)))
         })
     }
 }
@@ -255,10 +254,8 @@ impl<D: Driver> Drop for Queues<D> {
     fn drop(&mut self) {
         // Who frees a packet looks for its pool's NAPI instance under RCU: none is found
         // from here on, and the wait below is for those who have found one.
-        for slot in &mut self.rx {
-            let pool = slot.body.get_mut().pool.as_raw();
-            // SAFETY: The pool is live, and its NAPI instance disabled.
-            unsafe { bindings::page_pool_disable_direct_recycling(pool) };
+        for slot in &self.rx {
+            slot.recycle_no_more();
         }
         let instances = self.rx.iter().map(|slot| slot.napi.get());
         for napi in Iterator::chain(instances, self.tx.iter().map(|slot| slot.napi.get())) {

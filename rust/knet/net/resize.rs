@@ -5,8 +5,8 @@
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
 use super::{
-    device::{OpsLocked, Rtnl},
     ethtool::Operations,
+    locks::{OpsLocked, Rtnl},
     ops::Driver,
     Extack,
 };

@@ -5,8 +5,9 @@
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
 use super::{
-    device::{Device, Features, Priv},
+    device::{Device, Priv},
     ethtool::Operations,
+    features::Features,
     ops::Driver,
     Poll,
 };

@@ -14,16 +14,34 @@ use kernel::types::Opaque;
 
 /// A transmit queue under its lock.
 pub struct TxGuard<'a, D: Driver> {
-    pub(super) slot: &'a Slot<D, D::Tx>,
+    slot: &'a Slot<D, D::Tx>,
+    body: &'a mut D::Tx,
 }
 
-impl<D: Driver> TxGuard<'_, D> {
+impl<'a, D: Driver> TxGuard<'a, D> {
+    /// The queue, unless somebody is in it, has paused it, or has taken it.
+    #[inline]
+    pub(super) fn try_lock(slot: &'a Slot<D, D::Tx>) -> Option<Self> {
+        // SAFETY: The `netdev_queue` lives as long as the device; softirq context. With the
+        // lock, the body of a queue that is not held is ours.
+        unsafe {
+            if !bindings::__netif_tx_trylock(slot.txq) {
+                return None;
+            }
+            match slot.body() {
+                Some(body) if !slot.held.get() => Some(Self { slot, body }),
+                _ => {
+                    bindings::__netif_tx_unlock(slot.txq);
+                    None
+                }
+            }
+        }
+    }
+
     /// The stack's side of the queue, and the driver's.
     #[inline]
     pub fn parts(&mut self) -> (&mut D::Tx, &TxQueue) {
-        // SAFETY: The guard holds the transmit lock.
-        let body = unsafe { &mut *self.slot.body.get() };
-        (body, TxQueue::of(self.slot))
+        (self.body, TxQueue::of(self.slot))
     }
 }
 
@@ -31,15 +49,13 @@ impl<D: Driver> Deref for TxGuard<'_, D> {
     type Target = D::Tx;
 
     fn deref(&self) -> &D::Tx {
-        // SAFETY: The guard holds the transmit lock.
-        unsafe { &*self.slot.body.get() }
+        self.body
     }
 }
 
 impl<D: Driver> DerefMut for TxGuard<'_, D> {
     fn deref_mut(&mut self) -> &mut D::Tx {
-        // SAFETY: The guard holds the transmit lock.
-        unsafe { &mut *self.slot.body.get() }
+        self.body
     }
 }
 

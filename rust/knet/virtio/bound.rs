@@ -2,12 +2,12 @@
 
 //! What hangs on a device while a driver has it.
 
-use super::{binding::Owner, Binding, Device, Driver};
+use super::{binding::Owner, Binding, Device, Driver, Probe};
 use crate::{
     bindings,
     cpu::{Watch, Watcher},
 };
-use core::{cell::Cell, ops::Deref};
+use core::{cell::Cell, marker::PhantomData, ops::Deref};
 use kernel::{prelude::*, sync::Arc, types::Opaque};
 
 /// A driver's data and the work that tells it of configuration changes.
@@ -97,6 +97,36 @@ impl<T: Driver> Bound<T> {
         result
     }
 
+    /// Has the driver drop its queues. The core lets no configuration change through.
+    pub(super) fn freeze(&self) -> Result {
+        // SAFETY: The work item was initialised in `attach`.
+        unsafe { bindings::cancel_work_sync(self.work.get()) };
+        self.data.as_ref().freeze()?;
+        match self.owner.binding()?.with_queues(|_| ()) {
+            None => Ok(()),
+            // The core would find the device's queues gone, and the driver would use them.
+            Some(()) => Err(EBUSY),
+        }
+    }
+
+    /// Has the driver find its queues again.
+    pub(super) fn restore(
+        &self,
+        device: &Device,
+        interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
+    ) -> Result {
+        let probe = Probe {
+            binding: self.owner.binding()?,
+            interrupt,
+            _thread: PhantomData,
+        };
+        let start = Start {
+            device,
+            bound: self,
+        };
+        self.data.as_ref().restore(&probe, &start)
+    }
+
     pub(super) fn schedule_config_changed(&self) {
         // SAFETY: The work item was initialised in `attach`.
         unsafe {
@@ -150,7 +180,8 @@ impl<T: Driver> Bound<T> {
     }
 }
 
-/// A device during [`Driver::start`], when it can be made live and visible.
+/// A device during [`Driver::start`] or [`Driver::restore`], when it can be made live and
+/// visible.
 pub struct Start<'a, T: Driver> {
     device: &'a Device,
     bound: &'a Bound<T>,

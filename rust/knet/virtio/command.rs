@@ -15,7 +15,8 @@ pub struct Command {
 
 /// Which command an answer belongs to is known by order: there is one at a time.
 struct State {
-    queue: Virtqueue<KBox<Command>>,
+    /// None while the device is frozen.
+    queue: Option<Virtqueue<KBox<Command>>>,
     /// Set when an answer did not come: the device is not asked again.
     dead: bool,
 }
@@ -40,12 +41,22 @@ impl CommandQueue {
     /// A control queue on `queue`, whose interrupts must call [`Self::interrupt`].
     pub fn new(queue: Virtqueue<KBox<Command>>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            state <- kernel::new_mutex!(State { queue, dead: false }, "virtio command queue"),
+            state <- kernel::new_mutex!(
+                State { queue: Some(queue), dead: false },
+                "virtio command queue"
+            ),
             answered <- Opaque::ffi_init(|slot| {
                 // SAFETY: `slot` is valid for writes.
                 unsafe { bindings::init_completion(slot) }
             }),
         })
+    }
+
+    /// Uses another queue from here on, or none. Waits for the command that is under way.
+    pub fn replace(&self, queue: Option<Virtqueue<KBox<Command>>>) {
+        let mut state = self.state.lock();
+        state.queue = queue;
+        state.dead = false;
     }
 
     /// The device has answered. Any context.
@@ -60,7 +71,8 @@ impl CommandQueue {
     ///
     /// # Errors
     ///
-    /// `EINVAL` without a header or room for an answer; `ENOMEM`; `EIO` if the device is broken or the queue is dead; `ETIMEDOUT`.
+    /// `EINVAL` without a header or room for an answer; `ENOMEM`; `ENODEV` without a queue; `EIO` if
+    /// the device is broken or the queue is dead; `ETIMEDOUT`.
     pub fn execute(
         &self,
         device: &Device,
@@ -94,25 +106,27 @@ impl CommandQueue {
         let into = [(command.reply.as_ptr(), reply_len)];
 
         let mut state = self.state.lock();
+        let state = &mut *state;
         if state.dead {
             return Err(EIO);
         }
+        let queue = state.queue.as_mut().ok_or(ENODEV)?;
         // What came too late for the last command is not for this one.
         // SAFETY: The completion was initialised in `new`, and only one caller is here.
         unsafe { (&raw mut (*self.answered.get()).done).write_volatile(0) };
         // SAFETY: The ranges are in the box and in the vectors that it owns.
-        unsafe { state.queue.push_ranges(out, &into, command) }.map_err(|refused| refused.error)?;
-        state.queue.kick();
+        unsafe { queue.push_ranges(out, &into, command) }.map_err(|refused| refused.error)?;
+        queue.kick();
         // SAFETY: No preconditions.
         let mut left = unsafe { bindings::__msecs_to_jiffies(timeout_ms) };
         loop {
-            if let Some((mut command, len)) = state.queue.pop() {
+            if let Some((mut command, len)) = queue.pop() {
                 let mut reply = core::mem::take(&mut command.reply);
                 // A device that says that it wrote more than it can has written all, or lies.
                 reply.truncate(len.checked(0, reply_len).unwrap_or(reply_len));
                 return Ok(reply);
             }
-            if state.queue.is_broken() {
+            if queue.is_broken() {
                 return Err(EIO);
             }
             if left == 0 {

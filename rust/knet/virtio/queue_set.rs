@@ -2,7 +2,7 @@
 
 //! All queues of one device: found together, deleted together.
 
-use super::{Binding, Device};
+use super::Binding;
 use crate::bindings;
 use core::{
     marker::PhantomData,
@@ -22,9 +22,14 @@ pub struct QueueRequest {
     pub context: bool,
 }
 
-/// The queues of a device. Its owner deletes them.
+/// The queues of a device, deleted when nobody has any of them.
+///
+/// # Invariants
+///
+/// The queues are live, unless they are null.
 pub(crate) struct QueueSet {
     queues: KVec<*mut bindings::virtqueue>,
+    binding: Arc<Binding>,
     /// The queues point to their names for as long as they live.
     _labels: KVec<KBox<Label>>,
 }
@@ -78,11 +83,11 @@ unsafe impl Sync for QueueSet {}
 
 impl QueueSet {
     pub(super) fn find(
-        device: &Device,
+        binding: &Arc<Binding>,
         requests: &[QueueRequest],
         interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
     ) -> Result<Arc<Self>> {
-        let n = requests.len();
+        let (n, device) = (requests.len(), binding.device());
         let mut labels = KVec::with_capacity(n, GFP_KERNEL)?;
         let mut infos = KVec::with_capacity(n, GFP_KERNEL)?;
         for request in requests {
@@ -102,6 +107,7 @@ impl QueueSet {
         let mut set = kernel::sync::UniqueArc::new(
             QueueSet {
                 queues,
+                binding: binding.clone(),
                 _labels: labels,
             },
             GFP_KERNEL,
@@ -119,9 +125,16 @@ impl QueueSet {
             )
         };
         if ret < 0 {
+            // The transport has taken back those that it made.
+            set.queues.clear();
             return Err(Error::from_errno(ret));
         }
         Ok(set.into())
+    }
+
+    /// The device of the queues.
+    pub(super) fn binding(&self) -> &Arc<Binding> {
+        &self.binding
     }
 
     pub(super) fn queue(&self, index: usize) -> Option<NonNull<bindings::virtqueue>> {
@@ -133,33 +146,31 @@ impl QueueSet {
     ///
     /// # Safety
     ///
-    /// The queues are live, and `vdev` has them.
-    unsafe fn set_affinity(
-        &self,
-        vdev: *mut bindings::virtio_device,
-        index: usize,
-        mask: *const bindings::cpumask,
-    ) {
+    /// The mask is null or valid.
+    unsafe fn set_affinity(&self, index: usize, mask: *const bindings::cpumask) {
         let Some(vq) = self.queue(index) else { return };
-        // SAFETY: By the caller's promise.
+        let vdev = self.binding.device().as_raw();
+        // SAFETY: By the type invariant and the caller's promise.
         unsafe {
             if let Some(set_vq_affinity) = (*(*vdev).config).set_vq_affinity {
                 set_vq_affinity(vq.as_ptr(), mask);
             }
         }
     }
+}
 
-    /// Deletes the queues.
-    ///
-    /// # Safety
-    ///
-    /// Called once; the queues are live, `vdev` has them, and nobody uses them.
-    pub(super) unsafe fn delete(&self, vdev: *mut bindings::virtio_device) {
-        // SAFETY: By the caller's promise.
+impl Drop for QueueSet {
+    fn drop(&mut self) {
+        self.binding.forget_queues();
+        if self.queues.is_empty() {
+            return;
+        }
+        self.binding.reset_device();
+        let vdev = self.binding.device().as_raw();
+        // SAFETY: The device has these queues, and nobody else does.
         unsafe {
-            bindings::virtio_reset_device(vdev);
             for index in 0..self.queues.len() {
-                self.set_affinity(vdev, index, core::ptr::null());
+                self.set_affinity(index, core::ptr::null());
             }
             if let Some(del_vqs) = (*(*vdev).config).del_vqs {
                 del_vqs(vdev);
@@ -168,23 +179,17 @@ impl QueueSet {
     }
 }
 
-/// Which processors take the interrupts of a device's queues.
+/// Which processors take the interrupts of a device's queues, while it has any.
 pub struct Affinity(pub(super) Arc<Binding>);
 
 impl Affinity {
     /// Asks for the interrupts of queue `index` to go to `processors`; a wish, which the
     /// transport may not be able to fulfil (`virtqueue_set_affinity`).
     pub fn set(&self, index: usize, processors: &Cpumask) {
-        if let Some(queues) = self.0.queues() {
-            // SAFETY: The queues are live while the binding is.
-            unsafe {
-                queues.set_affinity(
-                    self.0.device().as_raw(),
-                    index,
-                    processors.as_raw().cast_const(),
-                )
-            };
-        }
+        self.0.with_queues(|queues| {
+            // SAFETY: The mask is valid.
+            unsafe { queues.set_affinity(index, processors.as_raw().cast_const()) }
+        });
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h)
 
-use super::{Binding, DeviceLength, FoundQueue, PushError, SgTable, Token};
+use super::{DeviceLength, FoundQueue, PushError, QueueSet, SgTable, Token};
 use crate::bindings;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{ffi::c_void, prelude::*, sync::Arc};
@@ -13,11 +13,11 @@ use kernel::{ffi::c_void, prelude::*, sync::Arc};
 ///
 /// # Invariants
 ///
-/// `vq` is live, as `binding` is held, and all tokens in it are of type `T`. Only this
+/// `vq` is live, as `set` is held, and all tokens in it are of type `T`. Only this
 /// value adds to and takes from it.
 pub struct Virtqueue<T: Token> {
     vq: NonNull<bindings::virtqueue>,
-    binding: Arc<Binding>,
+    set: Arc<QueueSet>,
     source: T::Source,
     /// What the DMA API maps for, or null if the queue does without it.
     dma: *mut bindings::device,
@@ -32,10 +32,23 @@ impl<T: Token> Virtqueue<T> {
         Self {
             dma: found.dma_device(),
             vq: found.vq,
-            binding: found.binding,
+            set: found.set,
             source,
             _tokens: PhantomData,
         }
+    }
+
+    /// Has the memory of its tokens come from somewhere else from here on.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while tokens are in the queue.
+    pub fn use_source(&mut self, source: T::Source) -> Result {
+        if !self.is_empty() {
+            return Err(EBUSY);
+        }
+        self.source = source;
+        Ok(())
     }
 
     /// Where the memory of its tokens comes from.
@@ -287,10 +300,16 @@ impl<T: Token> Virtqueue<T> {
     }
 }
 
-impl<T: Token> Drop for Virtqueue<T> {
-    fn drop(&mut self) {
-        // The device may still own the buffers.
-        self.binding.reset_device();
+impl<T: Token> Virtqueue<T> {
+    /// The end of the queue, as by dropping it, and what `f` is called with is in it. The
+    /// tokens are of no use but to be dropped.
+    pub fn discard(mut self, f: impl FnMut(T)) {
+        self.empty(f);
+    }
+
+    /// Resets the device, which may still own the buffers, and takes them back.
+    fn empty(&mut self, mut f: impl FnMut(T)) {
+        self.set.binding().reset_device();
         loop {
             // SAFETY: By the type invariant; the device is reset.
             let data = unsafe { bindings::virtqueue_detach_unused_buf(self.as_ptr()) };
@@ -299,8 +318,14 @@ impl<T: Token> Drop for Virtqueue<T> {
             };
             // SAFETY: Each token comes out once. The context is lost here, which
             // `from_raw` allows.
-            drop(unsafe { T::from_raw(data, core::ptr::null_mut()) });
+            f(unsafe { T::from_raw(data, core::ptr::null_mut()) });
         }
+    }
+}
+
+impl<T: Token> Drop for Virtqueue<T> {
+    fn drop(&mut self) {
+        self.empty(drop);
     }
 }
 

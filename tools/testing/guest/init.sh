@@ -7,16 +7,33 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HOME=/tmp LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 export PATH HOME LC_ALL PYTHONDONTWRITEBYTECODE
 
-if [ "$1" != cached ]; then
-	# The same root again, cached: its files do not change under a test.
-	mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 \
-		vnr.cached /mnt && exec chroot /mnt "$0" cached
-fi
+case $1 in
+cached) ;;
+memory)
+	umount -l /old
+	;;
+*)
+	mount -t proc proc /proc
+	ram=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.ram=//p')
+	if [ -z "$ram" ]; then
+		# The same root again, cached: its files do not change under a test.
+		mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 \
+			vnr.cached /mnt && exec chroot /mnt "$0" cached
+	else
+		# What is needed of it, in memory; and no file system of a device any more.
+		mount -t tmpfs -o mode=755 ram /mnt && tar -C /mnt -xf "$ram" && cd /mnt || exit
+		mkdir -p old proc sys dev tmp run var/tmp mnt root etc usr/sbin
+		busybox --install -s usr/bin 2>/dev/null
+		mount -t devtmpfs dev dev && mount -t proc proc proc
+		pivot_root . old && exec chroot . "$0" memory
+	fi
+	;;
+esac
 
 exec </dev/null
-mount -t proc proc /proc
+mountpoint -q /proc || mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev 2>/dev/null
+mountpoint -q /dev || mount -t devtmpfs dev /dev 2>/dev/null
 exec >/dev/console 2>&1
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts

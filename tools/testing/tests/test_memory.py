@@ -71,7 +71,7 @@ def memory():
     return values["SUnreclaim"], values["MemAvailable"]
 
 
-@case(300)
+@case(300, "modern-split-mergeable-1q")
 def nothing_leaks_over_cycles(env):
     """20 times load, traffic, unload: no growth of slabs or memory."""
     def cycle():

@@ -4,9 +4,10 @@ a driver's frames and commands is what was done. Modes that our driver does not
 use yet are proved on the C driver."""
 
 import os
+import re
 import select
 
-from nic import DRIVERS, run, write
+from nic import DRIVERS, run, settle, write
 from packet import Capture
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
@@ -316,6 +317,42 @@ def coalescing(env):
     env.stream("send", env.peer.ip4, 1 << 19)
     env.stream("recv", env.peer.ip4, 1 << 19)
     check(all(ack == 0 for ack in commands(env, COALESCE)), "a command was refused")
+
+
+def moderation(env):
+    """What the model was told of each queue, receive queues at even places."""
+    queues = {queue["index"]: queue["coalescing"] for queue in env.model.port()["queues"]}
+    return [queues[index] for index in range(2 * env.dut.channels())]
+
+
+@case(60, ONE)
+def adaptive_coalescing(env):
+    """The kernel moderates queues by what they do, and only while users want that."""
+    tried(env, "adaptive coalescing", "-C", "adaptive-rx", "on")
+    check(re.search(r"Adaptive RX: on", env.dut.ethtool("-c")), "it is not shown as adaptive")
+    before = moderation(env)
+    env.serve_dut()
+    env.model.generate(rate=20000, size=600, pairs=(0, 1, 2, 3))
+    wait_for(lambda: moderation(env)[0::2] != before[0::2], "another moderation", 30)
+    equal(moderation(env)[1::2], before[1::2], "moderation of transmit queues")
+    # Where it stands it cannot be changed by hand.
+    env.dut.ethtool("-C", "rx-usecs", "777", check=False)
+    check("777" not in env.dut.ethtool("-c"), "rx-usecs was taken")
+    env.dut.ethtool("-C", "adaptive-rx", "off", "rx-usecs", "50", "rx-frames", "16")
+    settle(0.5)
+    own = [{"max_usecs": 50, "max_packets": 16}] * env.dut.channels()
+    equal(moderation(env)[0::2], own, "moderation of receive queues")
+    settle(2)
+    equal(moderation(env)[0::2], own, "moderation of receive queues after a while")
+    env.model.stop()
+    if env.driver == "rust":
+        env.dut.ethtool("-C", "adaptive-tx", "on")
+        before = moderation(env)
+        stream = env.start(env.dut, "burst", env.peer.ip4, PORT, 10000000, 700, 0)
+        wait_for(lambda: moderation(env)[1::2] != before[1::2], "another moderation to send", 30)
+        stream.kill()
+        stream.wait()
+        equal(moderation(env)[0::2], own, "moderation of receive queues beside it")
 
 
 @case(60, ONE)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """What users see of a device beside its traffic: statistics, settings, sysfs."""
 
+import fnmatch
 import os
 import re
 import socket
 
 from genl import device_statistics, page_pool_statistics
-from nic import DRIVERS, read, write
-from vnrtest import case, check, equal, wait_for
+from nic import DRIVERS, read, run, write
+from vnrtest import between, case, check, equal, wait_for
 
 ORDER = 45
 PARAMS = ["", "queues=4,packed=on"]
@@ -101,6 +102,28 @@ def time_stamps(env):
     for capability in ("software-transmit", "software-receive", "software-system-clock"):
         check(capability in words, f"no {capability}: {words}")
     check("hardware-transmit" not in words, f"hardware time stamps: {words}")
+
+
+@case(30)
+def sysfs(env):
+    """The device loads its driver by name; receive queues show the size of their buffers."""
+    name = read(f"{env.dut.device}/modalias")
+    path = env.job["module"] if env.driver == "rust" else DRIVERS[env.driver]
+    aliases = run("modinfo", "-F", "alias", path).split()
+    check(any(fnmatch.fnmatchcase(name, alias) for alias in aliases), f"{name}: not of {aliases}")
+
+    def sizes():
+        return [int(env.dut.sysfs(f"queues/rx-{queue}/virtio_net/mergeable_rx_buffer_size"))
+                for queue in range(env.dut.channels())]
+    for size in sizes():
+        between(size, 256, 4096, "bytes of a buffer")
+    # Buffers follow the packets.
+    env.stream("recv", env.peer.ip4, 16 << 20)
+    large = max(sizes())
+    for _ in range(4):
+        env.echo("udp", env.peer.ip4, 1, 1000)
+    check(max(sizes()) < large or large < 2048, f"{large} bytes stay {sizes()}")
+    between(large, 1024, 4096, "bytes of a buffer after large packets")
 
 
 @case(90)

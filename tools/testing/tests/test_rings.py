@@ -2,9 +2,13 @@
 """Ring sizes (ethtool -G) and queue pairs (ethtool -L) change under traffic, and a
 transmit queue that is stuck gets going again."""
 
+import errno
+import os
 import re
+import socket
 
-from nic import run, settle
+from genl import page_pool_statistics
+from nic import run, settle, write
 from vnrtest import Failed, case, check, equal, wait_for
 
 ORDER = 35
@@ -159,7 +163,41 @@ def channels_while_down(env):
     env.stream("send", env.peer.ip4, 1 << 20)
 
 
-@case(120)
+@case(60, "modern-split-*")
+def receive_queues_restart(env):
+    """The core gives receive queues other memory, with traffic both ways."""
+    if not os.path.isdir("/sys/module/vnr_restart"):
+        run("insmod", env.job["restart_module"])
+
+    def restart(queue):
+        write("/sys/module/vnr_restart/parameters/restart", f"dut {queue}")
+
+    before, pools = env.dut.counters(), set(page_pool_statistics(socket.if_nametoindex("dut")))
+    if not env.dut.negotiated("RING_RESET"):
+        try:
+            restart(0)
+            raise Failed("it was done without queue reset")
+        except OSError as error:
+            equal(error.errno, errno.EOPNOTSUPP, "error without queue reset")
+        equal(set(page_pool_statistics(socket.if_nametoindex("dut"))), pools, "page pools")
+        env.ping()
+        return
+    streams, bursts = traffic(env)
+    wait_for(lambda: env.dut.counters()["rx_packets"] > before["rx_packets"] + 50, "traffic")
+    for turn in range(FULL_TURNS if env.full else TURNS):
+        try:
+            restart(turn % env.dut.channels())
+        except OSError as error:
+            raise Failed(f"restart {turn + 1}: {os.strerror(error.errno)}") from error
+        if turn % 8 == 7:
+            wait_for(env.reachable, f"traffic after restart {turn + 1}")
+    now = set(page_pool_statistics(socket.if_nametoindex("dut")))
+    check(not now & pools, f"pools {pools}, then {now}")
+    finish(env, streams, bursts)
+    sane(env, before)
+
+
+@case(120, "modern-split-*")
 def tx_timeout_recovers(env):
     """The device misses that it has packets to send: the stuck queue gets going again."""
     function = run("readlink", "-f", f"{env.dut.device}/..").strip().rsplit("/", 1)[1]

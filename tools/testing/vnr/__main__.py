@@ -8,10 +8,10 @@ import signal
 import sys
 import time
 
-from . import accel, build, host, kernel, model, network, paths, plan
+from . import accel, build, guests, host, kernel, model, network, paths, plan
 from .params import ParamError
 from .results import Results
-from .session import SEED, Session, describe
+from .session import SEED
 
 
 def main():
@@ -36,12 +36,13 @@ def main():
         sys.exit(f"error: {error}")
     results = Results()
     start = time.monotonic()
-    # Ended from outside, take the guest along.
+    # Ended from outside, take the guests along.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))
     paths.OUT.mkdir(parents=True, exist_ok=True)
     print("KTAP version 1", flush=True)
-    host.read_results(results)
+    if not plans:
+        host.read_results(results)
     if not plans and not results.all:
         sys.exit(f"T={pattern}: no suite or case has that name; suites are: "
                  + ", ".join(sorted({c.suite for c in plan.collect()[0].values()} | {"host"})))
@@ -63,12 +64,9 @@ def main():
             kernel.missing_debug(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
-    for index, guest_plan in enumerate(plans, 1):
-        begin = time.monotonic()
-        print(f"# [{index}/{len(plans)}] guest {guest_plan.name}: {len(guest_plan.cases)} cases with "
-              + ", ".join(nic.label for nic in guest_plan.nics[:-1]), flush=True)
-        verdicts = Session(guest_plan, results, full).run()
-        print(f"# [{index}/{len(plans)}] {describe(guest_plan, verdicts, begin)}", flush=True)
+    guests.run_all(plans, results, full)
+    if plans:
+        host.read_results(results)
     (paths.OUT / "results.ktap").write_text(results.ktap())
     results.write_observations(paths.OUT / "observations.json")
     for text in (results.table(), results.matrix()):

@@ -35,7 +35,8 @@ OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
 # What is said by checkers that go on without an allocation that failed.
 OF_FAILURES = re.compile(r"ref_tracker: memory allocation failure|kmemleak: Cannot allocate a scan area")
 PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS, "faults.": OF_FAILURES,
-            "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG")}
+            "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG"),
+            "suspend.reset_heals": OF_LIARS}
 # Bugs of the core (7.3) that failures bring out, under any driver: how the report
 # starts, and what is in its stack.
 CORE_BUGS = (

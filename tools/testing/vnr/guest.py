@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import network, paths
+from . import network, paths, ram
 from .model import Model
 
 BOOT_SECONDS = 90
@@ -28,15 +28,33 @@ class GuestDied(Exception):
 class Guest:
     """Context: a running guest with `nics` (Params each) on one wire."""
 
-    def __init__(self, name, nics, job, accel, kernel, cpus=4, memory="1G"):
+    running = set()
+    # Set when the run ends early: no guest is started any more.
+    ending = False
+
+    def __init__(self, name, nics, job, accel, kernel, cpus=4, memory="1G", in_memory=False):
         self.name, self.nics, self.job, self.kernel = name, nics, job, kernel
         self.accel, self.cpus, self.memory = accel, cpus, memory
+        self.in_memory = in_memory
         self.log = paths.OUT / f"{name}.log"
         self.errors = paths.OUT / f"{name}.qemu"
         self.model = Model(name, nics, mac_address)
         self.process = self.line = self.monitor = None
         self.pending = b""
         self.deadline = None
+
+    @classmethod
+    def end_all(cls):
+        """Kill all guests; those who run them find them dead."""
+        cls.ending = True
+        for guest in list(cls.running):
+            guest.kill()
+
+    def kill(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     def __enter__(self):
         paths.OUT.mkdir(parents=True, exist_ok=True)
@@ -67,6 +85,9 @@ class Guest:
         with open(self.log, "wb") as log, open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=errors, start_new_session=True)
+        self.running.add(self)
+        if self.ending:
+            self.kill()
         self.deadline = time.monotonic() + BOOT_SECONDS * self.kernel.slowness
         self.line = self._connect("ctl")
         self.monitor = self._connect("qmp").makefile("rw")
@@ -97,6 +118,9 @@ class Guest:
             else:
                 qemu += nic.device_args(index, tap_name(index), mac_address(index))
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
+                  *([f"vnr.ram={ram.archive(self.scratch / 'ram.tar', self.kernel, job_file, self.job)}",
+                     "no_console_suspend"]
+                    if self.in_memory else []),
                   *options, *self._time_options(), *self.kernel.options()]
         return ["virtme-run", *self.kernel.boot_args(), "--disable-kvm", "--disable-microvm", "--force-9p",
                 *(["--verbose"] if verbose else []),
@@ -179,8 +203,9 @@ class Guest:
                 # A guest that ended its work powers off by itself.
                 self.process.wait(15 * self.kernel.slowness if self.line and not kind else 0.1)
             except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
+                self.kill()
                 self.process.wait()
+            self.running.discard(self)
         for connection in (self.line, self.monitor):
             if connection:
                 connection.close()

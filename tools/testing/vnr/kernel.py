@@ -36,6 +36,10 @@ class Kernel:
         """vnr_fault, beside ours in the build folder."""
         return paths.PROJECT / "build" / self.release / "kmod" / "vnr_fault.ko"
 
+    @property
+    def restart_module(self):
+        return self.fault_module.with_name("vnr_restart.ko")
+
     def take_module(self):
         if self.built.exists():
             shutil.copyfile(self.built, self.module)
@@ -83,6 +87,6 @@ def describe_debug(kernel):
 
 def missing_debug(results):
     """One skip stands for what would have run on the debug kernel."""
-    results.show(results.add(Result(
+    results.add(Result(
         "host.debug_kernel", "host", "skip",
-        "the debug kernel is not built: make test-debug, or make test DEBUG=1")))
+        "the debug kernel is not built: make test-debug, or make test DEBUG=1"))

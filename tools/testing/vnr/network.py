@@ -26,7 +26,7 @@ def _ip(batch):
 
 def require_private():
     """Refuse to touch the machine's own network."""
-    if os.readlink("/proc/self/ns/net") == os.environ.get("VNR_HOST_NETNS"):
+    if os.readlink("/proc/thread-self/ns/net") == os.environ.get("VNR_HOST_NETNS"):
         raise NetworkError("the runner is in the host's network namespace; start it by test.sh")
     if not os.path.exists("/dev/net/tun"):
         raise NetworkError("/dev/net/tun is missing: load the module (modprobe tun), or, in a\n"
@@ -36,6 +36,14 @@ def require_private():
     except OSError as error:
         raise NetworkError(f"/dev/net/tun does not open: {error.strerror}; load the module "
                            "(modprobe tun) or let this user open the device") from error
+
+
+def of_one_guest():
+    """Give the calling thread, and what it starts, a network of its own."""
+    try:
+        os.unshare(os.CLONE_NEWNET)
+    except OSError as error:
+        raise NetworkError(f"cannot have a network namespace for a guest: {error.strerror}") from error
 
 
 class Wire:
@@ -74,8 +82,8 @@ class Wire:
         """What the host itself lost, by tap: {name: (rx_dropped, tx_dropped)}."""
         found = {}
         for name, _ in self.taps:
-            # /sys shows the namespace that mounted it; this file shows ours.
-            with open("/proc/self/net/dev") as file:
+            # /sys shows the namespace that mounted it; this file shows this thread's.
+            with open("/proc/thread-self/net/dev") as file:
                 for line in file:
                     if line.strip().startswith(name + ":"):
                         fields = line.split(":")[1].split()

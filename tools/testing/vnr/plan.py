@@ -25,6 +25,7 @@ class GuestPlan:
     peer_driver: str = "c"
     memory: str = "1G"
     ci: bool = False                # a sample, for `make test`
+    in_memory: bool = False         # without its file systems
 
 
 def collect():
@@ -54,6 +55,8 @@ def matches(case, pattern):
 def _sets(module, full):
     """The device parameter sets of a suite."""
     declared = getattr(module, "PARAMS", [""])
+    if full:
+        declared = getattr(module, "FULL_PARAMS", declared)
     if declared != "matrix":
         return [Params.parse(text) for text in declared]
     if not full:
@@ -77,7 +80,8 @@ def peer_of(nics, more=""):
     """The peer's own parameters: plain but for `more`, on a transport that the guest has. QEMU spoils
     large packets inside tunnels on their way to a guest; so that ours can be seen to send
     them, the peer has them segmented on the host."""
-    own = ({"device": nics[0].device} if nics[0].model else
+    # The C driver's own moderation does not survive two suspends.
+    own = ({"device": nics[0].device, "vq_notf_coal": "off"} if nics[0].model else
            {"guest_tunnel": "off", "guest_tunnel_csum": "off"})
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
                   queues=max(nic.queues for nic in nics), **own, **Params.parse(more))
@@ -114,8 +118,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                     continue
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
                                  [*nics, peer_of(nics, getattr(module, "PEER", ""))], kernel,
-                                 peer_driver=peer,
-                                 ci=pattern == CI)
+                                 peer_driver=peer, ci=pattern == CI,
+                                 in_memory=getattr(module, "IN_MEMORY", False))
                 for driver in drivers:
                     if driver not in own:
                         continue
@@ -144,6 +148,8 @@ def _merged(plans):
     guests = {}
     for plan in plans:
         key = plan.kernel.name, plan.nics[0].machine, plan.peer_driver
+        if plan.in_memory:
+            key += ("memory",)
         guest = guests.get(key)
         if not guest:
             guests[key] = guest = plan

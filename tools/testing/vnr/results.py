@@ -5,6 +5,7 @@ import datetime
 import fnmatch
 import json
 import sys
+import threading
 from dataclasses import dataclass
 
 from . import paths
@@ -53,6 +54,8 @@ class Expectations:
 
 class Results:
     def __init__(self):
+        # Guests run side by side, each in a thread.
+        self.lock = threading.Lock()
         self.all = []
         self.observations = {}
         self.expected = Expectations()
@@ -62,7 +65,7 @@ class Results:
         self.observations[case] = notes
 
     def add(self, result):
-        """Judge a verdict against what is expected; returns what it became."""
+        """Judge a verdict against what is expected, and show it; returns what it became."""
         if result.status == "fail":
             reason = self.expected.find(result, "fail", "flaky")
             if reason:
@@ -78,8 +81,10 @@ class Results:
         return self.append(result)
 
     def append(self, result):
-        """Take a verdict that was judged elsewhere."""
-        self.all.append(result)
+        """Take and show a verdict that was judged elsewhere."""
+        with self.lock:
+            self.all.append(result)
+            print(self._line(len(self.all), result), flush=True)
         return result
 
     def write_observations(self, path):
@@ -106,10 +111,6 @@ class Results:
         tail = {"skip": f" # SKIP {result.why}", "xfail": f" # XFAIL {result.why}"}
         why = f"# {result.why}\n" if result.status == "fail" else ""
         return f"{why}{word} {number} {result.id}{tail.get(result.status, '')}"
-
-    def show(self, result):
-        """The KTAP line of the result that was added last."""
-        print(self._line(len(self.all), result), flush=True)
 
     def ktap(self):
         """All verdicts as one KTAP document."""

@@ -22,6 +22,7 @@ VERDICT = re.compile(r"(ok|not ok) \d+ (\S+)(?: # SKIP ?(.*))?$")
 class Session:
     def __init__(self, plan, results, full):
         self.plan, self.results, self.full = plan, results, full
+        self.verdicts = []
         self.qemu, self.accel = accel.choose()
         # Limits are for a machine that has other work too.
         self.slowness = (2 if self.accel == "tcg" else 1) * plan.kernel.slowness
@@ -33,10 +34,11 @@ class Session:
                 **describe_nics(self.plan.nics, self.plan.kernel)}
 
     def run(self):
-        """Returns the number of this guest's verdicts by status."""
+        """Returns this guest's verdicts."""
         left = list(self.plan.cases)
-        first = len(self.results.all)
         for attempt in range(RESTARTS + 1):
+            if Guest.ending:
+                break
             done, reason = self._boot(left, attempt)
             left = left[done:]
             if not left:
@@ -47,24 +49,24 @@ class Session:
                 break
         for entry in left:
             self._add(entry, "fail", "not run: the guest died too often")
-        return self.results.all[first:]
+        return self.verdicts
 
     def _add(self, entry, status, why="", seconds=0.0):
         result = Result(entry["variant"], entry["driver"], status, why, seconds)
-        self.results.add(result)
-        self.results.show(result)
+        self.verdicts.append(self.results.add(result))
 
     def _progress(self, text=""):
         """The running case, on a terminal only: the line is written over."""
         if sys.stdout.isatty():
-            print(f"\r\033[K{text[:100]}", end="", flush=True)
+            print(f"\r\033[K{text[:100]}\r", end="", flush=True)
 
     def _boot(self, cases, attempt):
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
         guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
-                      cpus=max(2, *(nic.pairs for nic in self.plan.nics)), memory=self.plan.memory)
+                      cpus=max(2, *(nic.pairs for nic in self.plan.nics)), memory=self.plan.memory,
+                      in_memory=self.plan.in_memory)
         try:
             with guest:
                 for line in guest.lines():
@@ -74,7 +76,7 @@ class Session:
                     elif line.startswith("# start "):
                         guest.expect(float(line.split()[2]))
                         self.running = line.split()[3]
-                        self._progress(f"  {len(verdicts) + 1}/{len(cases)} {line.split()[3]}")
+                        self._progress(f"  {name} {len(verdicts) + 1}/{len(cases)} {line.split()[3]}")
                         why = ""
                     elif line.startswith("# time "):
                         seconds = float(line.split()[2])
@@ -144,7 +146,7 @@ class Session:
         for line in report["note"].splitlines():
             print(f"# {line}", flush=True)
         for result in upstream.judge(entry, self.plan.kernel.name, report, upstream.read()):
-            self.results.show(self.results.append(result))
+            self.results.append(result)
 
 
 def describe_nics(nics, kernel):
@@ -152,6 +154,7 @@ def describe_nics(nics, kernel):
     the device model's number for the NIC."""
     ports = [index for index, nic in enumerate(nics) if nic.model]
     return {"module": str(kernel.module), "fault_module": str(kernel.fault_module),
+            "restart_module": str(kernel.restart_module),
             "traffic": str(paths.OUT / "bin" / "traffic"),
             "selftests": os.environ.get("VNR_SELFTESTS"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,

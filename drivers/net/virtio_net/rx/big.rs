@@ -44,6 +44,12 @@ impl Ring {
         })
     }
 
+    pub(super) fn empty(&mut self) -> Result {
+        self.vq.reset(drop)?;
+        self.spare.clear();
+        Ok(())
+    }
+
     pub(super) fn resize(&mut self, size: usize) -> Result {
         // Each chain of the new ring will have a place.
         self.spare.reserve(size, GFP_KERNEL)?;

@@ -49,6 +49,17 @@ impl Ring {
         })
     }
 
+    /// Bytes of the buffers that the ring is filled with next.
+    pub(super) fn buffer_len(&self) -> usize {
+        self.sizes.buffer_len(self.average)
+    }
+
+    pub(super) fn empty(&mut self) -> Result {
+        self.vq.reset(drop)?;
+        self.spare.clear();
+        Ok(())
+    }
+
     pub(super) fn resize(&mut self, size: usize) -> Result {
         let result = self.vq.resize(size, drop);
         // The whole ring is to take the longest packet.
@@ -63,7 +74,8 @@ impl Ring {
         memory: Memory,
         stats: &stats::Rx,
     ) -> Refill {
-        let len = self.sizes.buffer_len(self.average);
+        let len = self.buffer_len();
+        stats.buffer_len.set(len as u64);
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
             let Some(buffer) = self.spare.take(len, pages, memory) else {

@@ -34,6 +34,12 @@ impl Ring {
         })
     }
 
+    pub(super) fn empty(&mut self) -> Result {
+        self.vq.reset(drop)?;
+        self.spare.clear();
+        Ok(())
+    }
+
     pub(super) fn resize(&mut self, size: usize) -> Result {
         self.vq.resize(size, drop)
     }

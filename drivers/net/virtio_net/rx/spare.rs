@@ -30,6 +30,11 @@ impl Spare {
         }
     }
 
+    /// Gives all of them to their pool.
+    pub(super) fn clear(&mut self) {
+        self.buffers.clear();
+    }
+
     /// A buffer of at least `len` bytes, from here or from the pool.
     #[inline]
     pub(super) fn take(

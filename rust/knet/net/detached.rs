@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A network device whose queues are gone for a while, as the device below it is suspended
+//! or reset. Users keep the interface with all its settings, and nobody can open it.
+
+use super::{
+    device::Device,
+    locks::{OpsLocked, Rtnl},
+    napi::{RxBody, Slot},
+    ops::Driver,
+    page_pool::PagePool,
+    queues::Queues,
+    txq::TxQueue,
+};
+use crate::bindings;
+use kernel::prelude::*;
+
+impl<D: Driver> Device<D> {
+    /// Takes the device from the stack (`netif_device_detach`): all queues are paused,
+    /// `first` is called, and then they are dropped, the transmit queues by `drop_tx`.
+    /// Nothing if it is detached already. Process context.
+    pub fn detach(
+        &self,
+        first: impl FnOnce(&Rtnl<'_>, &mut OpsLocked<'_, D>),
+        mut drop_tx: impl FnMut(usize, D::Tx),
+    ) {
+        self.with_rtnl(|rtnl| {
+            self.locked(|lock| {
+                // SAFETY: The device is valid, and we have its locks.
+                unsafe { bindings::netif_device_detach(self.as_raw()) };
+                self.queues().stop_all(self.is_running(), lock);
+                first(rtnl, lock);
+                self.queues().take_all(lock, &mut drop_tx);
+            })
+        });
+    }
+
+    /// Gives the device queues again, calls `first`, and gives it back to the stack
+    /// (`netif_device_attach`). Process context.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if these are not as many queues as it had, or it has queues; those of
+    /// `first`. The queues are dropped then, and the device stays detached.
+    pub fn attach(
+        &self,
+        rx: KVec<(D::Rx, PagePool)>,
+        tx: KVec<D::Tx>,
+        first: impl FnOnce(&Rtnl<'_>, &mut OpsLocked<'_, D>) -> Result,
+    ) -> Result {
+        self.with_rtnl(|rtnl| {
+            self.locked(|lock| {
+                self.queues().put_all(rx, tx, lock)?;
+                let result = first(rtnl, lock);
+                match result {
+                    // SAFETY: The device is valid, and we have its locks.
+                    Ok(()) => unsafe { bindings::netif_device_attach(self.as_raw()) },
+                    Err(_) => self.queues().take_all(lock, &mut |_, tx| drop(tx)),
+                }
+                result
+            })
+        })
+    }
+
+    fn with_rtnl<R>(&self, f: impl FnOnce(&Rtnl<'_>) -> R) -> R {
+        // SAFETY: Process context; the lock is held while the token lives.
+        unsafe {
+            bindings::rtnl_lock();
+            let result = f(&Rtnl::new());
+            bindings::rtnl_unlock();
+            result
+        }
+    }
+}
+
+impl<D: Driver> Queues<D> {
+    /// Ends all polls, and then the stack's sending, which polls may have let go on.
+    fn stop_all(&self, is_running: bool, lock: &mut OpsLocked<'_, D>) {
+        if !self.are_of(lock) {
+            return;
+        }
+        for index in 0..self.rx().len().max(self.tx().len()) {
+            self.pause(index, lock);
+        }
+        // Who sends has the lock. Of a device that is down, nobody would wake the queues.
+        for slot in self.tx().iter().filter(|_| is_running) {
+            slot.locked(|| TxQueue::of(slot).stop());
+        }
+    }
+
+    /// Takes and drops the bodies of all queues.
+    fn take_all(&self, lock: &mut OpsLocked<'_, D>, drop_tx: &mut dyn FnMut(usize, D::Tx)) {
+        if !self.are_of(lock) {
+            return;
+        }
+        // Should somebody have let a queue run meanwhile.
+        for index in 0..self.rx().len().max(self.tx().len()) {
+            self.pause(index, lock);
+        }
+        for slot in self.tx() {
+            slot.locked(|| slot.held.set(true));
+        }
+        for slot in self.rx() {
+            slot.recycle_no_more();
+        }
+        // SAFETY: No preconditions; process context. The end of a poll may still look at
+        // its ring, by a `Rearm`, and who frees a packet at its pool.
+        unsafe { bindings::synchronize_net() };
+        for slot in self.rx() {
+            // SAFETY: A disabled NAPI does not poll, and the instance lock keeps it so.
+            drop(unsafe { (*slot.body.get()).take() });
+        }
+        for slot in self.tx() {
+            let body = slot.locked(|| {
+                // What it had to send is not under way any more.
+                TxQueue::of(slot).reset();
+                // SAFETY: We have the transmit lock.
+                unsafe { (*slot.body.get()).take() }
+            });
+            if let Some(body) = body {
+                drop_tx(slot.index, body);
+            }
+        }
+    }
+
+    /// Gives each queue a body again.
+    fn put_all(
+        &self,
+        rx: KVec<(D::Rx, PagePool)>,
+        tx: KVec<D::Tx>,
+        lock: &mut OpsLocked<'_, D>,
+    ) -> Result {
+        let has_bodies = self
+            .tx()
+            .iter()
+            .any(|slot| slot.locked(|| !slot.held.get()));
+        let as_many = rx.len() == self.rx().len() && tx.len() == self.tx().len();
+        if !self.are_of(lock) || has_bodies || !as_many {
+            return Err(EINVAL);
+        }
+        for (slot, (rx, pool)) in self.rx().iter().zip(rx) {
+            // SAFETY: Nobody else looks at the body of a queue that is not enabled.
+            unsafe { *slot.body.get() = Some(RxBody { rx, pool }) };
+            slot.recycle_directly();
+        }
+        for (slot, tx) in self.tx().iter().zip(tx) {
+            slot.locked(|| {
+                // SAFETY: We have the transmit lock.
+                unsafe { *slot.body.get() = Some(tx) };
+                slot.held.set(false);
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<D: Driver> Slot<D, RxBody<D::Rx>> {
+    /// The queue's pool, under the instance lock.
+    pub(super) fn pool(&self) -> Option<PagePool> {
+        // SAFETY: Bodies and their pools come and go under that lock. A poll may have the
+        // rest of the body meanwhile.
+        unsafe { (*self.body.get().cast_const()).as_ref() }.map(|body| body.pool.share())
+    }
+
+    /// Packets that are freed in the poll of the queue give their pages straight to its
+    /// pool (`page_pool_enable_direct_recycling`). For a queue that is not enabled.
+    pub(super) fn recycle_directly(&self) {
+        if let Some(pool) = self.pool() {
+            // SAFETY: The pool is live, and the instance disabled; they are separated before
+            // the pool goes.
+            unsafe { bindings::page_pool_enable_direct_recycling(pool.as_raw(), self.napi.get()) };
+        }
+    }
+
+    /// The end of that. For a queue that is not enabled.
+    pub(super) fn recycle_no_more(&self) {
+        if let Some(pool) = self.pool() {
+            // SAFETY: The pool is live, and its NAPI instance disabled.
+            unsafe { bindings::page_pool_disable_direct_recycling(pool.as_raw()) };
+        }
+    }
+}
