@@ -57,7 +57,11 @@ impl RxSkb {
         // SAFETY: The poll's NAPI is live, and this is its softirq context.
         let skb = unsafe { bindings::napi_alloc_skb(poll.napi(), size as u32) };
         // SAFETY: A new buffer is ours.
-        NonNull::new(skb).map(|skb| unsafe { Self::from_ptr(skb) })
+        let mut this = unsafe { Self::from_ptr(NonNull::new(skb)?) };
+        // Without fragments too: GRO joins only packets of one kind. Freeing looks at each
+        // page, and the head's is no pool's.
+        this.mark_for_recycle();
+        Some(this)
     }
 
     /// Makes a packet around a received buffer, without copying: the data from
@@ -167,7 +171,6 @@ impl RxSkb {
             if unsafe { bindings::page_is_pfmemalloc(buffer.location().0) } {
                 self.raw_mut().set_pfmemalloc(1);
             }
-            self.mark_for_recycle();
         }
         self.account(len, truesize);
         Ok(())
