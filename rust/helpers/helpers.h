@@ -42,11 +42,6 @@ void rust_helper_skb_orphan(struct sk_buff *skb);
 bool rust_helper_netif_needs_gso(struct sk_buff *skb, netdev_features_t features);
 
 /* netdev.c */
-void rust_helper_netif_napi_add_config(struct net_device *dev, struct napi_struct *napi,
-				       int (*poll)(struct napi_struct *, int), int index);
-void rust_helper_netif_napi_add_tx(struct net_device *dev, struct napi_struct *napi,
-				   int (*poll)(struct napi_struct *, int));
-void rust_helper___netif_napi_del(struct napi_struct *napi);
 void rust_helper_local_bh_disable(void);
 void rust_helper_local_bh_enable(void);
 void rust_helper_netdev_lock(struct net_device *dev);

@@ -4,26 +4,6 @@
 #include <net/netdev_lock.h>
 #include "helpers.h"
 
-/* Safety: the instance is not in use, and outlives its place in the device. */
-void rust_helper_netif_napi_add_config(struct net_device *dev, struct napi_struct *napi,
-				       int (*poll)(struct napi_struct *, int), int index)
-{
-	netif_napi_add_config(dev, napi, poll, index);
-}
-
-/* Safety: as above. */
-void rust_helper_netif_napi_add_tx(struct net_device *dev, struct napi_struct *napi,
-				   int (*poll)(struct napi_struct *, int))
-{
-	netif_napi_add_tx(dev, napi, poll);
-}
-
-/* Safety: the instance was added, and is disabled. */
-void rust_helper___netif_napi_del(struct napi_struct *napi)
-{
-	__netif_napi_del(napi);
-}
-
 /* Safety: paired with the next. */
 void rust_helper_local_bh_disable(void)
 {

@@ -4,7 +4,7 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
-use super::{dim::Dim, ops::Driver, page_pool::PagePool, txq::TxQueue};
+use super::{dim::Dim, ops::Driver, page_pool::PagePool, queues::RX, txq::TxQueue};
 use crate::{bindings, virtio::Rearm};
 use core::{
     cell::{Cell, UnsafeCell},
@@ -77,6 +77,9 @@ pub enum Polled<'q> {
     },
 }
 
+/// What NAPI calls.
+pub(super) type Poller = unsafe extern "C" fn(*mut bindings::napi_struct, c_int) -> c_int;
+
 /// What is in a receive queue's slot.
 pub(super) struct RxBody<R> {
     pub(super) rx: R,
@@ -100,6 +103,12 @@ pub(super) struct Slot<D: Driver, B> {
     /// The stack has waited too long for the transmit queue.
     pub(super) stuck: AtomicBool,
     pub(super) dim: Dim,
+    /// Whether the device has the instance in its list, where all it has run, or will.
+    /// Changed under the instance lock only.
+    listed: Cell<bool>,
+    poll: Poller,
+    /// How many packets a poll may take.
+    pub(super) weight: Cell<u16>,
     /// Whether there is a body. Changed under the instance lock only.
     pub(super) present: Cell<bool>,
     /// None while the device is detached; then `enabled` is not set, and a transmit queue
@@ -108,9 +117,14 @@ pub(super) struct Slot<D: Driver, B> {
 }
 
 impl<D: Driver, B> Slot<D, B> {
-    pub(super) fn new(index: usize, txq: *mut bindings::netdev_queue, body: B) -> Self {
+    pub(super) fn new(
+        index: usize,
+        txq: *mut bindings::netdev_queue,
+        poll: Poller,
+        body: B,
+    ) -> Self {
         Self {
-            napi: Opaque::zeroed(),
+            napi: Self::disabled(txq.is_null()),
             driver: Cell::new(core::ptr::null()),
             enabled: Cell::new(false),
             index,
@@ -118,9 +132,24 @@ impl<D: Driver, B> Slot<D, B> {
             held: Cell::new(false),
             stuck: AtomicBool::new(false),
             dim: Dim::new(),
+            listed: Cell::new(false),
+            poll,
+            weight: Cell::new(bindings::NAPI_POLL_WEIGHT as u16),
             present: Cell::new(true),
             body: UnsafeCell::new(Some(body)),
         }
+    }
+
+    /// An instance that nobody can schedule.
+    fn disabled(is_busy_polled: bool) -> Opaque<bindings::napi_struct> {
+        // SAFETY: All-zero is a valid C struct.
+        let mut napi: bindings::napi_struct = unsafe { core::mem::zeroed() };
+        napi.state = 1 << bindings::NAPI_STATE_SCHED | 1 << bindings::NAPI_STATE_NPSVC;
+        if !is_busy_polled {
+            napi.state |= 1 << bindings::NAPI_STATE_NO_BUSY_POLL;
+        }
+        napi.list_owner = -1;
+        Opaque::new(napi)
     }
 
     /// # Safety
@@ -134,7 +163,7 @@ impl<D: Driver, B> Slot<D, B> {
 
     #[inline]
     pub(super) fn schedule(&self) {
-        // SAFETY: The instance was added to the device in `Queues::new`.
+        // SAFETY: The instance is valid, and disabled or in the device's list.
         unsafe {
             if bindings::napi_schedule_prep(self.napi.get()) {
                 bindings::__napi_schedule(self.napi.get());
@@ -160,8 +189,18 @@ impl<D: Driver, B> Slot<D, B> {
         if self.driver.get().is_null() || !self.present.get() || self.enabled.replace(true) {
             return;
         }
-        // SAFETY: The instance belongs to `dev`, whose instance lock the caller holds.
+        // SAFETY: The instance is for `dev`, whose instance lock the caller holds.
         unsafe {
+            if !self.listed.replace(true) {
+                let napi = self.napi.get();
+                if kind == RX {
+                    // What users have set for it outlives its place in the list.
+                    (*napi).index = self.index as c_int;
+                    (*napi).config = (*dev).napi_config.add(self.index);
+                }
+                let weight = self.weight.get().into();
+                bindings::netif_napi_add_weight_locked(dev, napi, Some(self.poll), weight);
+            }
             bindings::napi_enable_locked(self.napi.get());
             bindings::netif_queue_set_napi(dev, self.index as u32, kind, self.napi.get());
             // The softirq runs when bottom halves are enabled again.
@@ -183,9 +222,24 @@ impl<D: Driver, B> Slot<D, B> {
     }
 }
 
+impl<D: Driver, B> Slot<D, B> {
+    /// Takes a disabled instance off the device's list, for a queue that does not run any
+    /// more: the core waits for the instances there as if they did. True if it was there;
+    /// then others may still look at it under RCU.
+    pub(super) fn unlist(&self) -> bool {
+        let listed = self.listed.replace(false);
+        if listed {
+            // SAFETY: The instance was added by `enable`, and is disabled; the caller holds
+            // the instance lock.
+            unsafe { bindings::__netif_napi_del_locked(self.napi.get()) };
+        }
+        listed
+    }
+}
+
 /// # Safety
 ///
-/// NAPI calls this for an instance that `Queues::new` added.
+/// NAPI calls this for an instance that `Slot::enable` added.
 pub(super) unsafe extern "C" fn poll_rx<D: Driver>(
     napi: *mut bindings::napi_struct,
     budget: c_int,
@@ -237,7 +291,7 @@ pub(super) unsafe extern "C" fn poll_rx<D: Driver>(
 
 /// # Safety
 ///
-/// NAPI calls this for an instance that `Queues::new` added.
+/// NAPI calls this for an instance that `Slot::enable` added.
 pub(super) unsafe extern "C" fn poll_tx<D: Driver>(
     napi: *mut bindings::napi_struct,
     budget: c_int,

@@ -54,7 +54,7 @@ impl<D: Driver> Queues<D> {
             return Err(ENODEV);
         }
         let was_running = rx.enabled.get();
-        self.pause(index, lock);
+        self.disable(index, lock);
         // Who is in the queue has the lock; who comes later finds it stopped or held.
         let was_stopped = tx.locked(|| {
             let queue = TxQueue::of(tx);

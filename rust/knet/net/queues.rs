@@ -40,7 +40,7 @@ pub(super) const RX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_RX;
 pub(super) const TX: u32 = bindings::netdev_queue_type_NETDEV_QUEUE_TYPE_TX;
 
 impl<D: Driver> Queues<D> {
-    /// Gives each body a NAPI instance of `dev`.
+    /// Gives each body a NAPI instance for `dev`.
     ///
     /// # Safety
     ///
@@ -67,35 +67,26 @@ impl<D: Driver> Queues<D> {
         };
         for (index, (rx, pool)) in rx.into_iter().enumerate() {
             let body = RxBody { rx, pool };
-            this.rx
-                .push(Slot::new(index, core::ptr::null_mut(), body), GFP_KERNEL)?;
+            this.rx.push(
+                Slot::new(index, core::ptr::null_mut(), poll_rx::<D>, body),
+                GFP_KERNEL,
+            )?;
         }
         for (index, body) in tx.into_iter().enumerate() {
             // SAFETY: `index` is below the number of transmit queues.
             let txq = unsafe { (*dev)._tx.add(index) };
-            this.tx.push(Slot::new(index, txq, body), GFP_KERNEL)?;
+            this.tx
+                .push(Slot::new(index, txq, poll_tx::<D>, body), GFP_KERNEL)?;
         }
         // The slots have their final places now.
         for slot in &this.rx {
-            // SAFETY: The slot is zeroed, and stays in place until `drop`.
-            unsafe {
-                bindings::netif_napi_add_config(
-                    dev,
-                    slot.napi.get(),
-                    Some(poll_rx::<D>),
-                    slot.index as c_int,
-                )
-            };
             slot.recycle_directly();
             // SAFETY: Nobody knows of the slot.
             unsafe { slot.init_dim(Direction::Rx) };
         }
         for slot in &this.tx {
             // SAFETY: As above.
-            unsafe {
-                bindings::netif_napi_add_tx(dev, slot.napi.get(), Some(poll_tx::<D>));
-                slot.init_dim(Direction::Tx);
-            }
+            unsafe { slot.init_dim(Direction::Tx) };
         }
         Ok(this)
     }
@@ -131,11 +122,10 @@ impl<D: Driver> Queues<D> {
         &self.tx
     }
 
-    /// How many packets a receive queue may take in one poll.
+    /// How many packets a receive queue may take in one poll, from when it runs next.
     pub fn set_weight(&self, weight: u16) {
         for slot in &self.rx {
-            // SAFETY: The instance was added in `new`. Polls read the field whole.
-            unsafe { (&raw mut (*slot.napi.get()).weight).write_volatile(weight.into()) };
+            slot.weight.set(weight);
         }
     }
 
@@ -164,7 +154,7 @@ impl<D: Driver> Queues<D> {
     #[inline]
     fn schedule<B>(slot: Option<&Slot<D, B>>, before: impl FnOnce()) {
         let Some(slot) = slot else { return };
-        // SAFETY: The instance was added to the device in `new`.
+        // SAFETY: The instance is valid, and disabled or in the device's list.
         unsafe {
             if bindings::napi_schedule_prep(slot.napi.get()) {
                 slot.dim.count_event();
@@ -218,6 +208,17 @@ impl<D: Driver> Queues<D> {
         if !self.are_of(lock) {
             return;
         }
+        self.disable(index, lock);
+        let rx = self.rx.get(index).is_some_and(Slot::unlist);
+        let tx = self.tx.get(index).is_some_and(Slot::unlist);
+        if rx || tx {
+            // SAFETY: No preconditions; process context.
+            unsafe { bindings::synchronize_net() };
+        }
+    }
+
+    /// The same for a moment: the device goes on to know of the polls.
+    pub(super) fn disable(&self, index: usize, lock: &mut OpsLocked<'_, D>) {
         if let Some(slot) = self.tx.get(index) {
             slot.disable(lock.netdev(), TX);
         }
@@ -257,14 +258,7 @@ impl<D: Driver> Drop for Queues<D> {
         for slot in &self.rx {
             slot.recycle_no_more();
         }
-        let instances = self.rx.iter().map(|slot| slot.napi.get());
-        for napi in Iterator::chain(instances, self.tx.iter().map(|slot| slot.napi.get())) {
-            // SAFETY: The instance was added in `new`, and its device is still there. It is
-            // disabled, as the device has no driver any more.
-            unsafe { bindings::__netif_napi_del(napi) };
-        }
-        // SAFETY: No preconditions; process context. Others may still look at the
-        // instances under RCU.
+        // SAFETY: No preconditions; process context.
         unsafe { bindings::synchronize_net() };
     }
 }

@@ -150,7 +150,7 @@ impl TxQueue {
     /// Schedules the queue's poll. `before` is called if it was not scheduled yet.
     #[inline]
     pub fn schedule_poll(&self, before: impl FnOnce()) {
-        // SAFETY: The instance was added to the device in `Queues::new`.
+        // SAFETY: The instance is valid, and disabled or in the device's list.
         unsafe {
             if bindings::napi_schedule_prep(self.napi.get()) {
                 before();
