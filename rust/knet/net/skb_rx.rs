@@ -171,6 +171,8 @@ impl RxSkb {
             if unsafe { bindings::page_is_pfmemalloc(buffer.location().0) } {
                 self.raw_mut().set_pfmemalloc(1);
             }
+            // One of a list of packets is not marked yet.
+            self.mark_for_recycle();
         }
         self.account(len, truesize);
         Ok(())

@@ -163,6 +163,27 @@ def channels_while_down(env):
     env.stream("send", env.peer.ip4, 1 << 20)
 
 
+@case(60, "modern-split-mergeable-4q")
+def threaded_polls_end(env):
+    """Polls by threads, and no more, beside queues that are not used any more."""
+    threaded, most = f"{env.dut.device}/net/dut/threaded", env.dut.channels()
+    write(threaded, "1")
+    env.ping()
+    env.dut.ethtool("-L", "combined", "1")
+    write(threaded, "0")
+    env.ping()
+    env.dut.ethtool("-L", "combined", str(most))
+    # The core waits for ever there for polls that are disabled, as those of the C driver are.
+    if env.driver == "rust":
+        env.dut.ip("link set dev dut down")
+        write(threaded, "1")
+        write(threaded, "0")
+        env.dut.ip("link set dev dut up")
+        env.dut.wait_carrier()
+        env.dut.addresses()
+    wait_for(env.reachable, "traffic")
+
+
 @case(60, "modern-split-*")
 def receive_queues_restart(env):
     """The core gives receive queues other memory, with traffic both ways."""
