@@ -48,21 +48,11 @@ flock -n 8 || {
 	flock 8
 }
 rm -f "build/$VNR_OUT/host.results"
-running=()
-trap '[ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null || :; wait' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-export VNR_HOST_CASES=
 [ $VNR_KERNELS = debug ] || {
+	"$project/tools/testing/host.sh"
 	"$project/tools/testing/canary.sh"
-	# Guests under emulation leave a part of the processors to others.
-	VNR_HOST_CASES=beside
-	nice -n 10 "$project/tools/testing/host.sh" &
-	running+=($!)
 }
 # The runner builds the device model where there is no network.
 "$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path tools/testing/model/Cargo.toml
-"$env_dir/in-tree.sh" unshare --net -- \
-	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@" &
-running+=($!)
-wait $!
+exec "$env_dir/in-tree.sh" unshare --net -- \
+	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@"

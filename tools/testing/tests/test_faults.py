@@ -75,7 +75,7 @@ def walk_probe(env, what, bind, walked, needed=True):
     os.close(bind)
 
 
-@case(240, ci=True)
+@case(240)
 def probe_allocations(env):
     """Every allocation of binding the device fails once."""
     bind = released(env)

@@ -173,14 +173,6 @@ def threaded_polls_end(env):
     write(threaded, "0")
     env.ping()
     env.dut.ethtool("-L", "combined", str(most))
-    # The core waits for ever there for polls that are disabled, as those of the C driver are.
-    if env.driver == "rust":
-        env.dut.ip("link set dev dut down")
-        write(threaded, "1")
-        write(threaded, "0")
-        env.dut.ip("link set dev dut up")
-        env.dut.wait_carrier()
-        env.dut.addresses()
     wait_for(env.reachable, "traffic")
 
 

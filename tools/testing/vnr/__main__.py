@@ -41,8 +41,7 @@ def main():
         signal.signal(number, lambda *_: sys.exit(143))
     paths.OUT.mkdir(parents=True, exist_ok=True)
     print("KTAP version 1", flush=True)
-    if not plans:
-        host.read_results(results)
+    host.read_results(results)
     if not plans and not results.all:
         sys.exit(f"T={pattern}: no suite or case has that name; suites are: "
                  + ", ".join(sorted({c.suite for c in plan.collect()[0].values()} | {"host"})))
@@ -65,8 +64,6 @@ def main():
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
     guests.run_all(plans, results, full)
-    if plans:
-        host.read_results(results)
     (paths.OUT / "results.ktap").write_text(results.ktap())
     results.write_observations(paths.OUT / "observations.json")
     for text in (results.table(), results.matrix()):

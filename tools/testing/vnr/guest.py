@@ -156,7 +156,10 @@ class Guest:
         self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
         self.monitor.flush()
         while True:
-            text = self.monitor.readline()
+            try:
+                text = self.monitor.readline()
+            except ConnectionError:
+                text = ""
             if not text:
                 raise GuestDied("QEMU closed its monitor")
             answer = json.loads(text)

@@ -81,8 +81,9 @@ def peer_of(nics, more=""):
     large packets inside tunnels on their way to a guest; so that ours can be seen to send
     them, the peer has them segmented on the host."""
     # The C driver's own moderation does not survive two suspends.
-    own = ({"device": nics[0].device, "vq_notf_coal": "off"} if nics[0].model else
-           {"guest_tunnel": "off", "guest_tunnel_csum": "off"})
+    own = {"model": {"device": "model", "vq_notf_coal": "off"},
+           "vhost-user": {"device": "vhost-user"},
+           "qemu": {"guest_tunnel": "off", "guest_tunnel_csum": "off"}}[nics[0].device]
     return Params(transport=nics[0].transport if nics[0].mmio else "modern",
                   queues=max(nic.queues for nic in nics), **own, **Params.parse(more))
 
