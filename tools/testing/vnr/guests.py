@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs the guests of a plan, several side by side: a guest under emulation waits so often
-that one alone leaves a part of the machine idle."""
+"""Runs the guests of a plan, several side by side where there are processors for them."""
 
 import os
 import sys
@@ -17,8 +16,9 @@ MOST = 4
 
 
 def jobs():
-    """How many guests at a time: JOBS, or one for each processor."""
-    asked = os.environ.get("JOBS") or str(min(len(os.sched_getaffinity(0)), MOST))
+    """How many guests at a time: JOBS, or one for each two processors."""
+    spare = len(os.sched_getaffinity(0)) // 2
+    asked = os.environ.get("JOBS") or str(min(max(spare, 1), MOST))
     if not asked.isdigit() or int(asked) < 1:
         sys.exit(f"JOBS={asked}: a number of guests is meant")
     return int(asked)
