@@ -1,17 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # host.sh - the cases that need no guest, for test.sh: one line for each in
-# build/test/host.results, "NAME STATUS SECONDS LOG COMMAND". The file is there when all
-# of them were run.
+# build/test/host.results, "NAME STATUS SECONDS LOG COMMAND".
 
 . "$(dirname "$0")/../env/lib.sh"
 cd "$project"
 out=build/test
 host=tools/testing/host
 mkdir -p $out
-: >$out/host.running
-trap 'mv $out/host.running $out/host.results' EXIT
-trap 'kill "$child" 2>/dev/null; exit 143' TERM
+: >$out/host.results
 # With one driver or parameters of one's own, the guests are what is wanted.
 [ -z "${PARAMS:-}" ] && [[ ${DRIVER:-both} = both ]] || exit 0
 
@@ -33,14 +30,13 @@ one() {
 	shift 2
 	wanted "$name" || return 0
 	# The settings of this run are not those of what it starts.
-	env -u T -u FULL -u DRIVER -u PARAMS timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null &
-	child=$!
-	wait $child || status=$?
+	env -u T -u FULL -u DRIVER -u PARAMS timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null ||
+		status=$?
 	[ $status = 0 ] || tail -n 20 "$log" >&2
 	# The tables that a reader of the run should see.
 	! table=$(sed -n '/^\(target  *executions\|wire  *lines\)/,/^$/p' "$log" | grep -v '^# ') ||
 		[ -z "$table" ] || printf '%s\n' "$table" | sed 's/^/# /'
-	echo "$name $status $((SECONDS - start)) $log $*" >>$out/host.running
+	echo "$name $status $((SECONDS - start)) $log $*" >>$out/host.results
 }
 
 one host.check_tree 120 tools/testing/check-tree.sh

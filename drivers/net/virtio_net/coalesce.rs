@@ -161,15 +161,12 @@ impl Nic {
         }
     }
 
-    /// Tells a device that has forgotten it what it was told.
+    /// Tells a device that has forgotten it what it was told of all queues.
     pub(crate) fn coalesce_all_again(&self) -> Result {
         if let Some(control) = self.coalescing_by(Features::NOTF_COAL) {
             let told = self.notifications.0.lock();
             control.send(&self.device, &SetTxCoalesce(wire(told.all.tx)))?;
             control.send(&self.device, &SetRxCoalesce(wire(told.all.rx)))?;
-        }
-        for pair in 0..self.pairs() {
-            self.coalesce_again(pair);
         }
         Ok(())
     }

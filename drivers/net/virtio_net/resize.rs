@@ -215,7 +215,8 @@ impl Nic {
         result
     }
 
-    /// Gives the rings of a device that was away the sizes that they had.
+    /// Gives the rings of a device that was away the sizes that they had, and each queue its
+    /// coalescing.
     pub(crate) fn resize_again(&self, lock: &mut OpsLocked<'_, Self>) {
         let RingSizes { rx, tx, .. } = self.rings.get();
         for pair in 0..self.netdev.queues().rx_len() {

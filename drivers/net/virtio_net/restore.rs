@@ -5,7 +5,7 @@
 //! Users' settings are ours or the stack's, and outlive the device's state. All of them are
 //! told again, so that nobody but the network sees that the device was away.
 
-use crate::{affinity, link, nic::Nic, queues::Queues, resize};
+use crate::{affinity, link, nic::Nic, queues::Queues, resize, tx};
 use kernel::prelude::*;
 use knet::{
     net::{Driver, Features as NetFeatures, OpsLocked, Rtnl},
@@ -18,7 +18,7 @@ impl Nic {
     pub(crate) fn freeze(&self) {
         self.device.enable_config_changes(false);
         self.netdev.detach(
-            |_, lock| {
+            |lock| {
                 let mut patience = resize::PATIENCE;
                 for pair in 0..self.netdev.queues().tx_len() {
                     if let Ok(mut paused) = self.netdev.queues().pause_pair(pair, lock) {
@@ -29,7 +29,7 @@ impl Nic {
                 // is not listening.
                 let _ = self.use_control(None);
             },
-            |_, tx| tx.discard(),
+            tx::Queue::discard,
         );
     }
 
@@ -41,16 +41,15 @@ impl Nic {
 
     /// Uses the device again, which has forgotten all.
     pub(crate) fn restore(&self, device: &Probe<'_>, start: &Start<'_, Self>) -> Result {
-        let queues = Queues::find(
+        let Queues {
+            rx, tx, control, ..
+        } = Queues::find(
             device,
             self.netdev.netdev(),
             self.negotiated,
             self.rx_stats.iter().zip(&self.tx_stats),
             &self.notifications,
         )?;
-        let Queues {
-            rx, tx, control, ..
-        } = queues;
         self.netdev.attach(rx, tx, |rtnl, lock| {
             start.ready();
             let result = self
@@ -114,6 +113,7 @@ impl Nic {
         {
             warn(self.receive_large(false), "offloads");
         }
+        // That of single queues follows with their rings.
         warn(self.coalesce_all_again(), "coalescing");
         Ok(())
     }

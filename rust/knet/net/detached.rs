@@ -21,15 +21,15 @@ impl<D: Driver> Device<D> {
     /// Nothing if it is detached already. Process context.
     pub fn detach(
         &self,
-        first: impl FnOnce(&Rtnl<'_>, &mut OpsLocked<'_, D>),
-        mut drop_tx: impl FnMut(usize, D::Tx),
+        first: impl FnOnce(&mut OpsLocked<'_, D>),
+        mut drop_tx: impl FnMut(D::Tx),
     ) {
-        self.with_rtnl(|rtnl| {
+        self.with_rtnl(|_| {
             self.locked(|lock| {
                 // SAFETY: The device is valid, and we have its locks.
                 unsafe { bindings::netif_device_detach(self.as_raw()) };
                 self.queues().stop_all(self.is_running(), lock);
-                first(rtnl, lock);
+                first(lock);
                 self.queues()
                     .take_all(self.is_running(), lock, &mut drop_tx);
             })
@@ -57,8 +57,7 @@ impl<D: Driver> Device<D> {
                     // SAFETY: The device is valid, and we have its locks.
                     Ok(()) => unsafe { bindings::netif_device_attach(self.as_raw()) },
                     Err(_) => {
-                        self.queues()
-                            .take_all(self.is_running(), lock, &mut |_, tx| drop(tx));
+                        self.queues().take_all(self.is_running(), lock, &mut drop);
                     }
                 }
                 result
@@ -97,7 +96,7 @@ impl<D: Driver> Queues<D> {
         &self,
         is_running: bool,
         lock: &mut OpsLocked<'_, D>,
-        drop_tx: &mut dyn FnMut(usize, D::Tx),
+        drop_tx: &mut dyn FnMut(D::Tx),
     ) {
         if !self.are_of(lock) {
             return;
@@ -127,7 +126,7 @@ impl<D: Driver> Queues<D> {
                 unsafe { (*slot.body.get()).take() }
             });
             if let Some(body) = body {
-                drop_tx(slot.index, body);
+                drop_tx(body);
             }
         }
     }

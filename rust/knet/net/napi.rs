@@ -97,8 +97,8 @@ pub(super) struct Slot<D: Driver, B> {
     pub(super) enabled: Cell<bool>,
     pub(super) index: usize,
     pub(super) txq: *mut bindings::netdev_queue,
-    /// Set while [`super::PausedPair`] has a transmit queue's body. Changed under the
-    /// transmit lock only.
+    /// Set while [`super::PausedPair`] has a transmit queue's body, or nobody has. Changed
+    /// under the transmit lock only.
     pub(super) held: Cell<bool>,
     /// The stack has waited too long for the transmit queue.
     pub(super) stuck: AtomicBool,
@@ -220,9 +220,7 @@ impl<D: Driver, B> Slot<D, B> {
             bindings::napi_disable_locked(self.napi.get());
         }
     }
-}
 
-impl<D: Driver, B> Slot<D, B> {
     /// Takes a disabled instance off the device's list, for a queue that does not run any
     /// more: the core waits for the instances there as if they did. True if it was there;
     /// then others may still look at it under RCU.

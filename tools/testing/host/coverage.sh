@@ -3,15 +3,7 @@
 # coverage.sh - how much of the wire crate its own tests execute: a line for each
 # file, and a failure if it is less than 90 % of the lines or regions of one of them.
 
-. "$(dirname "$0")/../../env/lib.sh"
-if [ "${1:-}" != --inside ]; then
-	"$env_dir/tree.sh" >/dev/null
-	VNR_NEXTEST=$("$env_dir/nextest.sh")
-	export VNR_NEXTEST
-	exec "$env_dir/in-tree.sh" "$0" --inside
-fi
-
-cd "$project"
+. "$(dirname "$0")/inside.sh"
 out=$project/build/coverage
 llvm=/usr/lib/llvm-19/bin
 mkdir -p "$out"

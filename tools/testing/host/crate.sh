@@ -4,14 +4,7 @@
 # tests by cargo-nextest and those of its documentation by cargo, or its lints, of
 # which a warning is an error.
 
-. "$(dirname "$0")/../../env/lib.sh"
-if [ "${1:-}" != --inside ]; then
-	"$env_dir/tree.sh" >/dev/null
-	VNR_NEXTEST=$("$env_dir/nextest.sh")
-	export VNR_NEXTEST
-	exec "$env_dir/in-tree.sh" "$0" --inside "$@"
-fi
-shift
+. "$(dirname "$0")/inside.sh"
 
 what=$1 manifest=$project/$2 target=$project/$3
 shift 3

@@ -10,15 +10,7 @@
 # All below build/fuzz: corpus/, seeds/, log/, and findings/, whose files are inputs
 # that broke an assertion; give one to the target as its argument to see it again.
 
-. "$(dirname "$0")/../../env/lib.sh"
-if [ "${1:-}" != --inside ]; then
-	"$env_dir/tree.sh" >/dev/null
-	VNR_NEXTEST=$("$env_dir/nextest.sh")
-	export VNR_NEXTEST
-	exec "$env_dir/in-tree.sh" "$0" --inside
-fi
-
-cd "$project"
+. "$(dirname "$0")/inside.sh"
 out=$project/build/fuzz
 triple=x86_64-unknown-linux-gnu
 bin=$out/target/$triple/release

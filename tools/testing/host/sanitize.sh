@@ -16,15 +16,7 @@ if [[ ${1:-} = *rustc ]]; then
 	RUSTC_BOOTSTRAP=1 exec "$@" "${flags[@]}"
 fi
 
-. "$(dirname "$0")/../../env/lib.sh"
-if [ "${1:-}" != --inside ]; then
-	"$env_dir/tree.sh" >/dev/null
-	VNR_NEXTEST=$("$env_dir/nextest.sh")
-	export VNR_NEXTEST
-	exec "$env_dir/in-tree.sh" "$0" --inside
-fi
-
-cd "$project"
+. "$(dirname "$0")/inside.sh"
 crate=(--locked --manifest-path tools/testing/model/Cargo.toml)
 # The program in build/model is that of the guests, which must stay as it is: hence a
 # folder of our own, that begins as a copy without a copy's cost.
