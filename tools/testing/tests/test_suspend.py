@@ -2,6 +2,7 @@
 """The device loses its state, by suspend, hibernation or a reset of its PCI function, and
 gets it back: traffic goes on, and all settings are as they were."""
 
+import contextlib
 import os
 import re
 
@@ -34,6 +35,15 @@ def sleep_for(seconds):
     before = read("/sys/power/suspend_stats/success")
     run("rtcwake", "-m", "mem", "-s", str(seconds), timeout=60)
     equal(int(read("/sys/power/suspend_stats/success")) - int(before), 1, "times that it slept")
+
+
+@contextlib.contextmanager
+def to_the_end(env):
+    """What is said when the driver leaves the device belongs to this case, too."""
+    try:
+        yield
+    finally:
+        env.dut.unbind()
 
 
 def works(env):
@@ -78,7 +88,8 @@ def suspend_under_traffic(env):
 @case(90)
 def hibernate_under_traffic(env):
     """The same as hibernation has it: freeze and thaw."""
-    under_traffic(env, lambda: suspend("disk"), 2)
+    with to_the_end(env):
+        under_traffic(env, lambda: suspend("disk"), 2)
 
 
 @case(90, QEMU)
@@ -142,18 +153,21 @@ def settings_survive(env):
     before = seen(env), told(env)
     # PCI functions need not be reset by suspend; they are by hibernation.
     suspend("disk")
-    wait_for(env.dut.carrier, "the link")
-    equal(seen(env), before[0], "settings, to users")
-    equal(told(env), before[1], "settings, to the device")
-    works(env)
+    with to_the_end(env):
+        wait_for(env.dut.carrier, "the link")
+        equal(seen(env), before[0], "settings, to users")
+        equal(told(env), before[1], "settings, to the device")
+        works(env)
 
 
 def told(env):
-    """What the model has been told, but for the history of it."""
+    """What the model has been told, but for how and how often."""
     if env.dut.port is None:
         return None
-    control = env.model.port()["control"]
-    return {key: value for key, value in control.items() if key != "history"}
+    port = env.model.port()
+    told = {key: value for key, value in port["control"].items()
+            if key not in ("history", "commands")}
+    return told, [queue["coalescing"] for queue in port["queues"]]
 
 
 def function_reset(env):

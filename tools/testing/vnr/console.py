@@ -34,7 +34,8 @@ HARMLESS = re.compile("|".join((
 OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
 # What is said by checkers that go on without an allocation that failed.
 OF_FAILURES = re.compile(r"ref_tracker: memory allocation failure|kmemleak: Cannot allocate a scan area")
-PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS, "faults.": OF_FAILURES,
+PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
+            "faults.": OF_FAILURES, "reset_faults.": OF_FAILURES,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG"),
             "suspend.reset_heals": OF_LIARS}
 # Bugs of the core (7.3) that failures bring out, under any driver: how the report
@@ -49,6 +50,7 @@ CORE_BUGS = (
     (re.compile(r"BUG: sleeping function called from invalid context at include/linux/sched/mm\.h"),
      (re.compile(r"\b__xa_alloc\+"), re.compile(r"\bpage_pool_dma_map\+"))),
 )
+OF_CORE_BUGS = ("faults.", "reset_faults.")
 END = "</TASK>"
 CASE = re.compile(r"vnr: (start|end) (\S+)")
 
@@ -80,7 +82,7 @@ def splats(text):
         if mark:
             case = mark[2] if mark[1] == "start" else None
             continue
-        if (case or "").startswith("faults."):
+        if (case or "").startswith(OF_CORE_BUGS):
             ignored |= known(lines, number)
         if number in ignored:
             continue
