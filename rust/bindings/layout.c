@@ -33,6 +33,7 @@ int main(void)
 
 	SIZE(skb_shared_info);
 	FIELD(skb_shared_info, flags);
+	FIELD(skb_shared_info, meta_len);
 	FIELD(skb_shared_info, nr_frags);
 	FIELD(skb_shared_info, gso_size);
 	FIELD(skb_shared_info, gso_segs);
@@ -78,6 +79,14 @@ int main(void)
 	FIELD(xdp_buff, rxq);
 	FIELD_AS(xdp_buff, frame_sz, __bindgen_anon_1.__bindgen_anon_1.frame_sz);
 	FIELD_AS(xdp_buff, flags, __bindgen_anon_1.__bindgen_anon_1.flags);
+
+	SIZE(xdp_frame);
+	FIELD(xdp_frame, data);
+	FIELD(xdp_frame, len);
+	FIELD(xdp_frame, headroom);
+	FIELD(xdp_frame, metasize);
+	FIELD(xdp_frame, frame_sz);
+	FIELD(xdp_frame, flags);
 
 	/* Expressions that bindgen cannot evaluate at file scope. */
 	DEFINE(NET_SKB_PAD, NET_SKB_PAD);

@@ -10,6 +10,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <net/page_pool/helpers.h>
+#include <net/xdp.h>
 
 /* cpu.c */
 unsigned int rust_helper_num_online_cpus(void);
@@ -40,6 +41,11 @@ int rust_helper_virtio_net_hdr_tnl_to_skb(struct sk_buff *skb,
 					  bool tunnel, bool tunnel_csum, bool little_endian);
 void rust_helper_skb_orphan(struct sk_buff *skb);
 bool rust_helper_netif_needs_gso(struct sk_buff *skb, netdev_features_t features);
+
+/* xdp.c */
+u32 rust_helper_bpf_prog_run_xdp(const struct bpf_prog *prog, struct xdp_buff *xdp);
+void rust_helper_trace_xdp_exception(const struct net_device *dev,
+				     const struct bpf_prog *prog, u32 act);
 
 /* netdev.c */
 void rust_helper_local_bh_disable(void);

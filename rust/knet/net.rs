@@ -33,6 +33,7 @@ mod skb_rx;
 mod skb_tx;
 mod sysfs;
 mod txq;
+mod xdp;
 
 pub use address::{MacAddress, RxMode};
 pub use buffer_chain::{BufferChain, ReceivedChain};
@@ -58,3 +59,7 @@ pub use skb_rx::{Assembly, RxSkb};
 pub use skb_tx::{TxHeader, TxOffload, TxSkb, MAX_SEGMENTS};
 pub use sysfs::RxQueueAttribute;
 pub use txq::{TxGuard, TxQueue};
+pub use xdp::{
+    Program, TxPacket, Verdict, Xdp, XdpAssembly, XdpBuff, XdpFeatures, XdpFrame, XdpFrames,
+    XdpRoom, XDP_HEADROOM,
+};

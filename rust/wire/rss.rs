@@ -121,8 +121,20 @@ impl HashTypes {
 pub struct Hash {
     /// The hash.
     pub value: u32,
-    /// Whether it covers ports.
-    pub with_ports: bool,
+    /// Whether the addresses that it covers are of IPv6.
+    pub ipv6: bool,
+    /// Whose ports it covers, if any.
+    pub transport: Option<Transport>,
+    /// Whether it covers addresses in extension headers.
+    pub extension: bool,
+}
+
+/// A protocol with ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Transport {
+    Tcp,
+    Udp,
 }
 
 impl Hash {
@@ -132,14 +144,18 @@ impl Hash {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (header, _) = V1Hash::ref_from_prefix(bytes).ok()?;
         // IPv4, TCPv4, UDPv4, then the same for IPv6, and for extension headers.
-        let with_ports = match header.hash_report.get() {
-            1 | 4 | 7 => false,
-            2 | 3 | 5 | 6 | 8 | 9 => true,
+        let report = header.hash_report.get();
+        let transport = match report {
+            1 | 4 | 7 => None,
+            2 | 5 | 8 => Some(Transport::Tcp),
+            3 | 6 | 9 => Some(Transport::Udp),
             _ => return None,
         };
         Some(Self {
             value: header.hash_value.get(),
-            with_ports,
+            ipv6: report > 3,
+            transport,
+            extension: report > 6,
         })
     }
 }
@@ -223,7 +239,10 @@ mod tests {
         for report in 1..=9 {
             let hash = decode(report).expect("known");
             assert_eq!(hash.value, 0x1234_5678);
-            assert_eq!(hash.with_ports, report % 3 != 1);
+            let transport = [Some(Transport::Udp), None, Some(Transport::Tcp)];
+            assert_eq!(hash.transport, transport[usize::from(report % 3)]);
+            assert_eq!(hash.ipv6, report > 3);
+            assert_eq!(hash.extension, report > 6);
         }
         assert_eq!(decode(10), None);
         assert_eq!(Hash::decode(&[1; 19]), None);

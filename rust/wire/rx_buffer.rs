@@ -216,6 +216,51 @@ impl Big {
     }
 }
 
+/// Sizes of a buffer in which a program can work on a frame: a whole page, with headroom
+/// for the program, and tailroom. The packet header is in the headroom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Xdp {
+    /// The packet header.
+    pub header_len: usize,
+    /// Bytes before the frame.
+    pub headroom: usize,
+    /// Bytes after the frame, such as `struct skb_shared_info`; no fewer than the headroom.
+    pub tailroom: usize,
+    /// The page.
+    pub page_size: usize,
+}
+
+impl Xdp {
+    /// Where the posted bytes begin in the page.
+    pub const fn offset(&self) -> usize {
+        self.headroom.saturating_sub(self.header_len)
+    }
+
+    /// The longest frame in one buffer.
+    pub const fn frame_len(&self) -> usize {
+        self.page_size
+            .saturating_sub(self.headroom)
+            .saturating_sub(self.tailroom)
+    }
+
+    /// Bytes to post where a frame is in one buffer: header and frame.
+    pub const fn posted_len(&self) -> usize {
+        self.header_len.saturating_add(self.frame_len())
+    }
+
+    /// Bytes to post where a frame can be in several. What a first buffer has in its tailroom
+    /// fits in front of what the next one has, whose headroom is unused.
+    pub const fn posted_len_of_many(&self) -> usize {
+        let end = self.page_size.saturating_sub(self.tailroom);
+        let most = self.page_size.saturating_sub(self.offset());
+        if end < most {
+            end
+        } else {
+            most
+        }
+    }
+}
+
 /// How many times `by` goes into `len`, rounded up; `None` if `by` is zero.
 const fn div_ceil(len: usize, by: usize) -> Option<usize> {
     match len.checked_div(by) {

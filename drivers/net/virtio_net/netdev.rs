@@ -8,7 +8,7 @@ use kernel::prelude::*;
 use knet::net::{
     Channels, Driver, DriverInfo, Features as NetFeatures, LinkSettings, LinkStats, MacAddress,
     OpsLocked, Pages, Poll, Polled, PoolRef, RingSizes, RxMode as Wanted, RxPoll, Statistics,
-    TxQueue, TxSkb,
+    TxQueue, TxSkb, XdpFrames,
 };
 use virtio_net_wire::{
     config::field,
@@ -28,9 +28,10 @@ impl Nic {
     /// Fills and runs queue pairs; after an error none of them runs.
     pub(crate) fn run(&self, pairs: Range<usize>, lock: &mut OpsLocked<'_, Self>) -> Result {
         let queues = self.netdev.queues();
+        let receiver = self.receiver.get();
         for pair in pairs.clone() {
             // Ready for packets at once.
-            if let Err(error) = queues.with_paused_rx(pair, lock, rx::Queue::fill) {
+            if let Err(error) = queues.with_paused_rx(pair, lock, |rx, pages| rx.fill(pages, receiver)) {
                 self.pause(pairs.start..pair, lock);
                 return Err(error);
             }
@@ -95,7 +96,27 @@ impl Driver for Nic {
             let (tx, queue) = guard.parts();
             tx.reclaim_beside(queue, poll);
         }
-        rx.poll(pages, poll)
+        rx.poll(pages, poll, |frames| {
+            let queues = self.netdev.queues();
+            match queues.lock_tx(poll.queue(), poll) {
+                Some(mut guard) => {
+                    let (tx, queue) = guard.parts();
+                    tx.send_frames(queue, frames);
+                }
+                // Somebody has paused it, or it is gone.
+                None => frames.clear(),
+            }
+        })
+    }
+
+    fn xmit_frames(
+        &self,
+        tx: &mut tx::Queue,
+        queue: &TxQueue,
+        frames: &mut XdpFrames<'_>,
+        flush: bool,
+    ) {
+        tx.xmit_frames(queue, frames, flush);
     }
 
     #[inline]
@@ -127,7 +148,7 @@ impl Driver for Nic {
     }
 
     fn fill_rx(&self, rx: &mut rx::Queue, index: usize, pages: Pages<'_>) {
-        rx.fill(pages);
+        rx.fill(pages, self.receiver.get());
         self.coalesce_again(index);
     }
 
@@ -180,6 +201,14 @@ impl Driver for Nic {
             }
             _ => Ok(()),
         }
+    }
+
+    fn fix_features(&self, wanted: NetFeatures) -> NetFeatures {
+        self.features_with_program(wanted)
+    }
+
+    fn check_mtu(&self, mtu: usize) -> Result {
+        self.check_mtu_with_program(mtu)
     }
 
     fn set_features(&self, now: NetFeatures, wanted: NetFeatures) -> Result {

@@ -4,12 +4,12 @@
 
 use crate::{
     coalesce::Notifications, control::Control, device_stats::DeviceStats, features, link,
-    queues::Queues, resize::Rings, rss::Rss, stats, tx,
+    queues::Queues, resize::Rings, rss::Rss, rx, stats, tx, xdp,
 };
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{self, Builder, MacAddress, Rtnl},
+    net::{self, Builder, MacAddress, Rtnl, XdpFeatures},
     params,
     virtio::{self, BoundDevice, Interrupt, Probe, Start},
 };
@@ -34,6 +34,8 @@ pub(crate) struct Nic {
     pub(crate) link: link::Shown,
     /// Queue pairs in use.
     pub(crate) pairs: AtomicUsize,
+    /// Whom received frames are for.
+    pub(crate) receiver: xdp::Current,
     pub(crate) netdev: net::Device<Nic>,
 }
 
@@ -86,6 +88,10 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
     if negotiated.contains(Features::MRG_RXBUF) {
         interface.rx_queue_attribute();
     }
+    interface.xdp(&XdpFeatures {
+        rx_frags: rx::Queue::has_long_frames(negotiated, rx::large_mtu(interface.netdev(), negotiated)),
+        rx_hash: negotiated.contains(Features::HASH_REPORT),
+    });
     interface.queues_in_use(pairs.used)?;
     Ok(interface)
 }
@@ -150,6 +156,7 @@ impl virtio::Driver for Nic {
             link: link::Shown::of(device, negotiated),
             rings,
             pairs: AtomicUsize::new(pairs.used),
+            receiver: xdp::Current::stack(),
             netdev: interface.build(rx, tx)?,
         };
         nic.netdev.queues().set_weight(params::napi_weight());

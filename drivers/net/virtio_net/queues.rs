@@ -5,7 +5,7 @@
 use crate::{coalesce::Notifications, rx, stats, tx};
 use kernel::{prelude::*, str::CString, sync::Arc};
 use knet::{
-    net::{NetDevice, PagePool},
+    net::{NetDevice, PagePool, TxPacket},
     virtio::{Affinity, FoundQueue, Probe, QueueRequest},
 };
 use virtio_net_wire::Features;
@@ -46,7 +46,7 @@ impl Queues {
             )?;
             let napi = notifications.tx_napi(pair);
             tx.push(
-                tx::Queue::new(output.typed()?, negotiated, napi, tx_stats.clone())?,
+                tx::Queue::new(TxPacket::queue(output)?, negotiated, napi, tx_stats.clone())?,
                 GFP_KERNEL,
             )?;
         }

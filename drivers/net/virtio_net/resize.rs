@@ -209,7 +209,7 @@ impl Nic {
         let (rx, pages) = paused.rx();
         let result = result.and_then(|()| rx.resize(sizes.rx));
         if was_running {
-            rx.fill(pages);
+            rx.fill(pages, self.receiver.get());
         }
         self.coalesce_again(pair);
         result

@@ -5,17 +5,23 @@
 //! How packets lie in buffers depends on the negotiated features: one module for
 //! each layout.
 
-use crate::stats::{self, RxBatch};
-use kernel::{prelude::*, sync::Arc};
+use crate::{
+    stats::{self, RxBatch, XdpBatch},
+    xdp::Receiver,
+};
+use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 use knet::{
-    net::{self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, RxPoll, RxSkb},
+    net::{
+        self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, RxPoll, RxSkb, XdpFrame,
+        XDP_HEADROOM,
+    },
     virtio::{FoundQueue, Rearm},
 };
 use virtio_net_wire::{
     header::Base,
     rss::Hash,
     rx,
-    rx_buffer::{Big, RxBufferMode, IP_MAX_LEN},
+    rx_buffer::{self, Big, RxBufferMode, IP_MAX_LEN},
     Features, HeaderLayout,
 };
 
@@ -23,6 +29,7 @@ mod big;
 mod mergeable;
 mod small;
 mod spare;
+mod xdp;
 
 /// Packets up to this length are copied, which leaves the buffer to the ring.
 const COPY_LEN: usize = 128;
@@ -71,6 +78,7 @@ enum Refill {
 pub(crate) struct Queue {
     ring: Ring,
     common: Common,
+    outgoing: xdp::Outgoing,
 }
 
 impl Queue {
@@ -112,7 +120,25 @@ impl Queue {
             hash_report: negotiated.contains(Features::HASH_REPORT),
             stats,
         };
-        Ok((Self { ring, common }, pool))
+        let outgoing = xdp::Outgoing::new()?;
+        let queue = Self {
+            ring,
+            common,
+            outgoing,
+        };
+        Ok((queue, pool))
+    }
+
+    /// The largest MTU whose frames are in one buffer, with a VLAN tag too, where a program
+    /// wants that.
+    pub(crate) const SINGLE_BUFFER_MTU: usize = buffers_for_programs(HeaderLayout::Mergeable12)
+        .frame_len()
+        - rx_buffer::ETHERNET_LEN
+        - rx_buffer::VLAN_LEN;
+
+    /// Whether frames can be longer than a buffer.
+    pub(crate) fn has_long_frames(negotiated: Features, max_mtu: usize) -> bool {
+        RxBufferMode::new(negotiated, max_mtu) != RxBufferMode::Small
     }
 
     /// Whether the queue needs a word of context for each buffer.
@@ -157,23 +183,37 @@ impl Queue {
         each_ring!(&mut self.ring, ring => ring.vq.use_source(pool))
     }
 
-    /// Receives up to the budget, and fills the ring again.
+    /// Receives up to the budget, and fills the ring again. Frames that are to go out again
+    /// are given to `send`.
     #[inline]
-    pub(crate) fn poll(&mut self, mut pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'_> {
-        let Self { ring, common } = self;
+    pub(crate) fn poll(
+        &mut self,
+        mut pages: Pages<'_>,
+        poll: &RxPoll<'_>,
+        send: impl FnOnce(&mut KVec<XdpFrame>),
+    ) -> Polled<'_> {
         let mut batch = RxBatch::default();
+        let receiver = Receiver::of(poll.program());
+        each_ring!(&mut self.ring, ring => ring.vq.disable_interrupts());
+        let goes_on = if receiver == Receiver::Stack {
+            each_ring!(&mut self.ring, ring => {
+                ring.receive(&self.common, &pages, poll, &mut batch);
+            });
+            batch.packets >= poll.budget()
+        } else {
+            self.receive_for_program(&mut pages, poll, &mut batch, send)
+        };
+        let Self { ring, common, .. } = self;
         let refill = each_ring!(ring, ring => {
-            ring.vq.disable_interrupts();
-            ring.receive(common, &pages, poll, &mut batch);
             // Half a batch at least, so that the device is not told of each buffer.
             if ring.vq.free() > poll.budget().min(ring.vq.size()) / 2 {
-                ring.refill(&mut pages, Memory::Atomic, &common.stats)
+                ring.refill(&mut pages, Memory::Atomic, receiver, &common.stats)
             } else {
                 Refill::Full
             }
         });
         common.stats.add(&batch);
-        if batch.packets >= poll.budget() || refill == Refill::NoMemory {
+        if goes_on || refill == Refill::NoMemory {
             return Polled::Again;
         }
         poll.adapt(common.stats.packets.get(), common.stats.bytes.get());
@@ -183,14 +223,56 @@ impl Queue {
         }
     }
 
+    /// Has the program look at received frames; true if there may be more.
+    #[inline(never)]
+    fn receive_for_program(
+        &mut self,
+        pages: &mut Pages<'_>,
+        poll: &RxPoll<'_>,
+        batch: &mut RxBatch,
+        send: impl FnOnce(&mut KVec<XdpFrame>),
+    ) -> bool {
+        let Self {
+            ring,
+            common,
+            outgoing,
+        } = self;
+        let mut runner = xdp::Runner {
+            common,
+            poll,
+            outgoing,
+            counts: XdpBatch::default(),
+        };
+        each_ring!(ring, ring => ring.receive_for_program(&mut runner, pages, batch));
+        let goes_on = !runner.goes_on(batch);
+        common.stats.add_xdp(&runner.counts);
+        let frames = outgoing.frames();
+        if !frames.is_empty() {
+            send(frames);
+        }
+        goes_on
+    }
+
     fn rearm(&mut self) -> Rearm<'_> {
         each_ring!(&mut self.ring, ring => ring.vq.enable_interrupts())
     }
 
     /// Fills the ring before the queue runs. What does not fit now, the first poll adds.
-    pub(crate) fn fill(&mut self, mut pages: Pages<'_>) {
-        let Self { ring, common } = self;
-        each_ring!(ring, ring => ring.refill(&mut pages, Memory::MaySleep, &common.stats));
+    pub(crate) fn fill(&mut self, mut pages: Pages<'_>, receiver: Receiver) {
+        let Self { ring, common, .. } = self;
+        each_ring!(ring, ring => {
+            ring.refill(&mut pages, Memory::MaySleep, receiver, &common.stats)
+        });
+    }
+}
+
+/// Sizes of buffers in which programs can work on frames.
+const fn buffers_for_programs(layout: HeaderLayout) -> rx_buffer::Xdp {
+    rx_buffer::Xdp {
+        header_len: layout.len(),
+        headroom: XDP_HEADROOM,
+        tailroom: PagePool::SKB_OVERHEAD,
+        page_size: PAGE_SIZE,
     }
 }
 

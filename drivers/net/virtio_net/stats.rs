@@ -6,7 +6,7 @@ use crate::nic::Nic;
 use kernel::{str::CStr, sync::Arc};
 use knet::{
     net::{
-        Driver, LinkStats, QueueStatistics, RxQueueAttribute, RxQueueStats, Statistics,
+        Driver, LinkStats, QueueStatistics, RxQueueAttribute, RxQueueStats, Statistics, TxPacket,
         TxQueueStats,
     },
     stats::Counter,
@@ -23,6 +23,14 @@ pub(crate) struct Rx {
     pub(crate) kicks: Counter,
     /// Bytes of the buffers that the ring is filled with, where they change.
     pub(crate) buffer_len: Counter,
+    /// Frames that a program has seen.
+    pub(crate) xdp_packets: Counter,
+    /// Frames that a program wanted to go out by the device that they came by.
+    pub(crate) xdp_tx: Counter,
+    /// Frames that a program sent somewhere else.
+    pub(crate) xdp_redirects: Counter,
+    /// Frames that a program dropped, or that could not go where it said.
+    pub(crate) xdp_drops: Counter,
     /// Packets whose length or number of buffers cannot be.
     pub(crate) length_errors: Counter,
     /// Packets whose header does not fit them.
@@ -44,6 +52,10 @@ pub(crate) struct Tx {
     pub(crate) wake: Counter,
     /// Packets that were lost here.
     pub(crate) drops: Counter,
+    /// Frames beside the stack that this queue was to send.
+    pub(crate) xdp_tx: Counter,
+    /// Those of them that were lost.
+    pub(crate) xdp_tx_drops: Counter,
 }
 
 /// What one poll received; added to the counters once.
@@ -54,7 +66,24 @@ pub(crate) struct RxBatch {
     pub(crate) drops: usize,
 }
 
+/// What a program did with the frames of one poll; added to the counters once.
+#[derive(Default)]
+pub(crate) struct XdpBatch {
+    pub(crate) packets: usize,
+    pub(crate) tx: usize,
+    pub(crate) redirects: usize,
+    pub(crate) drops: usize,
+}
+
 impl Rx {
+    #[inline]
+    pub(crate) fn add_xdp(&self, batch: &XdpBatch) {
+        self.xdp_packets.add(batch.packets as u64);
+        self.xdp_tx.add(batch.tx as u64);
+        self.xdp_redirects.add(batch.redirects as u64);
+        self.xdp_drops.add(batch.drops as u64);
+    }
+
     #[inline]
     pub(crate) fn add(&self, batch: &RxBatch) {
         self.packets.add(batch.packets as u64);
@@ -65,15 +94,35 @@ impl Rx {
     }
 
     /// What `ethtool -S` shows, by the names of the C driver.
-    fn named(&self) -> [(&'static str, &Counter); 2] {
-        [("drops", &self.drops), ("kicks", &self.kicks)]
+    fn named(&self) -> [(&'static str, &Counter); 6] {
+        [
+            ("drops", &self.drops),
+            ("xdp_packets", &self.xdp_packets),
+            ("xdp_tx", &self.xdp_tx),
+            ("xdp_redirects", &self.xdp_redirects),
+            ("xdp_drops", &self.xdp_drops),
+            ("kicks", &self.kicks),
+        ]
     }
 }
 
 impl Tx {
+    /// A packet that the device was given and did not send.
+    pub(crate) fn lose(&self, packet: TxPacket) {
+        match &packet {
+            TxPacket::Skb(_) => self.drops.add(1),
+            TxPacket::Xdp(_) => self.xdp_tx_drops.add(1),
+        }
+    }
+
     /// What `ethtool -S` shows, by the names of the C driver.
-    fn named(&self) -> [(&'static str, &Counter); 2] {
-        [("kicks", &self.kicks), ("tx_timeouts", &self.timeouts)]
+    fn named(&self) -> [(&'static str, &Counter); 4] {
+        [
+            ("xdp_tx", &self.xdp_tx),
+            ("xdp_tx_drops", &self.xdp_tx_drops),
+            ("kicks", &self.kicks),
+            ("tx_timeouts", &self.timeouts),
+        ]
     }
 }
 

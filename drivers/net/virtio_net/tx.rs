@@ -5,7 +5,9 @@
 use crate::stats;
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{Poll, Polled, TxHeader, TxQueue, TxSkb, MAX_SEGMENTS},
+    net::{
+        Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, XdpFrame, XdpFrames, MAX_SEGMENTS,
+    },
     virtio::{SgTable, Virtqueue},
 };
 use virtio_net_wire::{
@@ -16,7 +18,7 @@ use zerocopy::{Immutable, IntoBytes};
 
 /// One transmit queue.
 pub(crate) struct Queue {
-    vq: Virtqueue<TxSkb>,
+    vq: Virtqueue<TxPacket>,
     sg: KBox<SgTable<MAX_SEGMENTS>>,
     /// Descriptors to keep free, so that any packet fits: fewer than the longest packet
     /// takes where the ring has no more.
@@ -35,7 +37,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(
-        vq: Virtqueue<TxSkb>,
+        vq: Virtqueue<TxPacket>,
         negotiated: Features,
         napi: bool,
         stats: Arc<stats::Tx>,
@@ -99,10 +101,7 @@ impl Queue {
     /// Those of [`Virtqueue::reset`].
     pub(crate) fn reset(&mut self) -> Result {
         let stats = &self.stats;
-        self.vq.reset(|skb| {
-            stats.drops.add(1);
-            drop(skb);
-        })
+        self.vq.reset(|packet| stats.lose(packet))
     }
 
     /// Gives the ring `size` descriptors. What was in it is lost, and counted.
@@ -112,10 +111,7 @@ impl Queue {
     /// Those of [`Virtqueue::resize`].
     pub(crate) fn resize(&mut self, size: usize) -> Result {
         let stats = &self.stats;
-        let result = self.vq.resize(size, |skb| {
-            stats.drops.add(1);
-            drop(skb);
-        });
+        let result = self.vq.resize(size, |packet| stats.lose(packet));
         self.reserve = MAX_SEGMENTS.min(self.vq.size());
         result
     }
@@ -123,23 +119,13 @@ impl Queue {
     /// The end of the queue. What was in it is lost, and counted.
     pub(crate) fn discard(self) {
         let Self { vq, stats, .. } = self;
-        vq.discard(|skb| {
-            stats.drops.add(1);
-            drop(skb);
-        });
+        vq.discard(|packet| stats.lose(packet));
     }
 
     /// Takes what the device has sent off a paused queue: packets and bytes that byte
     /// limits have counted.
     pub(crate) fn take_sent(&mut self) -> (usize, usize) {
-        let (mut packets, mut bytes) = (0usize, 0usize);
-        while let Some((skb, _)) = self.vq.pop() {
-            packets = packets.wrapping_add(1);
-            bytes = bytes.wrapping_add(skb.len());
-            skb.consume_any();
-        }
-        self.stats.packets.add(packets as u64);
-        self.stats.bytes.add(bytes as u64);
+        let (packets, bytes) = self.pop_sent(TxSkb::consume_any);
         if self.napi {
             (packets, bytes)
         } else {
@@ -254,25 +240,105 @@ impl Queue {
         }
     }
 
+    /// Takes what the device has sent off the ring: packets and bytes of the stack, which
+    /// `free` is called with.
+    #[inline(always)]
+    fn pop_sent(&mut self, free: impl Fn(TxSkb)) -> (usize, usize) {
+        let (mut packets, mut bytes) = (0usize, 0usize);
+        let (mut frames, mut frame_bytes) = (0usize, 0usize);
+        while let Some((packet, _)) = self.vq.pop() {
+            match packet {
+                TxPacket::Skb(skb) => {
+                    packets = packets.wrapping_add(1);
+                    bytes = bytes.wrapping_add(skb.len());
+                    free(skb);
+                }
+                TxPacket::Xdp(frame) => {
+                    frames = frames.wrapping_add(1);
+                    frame_bytes = frame_bytes.wrapping_add(frame.len());
+                    drop(frame);
+                }
+            }
+        }
+        let all = packets.wrapping_add(frames);
+        if all != 0 {
+            self.stats.packets.add(all as u64);
+            self.stats.bytes.add(bytes.wrapping_add(frame_bytes) as u64);
+        }
+        (packets, bytes)
+    }
+
     /// Frees what the device has sent, and lets the stack go on if there is room.
     #[inline]
     fn reclaim(&mut self, queue: &TxQueue, free: impl Fn(TxSkb)) {
-        let (mut packets, mut bytes) = (0usize, 0usize);
-        while let Some((skb, _)) = self.vq.pop() {
-            packets = packets.wrapping_add(1);
-            bytes = bytes.wrapping_add(skb.len());
-            free(skb);
-        }
-        if packets != 0 {
-            if self.napi {
-                queue.completed(packets, bytes);
-            }
-            self.stats.packets.add(packets as u64);
-            self.stats.bytes.add(bytes as u64);
+        let (packets, bytes) = self.pop_sent(free);
+        if packets != 0 && self.napi {
+            queue.completed(packets, bytes);
         }
         if queue.is_stopped() && self.vq.free() >= self.reserve {
             self.stats.wake.add(1);
             queue.wake();
+        }
+    }
+
+    /// Sends frames beside the stack, and tells the device. Those that there is no room for
+    /// are lost.
+    pub(crate) fn send_frames(&mut self, queue: &TxQueue, frames: &mut KVec<XdpFrame>) {
+        self.begin_frames(queue);
+        let n = frames.len();
+        let mut lost = 0usize;
+        for frame in frames.drain_all() {
+            if self.send_frame(frame).is_err() {
+                lost = lost.wrapping_add(1);
+            }
+        }
+        self.end_frames(queue, n, lost, true);
+    }
+
+    /// Sends frames that others have, as many as there is room for.
+    pub(crate) fn xmit_frames(
+        &mut self,
+        queue: &TxQueue,
+        frames: &mut XdpFrames<'_>,
+        flush: bool,
+    ) {
+        self.begin_frames(queue);
+        let n = frames.len();
+        let mut sent = 0usize;
+        while frames.offer(|frame| self.send_frame(frame)) {
+            sent = sent.wrapping_add(1);
+        }
+        self.end_frames(queue, n, n.wrapping_sub(sent), flush);
+    }
+
+    /// Makes room, where there is little.
+    #[inline]
+    fn begin_frames(&mut self, queue: &TxQueue) {
+        self.vq.disable_interrupts();
+        if !self.napi || self.vq.free() < self.vq.size() / 2 {
+            self.reclaim(queue, TxSkb::consume_any);
+        }
+    }
+
+    #[inline]
+    fn send_frame(&mut self, frame: XdpFrame) -> Result<(), XdpFrame> {
+        self.vq
+            .send_frame(&mut self.sg, frame, self.layout.len(), self.place)
+    }
+
+    /// Leaves room for the stack's packets, or has it wait.
+    #[inline]
+    fn end_frames(&mut self, queue: &TxQueue, n: usize, lost: usize, flush: bool) {
+        self.stats.xdp_tx.add(n as u64);
+        if lost != 0 {
+            self.stats.xdp_tx_drops.add(lost as u64);
+        }
+        if self.vq.free() < self.reserve && !queue.is_stopped() {
+            queue.stop();
+            self.stats.stop.add(1);
+        }
+        if flush {
+            self.flush(queue);
         }
     }
 

@@ -18,6 +18,7 @@
 //! | [`resize`] | ring sizes, number of queue pairs, stuck queues |
 //! | [`stats`] | counters |
 //! | [`device_stats`] | counters that the device keeps |
+//! | [`xdp`] | which programs can see received frames first |
 //! | [`affinity`] | which processors serve which queue pair |
 
 #![forbid(unsafe_code)]
@@ -40,6 +41,7 @@ mod rss;
 mod rx;
 mod stats;
 mod tx;
+mod xdp;
 
 /// The driver's name: on the virtio bus, and in `ethtool -i`.
 const NAME: &CStr = c"virtio_net_rs";

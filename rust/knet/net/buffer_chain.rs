@@ -140,6 +140,18 @@ impl ReceivedChain<'_> {
         unsafe { core::slice::from_raw_parts(first.start(), len) }
     }
 
+    /// What is in each buffer, beginning with the first.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.rest;
+        self.chain.buffers.iter().map_while(move |buffer| {
+            let len = rest.min(buffer.capacity());
+            rest = rest.wrapping_sub(len);
+            buffer.sync_for_cpu(0, len);
+            // SAFETY: The buffer owns at least `len` bytes there.
+            (len != 0).then(|| unsafe { core::slice::from_raw_parts(buffer.start(), len) })
+        })
+    }
+
     /// Takes the first buffer off the chain, if there is anything in it.
     pub fn take(&mut self) -> Option<Received> {
         if self.rest == 0 {

@@ -11,6 +11,7 @@ use super::{
     page_pool::PagePool,
     queues::Queues,
     txq::TxQueue,
+    xdp::QueueInfo,
 };
 use crate::bindings;
 use kernel::prelude::*;
@@ -152,8 +153,12 @@ impl<D: Driver> Queues<D> {
             return Err(EINVAL);
         }
         for (slot, (rx, pool)) in self.rx().iter().zip(rx) {
-            // SAFETY: Nobody else looks at the body of a queue that is not enabled.
-            unsafe { *slot.body.get() = Some(RxBody { rx, pool }) };
+            // SAFETY: The device is valid. Nobody else looks at the body of a queue that is
+            // not enabled.
+            unsafe {
+                let info = QueueInfo::new(lock.netdev(), slot.index, &pool)?;
+                *slot.body.get() = Some(RxBody { rx, pool, info });
+            }
             slot.present.set(true);
             slot.recycle_directly();
         }

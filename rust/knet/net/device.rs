@@ -12,6 +12,7 @@ use super::{
     napi::Slot,
     ops::Driver,
     queues::Queues,
+    xdp::Attached,
 };
 use crate::{
     bindings,
@@ -45,6 +46,9 @@ pub(super) struct Priv<D: Driver> {
     pub(super) driver: *const D,
     pub(super) tx: *const [Slot<D, D::Tx>],
     pub(super) interface: *const Interface<D>,
+    /// None when the device is not registered any more. Changed under RTNL and the instance
+    /// lock.
+    pub(super) program: Attached,
     /// Changed under the instance lock only.
     pub(super) told: Told,
 }
@@ -215,6 +219,7 @@ impl<D: Driver> Device<D> {
                 driver,
                 tx: this.queues.tx(),
                 interface: this,
+                program: Attached::none(),
                 told: Told::default(),
             });
             bindings::rtnl_lock();
@@ -320,6 +325,12 @@ impl<D: Driver> Device<D> {
             }
             bindings::rtnl_unlock();
         }
+    }
+
+    /// The MTU.
+    pub fn mtu(&self) -> usize {
+        // SAFETY: The device is valid; a whole-word read.
+        unsafe { (&raw const (*self.as_raw()).mtu).read_volatile() as usize }
     }
 
     /// The features that are on.

@@ -28,6 +28,12 @@ impl Features {
     pub const GRO_HW: Self = Self(bindings::NETIF_F_GRO_HW);
     pub const HW_VLAN_CTAG_FILTER: Self = Self(bindings::NETIF_F_HW_VLAN_CTAG_FILTER);
 
+    /// These features but for `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// No features.
     pub const fn empty() -> Self {
         Self(0)

@@ -4,7 +4,15 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
-use super::{dim::Dim, ops::Driver, page_pool::PagePool, queues::RX, txq::TxQueue};
+use super::{
+    device::Priv,
+    dim::Dim,
+    ops::Driver,
+    page_pool::PagePool,
+    queues::RX,
+    txq::TxQueue,
+    xdp::{Program, QueueInfo},
+};
 use crate::{bindings, virtio::Rearm};
 use core::{
     cell::{Cell, UnsafeCell},
@@ -45,6 +53,10 @@ impl Poll<'_> {
 pub struct RxPoll<'a> {
     poll: Poll<'a>,
     queue: usize,
+    program: *mut bindings::bpf_prog,
+    queue_info: *mut bindings::xdp_rxq_info,
+    /// Whether frames have been redirected, and wait for the poll's end.
+    redirected: Cell<bool>,
 }
 
 impl RxPoll<'_> {
@@ -52,6 +64,23 @@ impl RxPoll<'_> {
     #[inline]
     pub fn queue(&self) -> usize {
         self.queue
+    }
+
+    /// The program that is to see received frames first, the same during the poll.
+    #[inline]
+    pub fn program(&self) -> Option<Program<'_>> {
+        // SAFETY: It was attached as the poll began, which is an RCU read side.
+        unsafe { Program::new(self.program) }
+    }
+
+    #[inline]
+    pub(super) fn queue_info(&self) -> *mut bindings::xdp_rxq_info {
+        self.queue_info
+    }
+
+    #[inline]
+    pub(super) fn redirected(&self) {
+        self.redirected.set(true);
     }
 }
 
@@ -84,6 +113,7 @@ pub(super) type Poller = unsafe extern "C" fn(*mut bindings::napi_struct, c_int)
 pub(super) struct RxBody<R> {
     pub(super) rx: R,
     pub(super) pool: PagePool,
+    pub(super) info: QueueInfo,
 }
 
 /// A queue's NAPI instance and its body.
@@ -265,10 +295,18 @@ pub(super) unsafe extern "C" fn poll_rx<D: Driver>(
             _poll: PhantomData,
         },
         queue: slot.index,
+        // SAFETY: The instance is for a registered device of this driver.
+        program: unsafe { (*Priv::<D>::of((*napi).dev.cast())).program.load() },
+        queue_info: body.info.as_raw(),
+        redirected: Cell::new(false),
     };
     // SAFETY: This is the poll of the pool's NAPI instance.
     let pages = unsafe { body.pool.pages() };
     let polled = driver.poll_rx(&mut body.rx, pages, &poll);
+    if poll.redirected.get() {
+        // SAFETY: Softirq context, in the poll that has redirected frames.
+        unsafe { bindings::xdp_do_flush() };
+    }
     match polled {
         Polled::Done { work, rearm } if work < poll.budget => {
             // SAFETY: The instance is live. The body is not touched any more, as another

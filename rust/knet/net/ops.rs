@@ -18,6 +18,7 @@ use super::{
     rss::Rss,
     sysfs::RxQueueAttribute,
     txq::TxQueue,
+    xdp::{Xdp, XdpFrames},
     TxSkb,
 };
 use crate::bindings;
@@ -26,7 +27,16 @@ use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
 pub trait Driver:
-    QueueStatistics + Resize + Rss + Coalescing + RxQueueAttribute + Sized + Send + Sync + 'static
+    QueueStatistics
+    + Resize
+    + Rss
+    + Coalescing
+    + RxQueueAttribute
+    + Xdp
+    + Sized
+    + Send
+    + Sync
+    + 'static
 {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
@@ -40,6 +50,15 @@ pub trait Driver:
 
     /// Sends a packet, or drops and counts it (`ndo_start_xmit`).
     fn start_xmit(&self, tx: &mut Self::Tx, queue: &TxQueue, skb: TxSkb);
+    /// Sends frames beside the stack, as many as there is room for, and tells the device of
+    /// them if `flush` (`ndo_xdp_xmit`).
+    fn xmit_frames(
+        &self,
+        tx: &mut Self::Tx,
+        queue: &TxQueue,
+        frames: &mut XdpFrames<'_>,
+        flush: bool,
+    );
     /// Receives up to [`Poll::budget`] packets. `pages` are those of the queue's pool.
     fn poll_rx<'q>(&self, rx: &'q mut Self::Rx, pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'q>;
     /// Reclaims what the device has sent.
@@ -70,6 +89,15 @@ pub trait Driver:
     fn set_rx_mode(&self, mode: &RxMode) -> Result;
     /// A new address for the device (`ndo_set_mac_address`).
     fn set_mac_address(&self, address: MacAddress) -> Result;
+    /// The features of `wanted` that can be had now (`ndo_fix_features`).
+    fn fix_features(&self, wanted: Features) -> Features;
+    /// Whether frames can have up to `mtu` bytes behind their Ethernet header
+    /// (`ndo_change_mtu`).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    fn check_mtu(&self, mtu: usize) -> Result;
     /// Other features are wanted than there are now (`ndo_set_features`).
     fn set_features(&self, now: Features, wanted: Features) -> Result;
     /// Frames of a VLAN are wanted, or not any more.
@@ -124,7 +152,9 @@ impl<D: Driver> Operations<D> {
         ops.ndo_vlan_rx_kill_vid = Some(Self::vlan_kill);
         ops.ndo_set_features = Some(Self::set_features);
         ops.ndo_tx_timeout = Some(Self::tx_timeout);
-        ops
+        ops.ndo_fix_features = Some(Self::fix_features);
+        ops.ndo_change_mtu = Some(Self::change_mtu);
+        Self::with_xdp(ops)
     };
 
     pub(super) const fn vtable() -> &'static bindings::net_device_ops {
@@ -305,6 +335,33 @@ impl<D: Driver> Operations<D> {
         let (driver, now) = unsafe { (Self::driver(dev), (*dev).features) };
         let [now, wanted] = [now, wanted].map(Features::from_bits_retain);
         from_result(|| driver.set_features(now, wanted).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// C calls this for a device of driver `D`, as it is registered and later.
+    unsafe extern "C" fn fix_features(
+        dev: *mut bindings::net_device,
+        wanted: bindings::netdev_features_t,
+    ) -> bindings::netdev_features_t {
+        // SAFETY: By the caller's promise.
+        let driver = unsafe { Self::driver(dev) };
+        driver.fix_features(Features::from_bits_retain(wanted)).0
+    }
+
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with its instance lock, and an
+    /// MTU within its limits.
+    unsafe extern "C" fn change_mtu(dev: *mut bindings::net_device, mtu: c_int) -> c_int {
+        // SAFETY: By the caller's promise; a whole-word write.
+        unsafe {
+            from_result(|| {
+                Self::driver(dev).check_mtu(mtu as usize)?;
+                (&raw mut (*dev).mtu).write_volatile(mtu as u32);
+                Ok(0)
+            })
+        }
     }
 
     /// # Safety

@@ -10,7 +10,12 @@ use crate::{
     virtio::{FoundQueue, Token, Virtqueue},
 };
 use core::ptr::NonNull;
-use kernel::{error::from_err_ptr, page::PAGE_SIZE, prelude::*, sync::Arc};
+use kernel::{
+    error::{from_err_ptr, to_result},
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::Arc,
+};
 
 /// How hard to try for memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +43,7 @@ const _: () = assert!(PAGE_SIZE <= u16::MAX as usize);
 ///
 /// # Invariants
 ///
-/// `pool` is live, and maps its pages if `mapped`.
+/// `pool` is live and registered as memory of XDP frames, and maps its pages if `mapped`.
 struct Pool {
     pool: NonNull<bindings::page_pool>,
     mapped: bool,
@@ -54,8 +59,12 @@ unsafe impl Sync for Pool {}
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // SAFETY: The pool is live; pages that are still out keep it until they return.
-        unsafe { bindings::page_pool_destroy(self.pool.as_ptr()) };
+        // SAFETY: The pool is live, and registered; pages that are still out keep it until
+        // they return.
+        unsafe {
+            bindings::xdp_unreg_page_pool(self.pool.as_ptr());
+            bindings::page_pool_destroy(self.pool.as_ptr());
+        }
     }
 }
 
@@ -121,8 +130,14 @@ impl PagePool {
     ) -> Result<Self> {
         // SAFETY: The parameters are valid, and copied.
         let raw = from_err_ptr(unsafe { bindings::page_pool_create(&params) })?;
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+        // SAFETY: The pool is new and ours.
+        unsafe {
+            to_result(bindings::xdp_reg_page_pool(raw.as_ptr()))
+                .inspect_err(|_| bindings::page_pool_destroy(raw.as_ptr()))?;
+        }
         let pool = Pool {
-            pool: NonNull::new(raw).ok_or(ENOMEM)?,
+            pool: raw,
             mapped,
             params,
             netdev: netdev.clone(),
@@ -197,6 +212,8 @@ impl Pages<'_> {
             page: NonNull::new(page)?,
             offset: offset as u16,
             capacity: capacity as u16,
+            headroom: 0,
+            posted: 0,
         })
     }
 

@@ -139,6 +139,7 @@ impl<D: Driver> Operations<D> {
             // SAFETY: The device is registered.
             unsafe { Self::driver(dev) }.use_pool(&mut body.rx, pool.source())?;
             if let Some(pool) = memory.pool.take() {
+                body.info.use_pool(&pool);
                 body.pool = pool;
             }
             slot.recycle_directly();

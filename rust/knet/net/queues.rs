@@ -10,10 +10,11 @@
 use super::{
     dim::Direction,
     locks::OpsLocked,
-    napi::{poll_rx, poll_tx, Poll, RxBody, Slot},
+    napi::{poll_rx, poll_tx, Poll, RxBody, RxPoll, Slot},
     ops::Driver,
     page_pool::{PagePool, Pages},
     txq::{TxGuard, TxQueue},
+    xdp::QueueInfo,
 };
 use crate::bindings;
 use kernel::prelude::*;
@@ -66,7 +67,9 @@ impl<D: Driver> Queues<D> {
             netdev: dev,
         };
         for (index, (rx, pool)) in rx.into_iter().enumerate() {
-            let body = RxBody { rx, pool };
+            // SAFETY: The device is valid, and stays so while the queues live.
+            let info = unsafe { QueueInfo::new(dev, index, &pool)? };
+            let body = RxBody { rx, pool, info };
             this.rx.push(
                 Slot::new(index, core::ptr::null_mut(), poll_rx::<D>, body),
                 GFP_KERNEL,
@@ -225,6 +228,13 @@ impl<D: Driver> Queues<D> {
         if let Some(slot) = self.rx.get(index) {
             slot.disable(lock.netdev(), RX);
         }
+    }
+
+    /// The transmit queue `index`, if nobody has paused or taken it. Waits for who is in it.
+    #[inline]
+    pub fn lock_tx<'a>(&'a self, index: usize, _poll: &'a RxPoll<'_>) -> Option<TxGuard<'a, D>> {
+        // SAFETY: A receive poll is softirq context.
+        unsafe { TxGuard::lock(self.tx.get(index)?) }
     }
 
     /// The transmit queue `index`, if nobody is in it.

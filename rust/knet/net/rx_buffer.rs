@@ -15,7 +15,8 @@ use kernel::{ffi::c_void, prelude::*};
 /// # Invariants
 ///
 /// The value owns one reference to `page`, for the `capacity` bytes at `offset`. The page
-/// keeps its pool.
+/// keeps its pool. Of these bytes, the device had `posted` from `headroom` on, when the
+/// buffer was last posted.
 ///
 /// Dropping it gives the memory back to its pool, quickly so in the poll of the pool's
 /// queue (`page_pool_put_full_page`).
@@ -23,12 +24,14 @@ pub struct RxBuffer {
     pub(super) page: NonNull<bindings::page>,
     pub(super) offset: u16,
     pub(super) capacity: u16,
+    pub(super) headroom: u16,
+    pub(super) posted: u16,
 }
 
 // SAFETY: Memory is not bound to a thread.
 unsafe impl Send for RxBuffer {}
 
-// SAFETY: The two words hold all three fields.
+// SAFETY: The two words hold all fields.
 unsafe impl Token for RxBuffer {
     const CONTEXT: bool = true;
 
@@ -37,7 +40,10 @@ unsafe impl Token for RxBuffer {
     #[inline]
     fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
         let this = ManuallyDrop::new(self);
-        let context = usize::from(this.capacity) << 16 | usize::from(this.offset);
+        let context = usize::from(this.posted) << 48
+            | usize::from(this.headroom) << 32
+            | usize::from(this.capacity) << 16
+            | usize::from(this.offset);
         (this.page.cast(), context as *mut c_void)
     }
 
@@ -48,6 +54,8 @@ unsafe impl Token for RxBuffer {
             page: data.cast(),
             offset: context as u16,
             capacity: (context >> 16) as u16,
+            headroom: (context >> 32) as u16,
+            posted: (context >> 48) as u16,
         }
     }
 }
@@ -105,8 +113,8 @@ impl RxBuffer {
         }
     }
 
-    /// Says that the device has written: checks the claimed length against the
-    /// `posted` bytes from `headroom` on, and hands the memory to the CPU.
+    /// Says that the device has written: checks the claimed length against `least` and
+    /// what was posted, and hands the memory to the CPU.
     ///
     /// # Errors
     ///
@@ -116,18 +124,15 @@ impl RxBuffer {
         self,
         len: DeviceLength,
         least: usize,
-        headroom: usize,
-        posted: usize,
     ) -> Result<Received, (LengthError, RxBuffer)> {
-        let posted = posted.min(self.capacity().saturating_sub(headroom));
-        let len = match len.checked(least, posted) {
+        let len = match len.checked(least, usize::from(self.posted)) {
             Ok(len) => len,
             Err(error) => return Err((error, self)),
         };
-        self.sync_for_cpu(headroom, len);
+        self.sync_for_cpu(usize::from(self.headroom), len);
         Ok(Received {
+            headroom: self.headroom,
             buffer: self,
-            headroom: headroom as u16,
             len: len as u16,
         })
     }
@@ -226,7 +231,7 @@ impl Virtqueue<RxBuffer> {
     #[inline]
     pub fn post(
         &mut self,
-        buffer: RxBuffer,
+        mut buffer: RxBuffer,
         headroom: usize,
         len: usize,
     ) -> Result<(), PushError<RxBuffer>> {
@@ -240,6 +245,7 @@ impl Virtqueue<RxBuffer> {
                 token: buffer,
             });
         }
+        (buffer.headroom, buffer.posted) = (headroom as u16, len as u16);
         let mapped = self.uses_dma();
         // SAFETY: All-zero is a valid `scatterlist`.
         let mut entry: bindings::scatterlist = unsafe { core::mem::zeroed() };

@@ -30,13 +30,18 @@ impl RxSkb {
     ///
     /// `skb` is valid and new, and its owner gives it away.
     #[inline]
-    unsafe fn from_ptr(skb: NonNull<bindings::sk_buff>) -> Self {
+    pub(super) unsafe fn from_ptr(skb: NonNull<bindings::sk_buff>) -> Self {
         // SAFETY: By the caller's promise.
         Self(unsafe { SkBuff::from_ptr(skb) })
     }
 
     #[inline]
-    fn raw_mut(&mut self) -> &mut bindings::sk_buff {
+    pub(super) fn shared_info_mut(&mut self) -> &mut bindings::skb_shared_info {
+        self.0.shared_info_mut()
+    }
+
+    #[inline]
+    pub(super) fn raw_mut(&mut self) -> &mut bindings::sk_buff {
         self.0.raw_mut()
     }
 
@@ -44,7 +49,7 @@ impl RxSkb {
     pub fn set_hash(&mut self, hash: Hash) {
         let headers = self.0.headers_mut();
         headers.set_sw_hash(0);
-        headers.set_l4_hash(u8::from(hash.with_ports));
+        headers.set_l4_hash(u8::from(hash.transport.is_some()));
         headers.hash = hash.value;
     }
 
@@ -95,19 +100,25 @@ impl RxSkb {
         raw.tail = headroom.wrapping_add(len) as u32;
         raw.len = len as u32;
         this.mark_for_recycle();
+        this.set_device(poll);
+        Ok(this)
+    }
+
+    /// The packet came by the device of the poll.
+    #[inline]
+    pub(super) fn set_device(&mut self, poll: &RxPoll<'_>) {
         // SAFETY: The poll's NAPI instance is live.
         let dev = unsafe { (*poll.napi()).dev.cast() };
-        this.raw_mut()
+        self.raw_mut()
             .__bindgen_anon_1
             .__bindgen_anon_1
             .__bindgen_anon_1
             .dev = dev;
-        Ok(this)
     }
 
     /// The fragments are pages of a page pool (`skb_mark_for_recycle`).
     #[inline]
-    fn mark_for_recycle(&mut self) {
+    pub(super) fn mark_for_recycle(&mut self) {
         self.raw_mut().set_pp_recycle(1);
     }
 

@@ -2,7 +2,7 @@
 
 //! Packets on their way to the device.
 
-use super::{napi::Poll, SkBuff};
+use super::{napi::Poll, SkBuff, TxPacket};
 use crate::{
     bindings,
     virtio::{PushError, SgTable, Token, Virtqueue},
@@ -205,7 +205,7 @@ impl TxSkb {
     }
 }
 
-impl Virtqueue<TxSkb> {
+impl Virtqueue<TxPacket> {
     /// Queues a packet behind its virtio header, which has at most 48 bytes.
     ///
     /// # Errors
@@ -218,7 +218,7 @@ impl Virtqueue<TxSkb> {
         mut skb: TxSkb,
         header: H,
         place: TxHeader,
-    ) -> Result<(), PushError<TxSkb>> {
+    ) -> Result<(), PushError<TxPacket>> {
         const { assert!(size_of::<H>() <= size_of::<[c_char; 48]>()) };
         let joined = place == TxHeader::Joined
             && skb.raw().data as usize & 1 == 0
@@ -249,7 +249,7 @@ impl Virtqueue<TxSkb> {
                     frag.len as usize,
                 );
             }
-            self.push_out(sg, skb)
+            self.push_out(sg, TxPacket::Skb(skb))
         }
     }
 }

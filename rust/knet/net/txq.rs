@@ -22,12 +22,36 @@ impl<'a, D: Driver> TxGuard<'a, D> {
     /// The queue, unless somebody is in it, has paused it, or has taken it.
     #[inline]
     pub(super) fn try_lock(slot: &'a Slot<D, D::Tx>) -> Option<Self> {
-        // SAFETY: The `netdev_queue` lives as long as the device; softirq context. With the
-        // lock, the body of a queue that is not held is ours.
+        // SAFETY: The `netdev_queue` lives as long as the device; softirq context.
         unsafe {
             if !bindings::__netif_tx_trylock(slot.txq) {
                 return None;
             }
+            Self::locked(slot)
+        }
+    }
+
+    /// The queue, unless somebody has paused it, or has taken it.
+    ///
+    /// # Safety
+    ///
+    /// Softirq context, and the caller has no such lock.
+    #[inline]
+    pub(super) unsafe fn lock(slot: &'a Slot<D, D::Tx>) -> Option<Self> {
+        // SAFETY: The `netdev_queue` lives as long as the device; by the caller's promise.
+        unsafe {
+            bindings::__netif_tx_lock(slot.txq);
+            Self::locked(slot)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller has the lock, and gives it away.
+    #[inline]
+    unsafe fn locked(slot: &'a Slot<D, D::Tx>) -> Option<Self> {
+        // SAFETY: With the lock, the body of a queue that is not held is ours.
+        unsafe {
             let body = if slot.held.get() { None } else { slot.body() };
             if body.is_none() {
                 bindings::__netif_tx_unlock(slot.txq);

@@ -5,14 +5,20 @@
 //!
 //! Pages that a packet does not need stay in the chain, which is posted again.
 
-use super::{copied, copy_header, Common, Refill, COPY_LEN, ETH_HLEN};
-use crate::stats::{self, RxBatch};
+use super::{copied, copy_header, xdp, Common, Refill, COPY_LEN, ETH_HLEN};
+use crate::{
+    stats::{self, RxBatch},
+    xdp::Receiver,
+};
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{BufferChain, Memory, Pages, RxPoll},
+    net::{BufferChain, Memory, Pages, RxPoll, XdpAssembly, XdpRoom},
     virtio::{DeviceLength, Virtqueue},
 };
 use virtio_net_wire::{rx_buffer::Big, Features, HeaderLayout};
+
+/// The device claims a length that cannot be.
+struct LengthError;
 
 /// Where the packet begins in the first page: behind the longest header, aligned.
 const GAP: usize = 32;
@@ -83,6 +89,7 @@ impl Ring {
         &mut self,
         pages: &mut Pages<'_>,
         memory: Memory,
+        _receiver: Receiver,
         stats: &stats::Rx,
     ) -> Refill {
         let mut refill = Refill::Full;
@@ -124,6 +131,67 @@ impl Ring {
             }
             self.keep(chain);
         }
+    }
+
+    /// Programs work on copies: the chain has neither headroom nor tailroom.
+    pub(super) fn receive_for_program(
+        &mut self,
+        runner: &mut xdp::Runner<'_>,
+        pages: &mut Pages<'_>,
+        batch: &mut RxBatch,
+    ) {
+        let Some(mut room) = XdpRoom::new(runner.poll) else {
+            return;
+        };
+        while runner.goes_on(batch) {
+            let Some((mut chain, len)) = self.vq.pop() else {
+                break;
+            };
+            batch.packets = batch.packets.wrapping_add(1);
+            match self.copy(&mut chain, len, &mut room, runner.common, pages) {
+                Ok((frame, mut header)) => {
+                    match frame.and_then(|frame| frame.finish(&header, pages)) {
+                        Some(frame) => {
+                            runner.frame(frame, &mut header, |frame| drop(frame), batch);
+                        },
+                        None => runner.lost(batch),
+                    }
+                }
+                Err(LengthError) => runner.common.count_length_error(batch),
+            }
+            if !pages.is_coherent() {
+                chain.drop_first();
+            }
+            self.keep(chain);
+        }
+    }
+
+    /// A copy of the frame in a chain, if there is memory, and its header.
+    #[allow(clippy::type_complexity)]
+    fn copy<'r, 'p>(
+        &self,
+        chain: &mut BufferChain,
+        len: DeviceLength,
+        room: &'r mut XdpRoom<'p>,
+        common: &Common,
+        pages: &mut Pages<'_>,
+    ) -> Result<(Option<XdpAssembly<'r, 'p>>, [u8; HeaderLayout::MAX_LEN]), LengthError> {
+        let skip = common.header_len();
+        let received = chain
+            .received(
+                len,
+                skip.wrapping_add(ETH_HLEN),
+                skip.saturating_add(self.sizes.data_len),
+            )
+            .map_err(|_| LengthError)?;
+        let mut parts = received.parts();
+        let first = parts.next().unwrap_or_default();
+        let header = copy_header(first, common.layout);
+        let mut frame = room.copy(first.get(GAP..).unwrap_or_default(), pages);
+        for bytes in parts {
+            frame = frame.and_then(|mut frame| frame.append_copy(bytes, pages).then_some(frame));
+        }
+        Ok((frame, header))
     }
 
     fn packet(

@@ -4,15 +4,21 @@
 //!
 //! The first buffer begins with the header, which says how many there are.
 
-use super::{copied, copy_header, spare::Spare, Common, Refill, COPY_LEN, ETH_HLEN};
-use crate::stats::{self, RxBatch};
+use super::{
+    buffers_for_programs, copied, copy_header, spare::Spare, xdp, Common, Refill, COPY_LEN,
+    ETH_HLEN,
+};
+use crate::{
+    stats::{self, RxBatch},
+    xdp::Receiver,
+};
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Assembly, Memory, Pages, Received, RxBuffer, RxPoll, RxSkb},
+    net::{Assembly, Memory, Pages, Received, RxBuffer, RxPoll, RxSkb, XdpAssembly, XdpRoom},
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
-    rx_buffer::{AveragePacketLen, Mergeable},
+    rx_buffer::{AveragePacketLen, Mergeable, Xdp},
     HeaderLayout,
 };
 
@@ -21,6 +27,8 @@ pub(super) struct Ring {
     pub(super) vq: Virtqueue<RxBuffer>,
     spare: Spare,
     sizes: Mergeable,
+    /// Sizes of buffers for programs.
+    xdp: Xdp,
     /// The longest IP packet, in bytes.
     longest: usize,
     average: AveragePacketLen,
@@ -44,6 +52,7 @@ impl Ring {
             vq,
             spare: Spare::new()?,
             sizes,
+            xdp: buffers_for_programs(layout),
             longest,
             average: AveragePacketLen::new(),
         })
@@ -72,18 +81,26 @@ impl Ring {
         &mut self,
         pages: &mut Pages<'_>,
         memory: Memory,
+        receiver: Receiver,
         stats: &stats::Rx,
     ) -> Refill {
-        let len = self.buffer_len();
-        stats.buffer_len.set(len as u64);
+        // Where the posted bytes begin, and how many there are: all where there is more.
+        let (len, skip, most) = match receiver {
+            Receiver::Stack => (self.buffer_len(), 0, usize::MAX),
+            Receiver::SingleBuffer => (PAGE_SIZE, self.xdp.offset(), self.xdp.posted_len()),
+            Receiver::MultiBuffer => {
+                (PAGE_SIZE, self.xdp.offset(), self.xdp.posted_len_of_many())
+            }
+        };
+        stats.buffer_len.set(len.min(most) as u64);
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
             let Some(buffer) = self.spare.take(len, pages, memory) else {
                 refill = Refill::NoMemory;
                 break;
             };
-            let capacity = buffer.capacity();
-            if self.vq.post(buffer, 0, capacity).is_err() {
+            let posted = buffer.capacity().wrapping_sub(skip).min(most);
+            if self.vq.post(buffer, skip, posted).is_err() {
                 break;
             }
         }
@@ -107,8 +124,7 @@ impl Ring {
                 break;
             };
             batch.packets = batch.packets.wrapping_add(1);
-            let posted = buffer.capacity();
-            match buffer.received(len, common.header_len() + ETH_HLEN, 0, posted) {
+            match buffer.received(len, common.header_len() + ETH_HLEN) {
                 Ok(first) => self.packet(first, common, coherent, poll, batch),
                 Err((_, buffer)) => {
                     common.count_length_error(batch);
@@ -156,6 +172,76 @@ impl Ring {
         common.deliver(skb, &header, poll);
     }
 
+    pub(super) fn receive_for_program(
+        &mut self,
+        runner: &mut xdp::Runner<'_>,
+        pages: &mut Pages<'_>,
+        batch: &mut RxBatch,
+    ) {
+        let coherent = pages.is_coherent();
+        let Some(mut room) = XdpRoom::new(runner.poll) else {
+            return;
+        };
+        let skip = runner.common.header_len();
+        while runner.goes_on(batch) {
+            let Some((buffer, len)) = self.vq.pop() else {
+                break;
+            };
+            batch.packets = batch.packets.wrapping_add(1);
+            let Ok(first) = buffer.received(len, skip + ETH_HLEN) else {
+                runner.common.count_length_error(batch);
+                continue;
+            };
+            let mut header = copy_header(first.data(), runner.common.layout);
+            let buffers = u16::from_le_bytes([header[10], header[11]]);
+            let mut frame = room.begin(first, skip, pages);
+            if buffers != 1 {
+                frame = self.rest_for_program(frame, buffers, runner.common, pages);
+            }
+            match frame.and_then(|frame| frame.finish(&header, pages)) {
+                Some(frame) => {
+                    self.average.add(frame.len());
+                    let spare = xdp::keep(&mut self.spare, coherent);
+                    runner.frame(frame, &mut header, spare, batch);
+                }
+                None => runner.lost(batch),
+            }
+        }
+    }
+
+    /// Takes the further buffers of a frame off the ring and appends them to it. If that is
+    /// not there, or they are not, all go back.
+    fn rest_for_program<'r, 'p>(
+        &mut self,
+        mut frame: Option<XdpAssembly<'r, 'p>>,
+        buffers: u16,
+        common: &Common,
+        pages: &mut Pages<'_>,
+    ) -> Option<XdpAssembly<'r, 'p>> {
+        if buffers == 0 {
+            common.stats.length_errors.add(1);
+            return None;
+        }
+        for _ in 1..buffers {
+            let Some((buffer, len)) = self.vq.pop() else {
+                common.stats.length_errors.add(1);
+                return None;
+            };
+            let is_in = match (buffer.received(len, 1), frame.as_mut()) {
+                (Ok(received), Some(frame)) => frame.append(received, pages),
+                (Ok(_), None) => false,
+                (Err(_), _) => {
+                    common.stats.length_errors.add(1);
+                    false
+                }
+            };
+            if !is_in {
+                frame = None;
+            }
+        }
+        frame
+    }
+
     /// A packet that keeps the buffer: around it, if there is room, or beside a copy of
     /// the Ethernet header.
     #[inline]
@@ -193,8 +279,7 @@ impl Ring {
                 common.stats.length_errors.add(1);
                 return None;
             };
-            let posted = buffer.capacity();
-            let refused = match (buffer.received(len, 1, 0, posted), assembly.as_mut()) {
+            let refused = match (buffer.received(len, 1), assembly.as_mut()) {
                 (Ok(received), Some(packet)) => {
                     batch.bytes = batch.bytes.wrapping_add(received.len());
                     packet.append(received).err()

@@ -3,20 +3,31 @@
 //! Packets in one buffer each, no longer than an ordinary frame: neither mergeable
 //! buffers nor large receive.
 
-use super::{copied, copy_header, spare::Spare, Common, Refill, COPY_LEN, ETH_HLEN};
-use crate::stats::{self, RxBatch};
-use kernel::prelude::*;
+use super::{
+    buffers_for_programs, copied, copy_header, spare::Spare, xdp, Common, Refill, COPY_LEN,
+    ETH_HLEN,
+};
+use crate::{
+    stats::{self, RxBatch},
+    xdp::Receiver,
+};
+use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Memory, PagePool, Pages, RxBuffer, RxPoll, RxSkb, CACHE_LINE, RX_HEADROOM},
+    net::{Memory, PagePool, Pages, RxBuffer, RxPoll, RxSkb, XdpRoom, CACHE_LINE, RX_HEADROOM},
     virtio::Virtqueue,
 };
-use virtio_net_wire::{rx_buffer::Small, HeaderLayout};
+use virtio_net_wire::{
+    rx_buffer::{Small, Xdp},
+    HeaderLayout,
+};
 
 /// A ring of small buffers.
 pub(super) struct Ring {
     pub(super) vq: Virtqueue<RxBuffer>,
     spare: Spare,
     sizes: Small,
+    /// Sizes of buffers for programs.
+    xdp: Xdp,
 }
 
 impl Ring {
@@ -31,6 +42,7 @@ impl Ring {
             vq,
             spare: Spare::new()?,
             sizes,
+            xdp: buffers_for_programs(layout),
         })
     }
 
@@ -48,17 +60,22 @@ impl Ring {
         &mut self,
         pages: &mut Pages<'_>,
         memory: Memory,
+        receiver: Receiver,
         stats: &stats::Rx,
     ) -> Refill {
+        let (len, skip) = match receiver {
+            Receiver::Stack => (self.sizes.allocated_len(), self.sizes.headroom),
+            _ => (PAGE_SIZE, self.xdp.offset()),
+        };
         let mut refill = Refill::Full;
         while self.vq.free() > 0 {
-            let Some(buffer) = self.spare.take(self.sizes.allocated_len(), pages, memory) else {
+            let Some(buffer) = self.spare.take(len, pages, memory) else {
                 refill = Refill::NoMemory;
                 break;
             };
             if self
                 .vq
-                .post(buffer, self.sizes.headroom, self.sizes.posted_len())
+                .post(buffer, skip, self.sizes.posted_len())
                 .is_err()
             {
                 break;
@@ -85,12 +102,7 @@ impl Ring {
                 break;
             };
             batch.packets = batch.packets.wrapping_add(1);
-            let received = match buffer.received(
-                len,
-                skip + ETH_HLEN,
-                self.sizes.headroom,
-                self.sizes.posted_len(),
-            ) {
+            let received = match buffer.received(len, skip + ETH_HLEN) {
                 Ok(received) => received,
                 Err((_, buffer)) => {
                     common.count_length_error(batch);
@@ -111,6 +123,40 @@ impl Ring {
             match skb {
                 Some(skb) => common.deliver(skb, &header, poll),
                 None => batch.drops = batch.drops.wrapping_add(1),
+            }
+        }
+    }
+
+    pub(super) fn receive_for_program(
+        &mut self,
+        runner: &mut xdp::Runner<'_>,
+        pages: &mut Pages<'_>,
+        batch: &mut RxBatch,
+    ) {
+        let coherent = pages.is_coherent();
+        let Some(mut room) = XdpRoom::new(runner.poll) else {
+            return;
+        };
+        let skip = runner.common.header_len();
+        while runner.goes_on(batch) {
+            let Some((buffer, len)) = self.vq.pop() else {
+                break;
+            };
+            batch.packets = batch.packets.wrapping_add(1);
+            let Ok(received) = buffer.received(len, skip + ETH_HLEN) else {
+                runner.common.count_length_error(batch);
+                continue;
+            };
+            let mut header = copy_header(received.data(), runner.common.layout);
+            let frame = room
+                .begin(received, skip, pages)
+                .and_then(|frame| frame.finish(&header, pages));
+            match frame {
+                Some(frame) => {
+                    let spare = xdp::keep(&mut self.spare, coherent);
+                    runner.frame(frame, &mut header, spare, batch);
+                }
+                None => runner.lost(batch),
             }
         }
     }

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bpf_trace.h>
+#include <linux/filter.h>
+#include "helpers.h"
+
+/* Safety: the program is live, the frame valid, and this is a NAPI poll. */
+u32 rust_helper_bpf_prog_run_xdp(const struct bpf_prog *prog, struct xdp_buff *xdp)
+{
+	return bpf_prog_run_xdp(prog, xdp);
+}
+
+/* Safety: device and program are live. */
+void rust_helper_trace_xdp_exception(const struct net_device *dev,
+				     const struct bpf_prog *prog, u32 act)
+{
+	trace_xdp_exception(dev, prog, act);
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! XDP: programs that see received frames before the stack does.
+//!
+//! C header: [`include/net/xdp.h`](srctree/include/net/xdp.h)
+
+mod assembly;
+mod buff;
+mod frame;
+mod metadata;
+mod ops;
+mod program;
+mod queue_info;
+mod skb;
+
+pub use assembly::XdpAssembly;
+pub use buff::{Verdict, XdpBuff, XdpRoom};
+pub use frame::{TxPacket, XdpFrame, XdpFrames};
+pub use ops::{Xdp, XdpFeatures};
+pub use program::Program;
+pub(super) use program::Attached;
+pub(super) use queue_info::QueueInfo;
+
+/// Bytes in front of a frame that programs can have (`XDP_PACKET_HEADROOM`).
+pub const XDP_HEADROOM: usize = crate::bindings::XDP_PACKET_HEADROOM;

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Frames on their way to the device, beside the stack's packets.
+
+use super::super::{skb_tx::MAX_SEGMENTS, TxHeader, TxSkb};
+use crate::{
+    bindings,
+    virtio::{FoundQueue, PushError, SgTable, Token, Virtqueue},
+};
+use core::{mem::ManuallyDrop, ptr::NonNull};
+use kernel::{ffi::c_void, page::PAGE_SIZE, prelude::*};
+use virtio_net_wire::HeaderLayout;
+
+/// A frame that is sent without the stack (`struct xdp_frame`). Dropping it gives its memory
+/// back to whoever it is from (`xdp_return_frame`).
+pub struct XdpFrame(NonNull<bindings::xdp_frame>);
+
+// SAFETY: A frame is not bound to a processor.
+unsafe impl Send for XdpFrame {}
+
+impl XdpFrame {
+    /// # Safety
+    ///
+    /// The frame is valid, and its owner gives it away.
+    #[inline]
+    pub(super) unsafe fn from_ptr(frame: NonNull<bindings::xdp_frame>) -> Self {
+        Self(frame)
+    }
+
+    #[inline]
+    fn raw(&self) -> &bindings::xdp_frame {
+        // SAFETY: The frame is ours.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn shared_info(&self) -> Option<&bindings::skb_shared_info> {
+        let raw = self.raw();
+        if raw.flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS == 0 {
+            return None;
+        }
+        let start = raw
+            .data
+            .wrapping_byte_sub(raw.headroom as usize)
+            .wrapping_byte_sub(size_of::<bindings::xdp_frame>());
+        let end = start.wrapping_byte_add(raw.frame_sz as usize);
+        // SAFETY: Such a frame has the list of its fragments at its end.
+        Some(unsafe { &*end.wrapping_byte_sub(bindings::SKB_SHINFO_SIZE).cast() })
+    }
+
+    /// Bytes of the frame.
+    #[inline]
+    pub fn len(&self) -> usize {
+        // SAFETY: A plain number, valid with fragments.
+        let frags = self.shared_info().map_or(0, |shared| unsafe {
+            shared.__bindgen_anon_2.__bindgen_anon_1.xdp_frags_size
+        });
+        (self.raw().len as usize).wrapping_add(frags as usize)
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    fn into_ptr(self) -> NonNull<bindings::xdp_frame> {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for XdpFrame {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The frame was ours.
+        unsafe { bindings::xdp_return_frame(self.0.as_ptr()) };
+    }
+}
+
+/// Frames that another device, or a program, has for this one (`ndo_xdp_xmit`). Those that
+/// are not taken stay with who has them.
+pub struct XdpFrames<'a> {
+    pub(super) frames: &'a [NonNull<bindings::xdp_frame>],
+    pub(super) taken: usize,
+}
+
+impl XdpFrames<'_> {
+    /// How many frames are left.
+    pub fn len(&self) -> usize {
+        self.frames.len().saturating_sub(self.taken)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Offers the next frame to `take`, which gives back what it does not take; false if it
+    /// does, or there is none.
+    #[inline]
+    pub fn offer(&mut self, take: impl FnOnce(XdpFrame) -> Result<(), XdpFrame>) -> bool {
+        let Some(&frame) = self.frames.get(self.taken) else {
+            return false;
+        };
+        match take(XdpFrame(frame)) {
+            Ok(()) => {
+                self.taken = self.taken.wrapping_add(1);
+                true
+            }
+            Err(frame) => {
+                // It stays with its owner.
+                let _ = frame.into_ptr();
+                false
+            }
+        }
+    }
+}
+
+/// What a transmit queue sends.
+pub enum TxPacket {
+    /// The stack's.
+    Skb(TxSkb),
+    /// A frame beside the stack.
+    Xdp(XdpFrame),
+}
+
+/// What marks the address of a frame: both kinds are aligned.
+const FRAME: usize = 1;
+
+/// A header that says nothing, for frames that have no room for one.
+pub struct BlankHeader(KBox<[u8; HeaderLayout::MAX_LEN]>);
+
+// SAFETY: Each word is the address of one kind, which the mark tells.
+unsafe impl Token for TxPacket {
+    type Source = BlankHeader;
+
+    #[inline]
+    fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
+        match self {
+            Self::Skb(skb) => skb.into_raw(),
+            Self::Xdp(frame) => (
+                frame.into_ptr().cast::<c_void>().map_addr(|at| at | FRAME),
+                core::ptr::null_mut(),
+            ),
+        }
+    }
+
+    #[inline]
+    unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self {
+        let at = data.as_ptr() as usize;
+        // SAFETY: By the caller's promise, this is what `into_raw` gave away.
+        unsafe {
+            if at & FRAME == 0 {
+                Self::Skb(TxSkb::from_raw(data, context))
+            } else {
+                Self::Xdp(XdpFrame(NonNull::new_unchecked(
+                    data.as_ptr().wrapping_byte_sub(FRAME).cast(),
+                )))
+            }
+        }
+    }
+}
+
+impl TxPacket {
+    /// The queue, for such packets.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn queue(found: FoundQueue) -> Result<Virtqueue<Self>> {
+        found.with_source(BlankHeader(KBox::new(
+            [0; HeaderLayout::MAX_LEN],
+            GFP_KERNEL,
+        )?))
+    }
+}
+
+impl Virtqueue<TxPacket> {
+    /// Queues a frame behind a virtio header of `header_len` bytes that says nothing.
+    ///
+    /// # Errors
+    ///
+    /// The frame, if the ring is full, the device broken, or its memory cannot be mapped.
+    #[inline]
+    pub fn send_frame(
+        &mut self,
+        sg: &mut SgTable<MAX_SEGMENTS>,
+        frame: XdpFrame,
+        header_len: usize,
+        place: TxHeader,
+    ) -> Result<(), XdpFrame> {
+        let header_len = header_len.min(HeaderLayout::MAX_LEN);
+        let raw = frame.raw();
+        let (data, len) = (raw.data.cast::<u8>(), raw.len as usize);
+        let joined = place == TxHeader::Joined
+            && data as usize & 1 == 0
+            && raw.headroom as usize >= header_len;
+        sg.clear();
+        // SAFETY: The frame owns all these bytes, its headroom among them, and the queue
+        // gets the frame; the queue has the blank header as long as it is.
+        unsafe {
+            if joined {
+                let start = data.wrapping_sub(header_len);
+                start.write_bytes(0, header_len);
+                sg.push_linear(start, header_len.wrapping_add(len));
+            } else {
+                sg.push_linear(self.source().0.as_ptr(), header_len);
+                sg.push_linear(data, len);
+            }
+            if let Some(shared) = frame.shared_info() {
+                for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
+                    let at = frag.offset as usize;
+                    sg.push_page(
+                        (frag.netmem as *mut bindings::page).wrapping_add(at / PAGE_SIZE),
+                        at % PAGE_SIZE,
+                        frag.len as usize,
+                    );
+                }
+            }
+            match self.push_out(sg, TxPacket::Xdp(frame)) {
+                Err(PushError {
+                    token: TxPacket::Xdp(frame),
+                    ..
+                }) => Err(frame),
+                _ => Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What programs can ask of a frame, beside its bytes.
+//!
+//! C header: [`include/net/xdp.h`](srctree/include/net/xdp.h)
+
+use super::buff::XdpRoom;
+use crate::bindings;
+use kernel::prelude::*;
+use virtio_net_wire::rss::{Hash, Transport};
+
+/// The functions of a device that reports hashes.
+pub(super) static RX_HASH: bindings::xdp_metadata_ops = bindings::xdp_metadata_ops {
+    xmo_rx_timestamp: None,
+    xmo_rx_hash: Some(rx_hash),
+    xmo_rx_vlan_tag: None,
+};
+
+/// The hash that came with the frame, and which headers it covers; `ENODATA` if none did.
+///
+/// # Safety
+///
+/// A program that runs on a frame calls this, with valid places for the results.
+unsafe extern "C" fn rx_hash(
+    frame: *const bindings::xdp_md,
+    hash: *mut u32,
+    kind: *mut bindings::xdp_rss_hash_type,
+) -> c_int {
+    // SAFETY: Programs that are bound to our device run in `XdpBuff::run` only, on the frame
+    // that a room begins with.
+    let record = unsafe { &(*frame.cast::<XdpRoom<'_>>()).record };
+    let Some(report) = Hash::decode(record) else {
+        return ENODATA.to_errno();
+    };
+    // SAFETY: By the caller's promise.
+    unsafe {
+        *hash = report.value;
+        *kind = kind_of(&report);
+    }
+    0
+}
+
+fn kind_of(hash: &Hash) -> bindings::xdp_rss_hash_type {
+    let network = if hash.ipv6 {
+        bindings::xdp_rss_hash_type_XDP_RSS_L3_IPV6
+    } else {
+        bindings::xdp_rss_hash_type_XDP_RSS_L3_IPV4
+    };
+    let extension = if hash.extension {
+        bindings::xdp_rss_hash_type_XDP_RSS_L3_DYNHDR
+    } else {
+        0
+    };
+    let transport = match hash.transport {
+        None => 0,
+        Some(Transport::Tcp) => {
+            bindings::xdp_rss_hash_type_XDP_RSS_L4 | bindings::xdp_rss_hash_type_XDP_RSS_L4_TCP
+        }
+        Some(Transport::Udp) => {
+            bindings::xdp_rss_hash_type_XDP_RSS_L4 | bindings::xdp_rss_hash_type_XDP_RSS_L4_UDP
+        }
+    };
+    network | extension | transport
+}

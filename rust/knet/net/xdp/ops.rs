@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How programs come to a device, and frames of others.
+//!
+//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
+
+use super::{
+    super::{
+        builder::Builder,
+        device::Priv,
+        locks::OpsLocked,
+        ops::{Driver, Operations},
+        txq::{TxGuard, TxQueue},
+        Extack,
+    },
+    frame::XdpFrames,
+    metadata,
+    program::Program,
+};
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{cpu::CpuId, error::from_result, prelude::*};
+
+/// A driver's part in it.
+pub trait Xdp: Sized {
+    /// Whether a program can be attached.
+    ///
+    /// # Errors
+    ///
+    /// Any, with a message for who attaches it.
+    fn check_program(&self, program: Program<'_>, extack: &mut Extack<'_>) -> Result;
+
+    /// A program is attached, or goes. It may take a moment until polls see it.
+    fn program_changes(&self, program: Option<Program<'_>>, lock: &mut OpsLocked<'_, Self>);
+}
+
+/// What a driver does for programs, beside running them.
+pub struct XdpFeatures {
+    /// Frames over several buffers (`NETDEV_XDP_ACT_RX_SG`).
+    pub rx_frags: bool,
+    /// Tells programs the hash of a frame, where the device has reported one.
+    pub rx_hash: bool,
+}
+
+impl<D: Driver> Builder<D> {
+    /// Programs can be attached, and frames sent without the stack, with fragments too.
+    pub fn xdp(&mut self, features: &XdpFeatures) {
+        let mut bits = bindings::netdev_xdp_act_NETDEV_XDP_ACT_BASIC
+            | bindings::netdev_xdp_act_NETDEV_XDP_ACT_REDIRECT
+            | bindings::netdev_xdp_act_NETDEV_XDP_ACT_NDO_XMIT
+            | bindings::netdev_xdp_act_NETDEV_XDP_ACT_NDO_XMIT_SG;
+        if features.rx_frags {
+            bits |= bindings::netdev_xdp_act_NETDEV_XDP_ACT_RX_SG;
+        }
+        let dev = self.netdev().as_raw();
+        // SAFETY: The device is not registered, and these fields are ours.
+        unsafe {
+            (*dev).xdp_features = bits;
+            if features.rx_hash {
+                (*dev).xdp_metadata_ops = &metadata::RX_HASH;
+            }
+        }
+    }
+}
+
+impl<D: Driver> Operations<D> {
+    pub(in super::super) const fn with_xdp(
+        mut ops: bindings::net_device_ops,
+    ) -> bindings::net_device_ops {
+        ops.ndo_bpf = Some(Self::bpf);
+        ops.ndo_xdp_xmit = Some(Self::xdp_xmit);
+        ops
+    }
+
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, with RTNL and its instance lock,
+    /// and with a valid command.
+    unsafe extern "C" fn bpf(
+        dev: *mut bindings::net_device,
+        command: *mut bindings::netdev_bpf,
+    ) -> c_int {
+        // SAFETY: By the caller's promise.
+        unsafe {
+            let command = &*command;
+            if command.command != bindings::bpf_netdev_command_XDP_SETUP_PROG {
+                return EINVAL.to_errno();
+            }
+            let setup = command.__bindgen_anon_1.__bindgen_anon_1;
+            from_result(|| {
+                Self::set_program(dev, setup.prog, &mut Extack::new(setup.extack)).map(|()| 0)
+            })
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::bpf`]. The caller owns a reference to the program, if it is not null,
+    /// and gives it away if this succeeds.
+    unsafe fn set_program(
+        dev: *mut bindings::net_device,
+        prog: *mut bindings::bpf_prog,
+        extack: &mut Extack<'_>,
+    ) -> Result {
+        // SAFETY: By the caller's promise.
+        unsafe {
+            let driver = Self::driver(dev);
+            let program = Program::new(prog);
+            if let Some(program) = program {
+                driver.check_program(program, extack)?;
+            }
+            let tell = || {
+                driver.program_changes(program, &mut OpsLocked::new(dev));
+                // Which features work with it. Of a device on its way out nobody asks.
+                if u32::from((*dev).reg_state) == bindings::netdev_reg_state_NETREG_REGISTERED {
+                    bindings::netdev_update_features(dev);
+                }
+            };
+            let attached = &(*Priv::<D>::of(dev)).program;
+            // A program that cannot have some frames comes after the driver has heard, any
+            // other before.
+            if program.is_some_and(|program| !program.has_frags()) {
+                tell();
+                attached.replace(prog);
+            } else {
+                attached.replace(prog);
+                tell();
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// C calls this for a registered device of driver `D`, in softirq context, with `n` valid
+    /// frames, of which it takes back those that were not sent.
+    unsafe extern "C" fn xdp_xmit(
+        dev: *mut bindings::net_device,
+        n: c_int,
+        frames: *mut *mut bindings::xdp_frame,
+        flags: u32,
+    ) -> c_int {
+        if flags & !bindings::XDP_XMIT_FLUSH != 0 {
+            return EINVAL.to_errno();
+        }
+        // SAFETY: By the caller's promise.
+        unsafe {
+            let state = (&raw const (*dev).state).read_volatile();
+            if state & 1 << bindings::netdev_state_t___LINK_STATE_START == 0 {
+                return ENETDOWN.to_errno();
+            }
+            let Priv { driver, tx, .. } = &*Priv::<D>::of(dev);
+            let queues = (&raw const (*dev).real_num_tx_queues).read_volatile().max(1);
+            let slot = (**tx).get((CpuId::current().as_u32() % queues) as usize);
+            // Somebody may have paused the queue, for a moment.
+            let Some(mut guard) = slot.and_then(|slot| TxGuard::lock(slot)) else {
+                return EBUSY.to_errno();
+            };
+            let mut frames = XdpFrames {
+                frames: core::slice::from_raw_parts(
+                    frames.cast::<NonNull<bindings::xdp_frame>>(),
+                    n as usize,
+                ),
+                taken: 0,
+            };
+            let (tx, queue): (&mut D::Tx, &TxQueue) = guard.parts();
+            (**driver).xmit_frames(tx, queue, &mut frames, flags != 0);
+            frames.taken as c_int
+        }
+    }
+}

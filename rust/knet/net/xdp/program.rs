@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The program of a device.
+
+use crate::bindings;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+/// A program that is attached, as long as a poll or a lock keeps it.
+///
+/// # Invariants
+///
+/// `prog` is live during `'a`.
+#[derive(Clone, Copy)]
+pub struct Program<'a> {
+    prog: NonNull<bindings::bpf_prog>,
+    _live: PhantomData<&'a ()>,
+}
+
+impl Program<'_> {
+    /// # Safety
+    ///
+    /// `prog` is null, or live while the value is used.
+    #[inline]
+    pub(in super::super) unsafe fn new(prog: *mut bindings::bpf_prog) -> Option<Self> {
+        // INVARIANT: By the caller's promise.
+        Some(Self {
+            prog: NonNull::new(prog)?,
+            _live: PhantomData,
+        })
+    }
+
+    #[inline]
+    pub(super) fn as_ptr(self) -> *mut bindings::bpf_prog {
+        self.prog.as_ptr()
+    }
+
+    /// Whether it can work on frames over several buffers (`BPF_F_XDP_HAS_FRAGS`).
+    #[inline]
+    pub fn has_frags(self) -> bool {
+        // SAFETY: By the type invariant; what is told of a program does not change.
+        unsafe { (*(*self.as_ptr()).aux).xdp_has_frags }
+    }
+}
+
+/// The program that is attached to a device, or none.
+///
+/// # Invariants
+///
+/// The pointer is null, or owns a reference. A program outlives it by an RCU grace period.
+pub(in super::super) struct Attached(AtomicPtr<bindings::bpf_prog>);
+
+impl Attached {
+    pub(in super::super) const fn none() -> Self {
+        Self(AtomicPtr::new(core::ptr::null_mut()))
+    }
+
+    /// For polls, which run under RCU.
+    #[inline]
+    pub(in super::super) fn load(&self) -> *mut bindings::bpf_prog {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Puts another program there, whose reference it takes. What polls begin from here on
+    /// see it.
+    ///
+    /// # Safety
+    ///
+    /// `prog` is null, or the caller owns a reference and gives it away.
+    pub(super) unsafe fn replace(&self, prog: *mut bindings::bpf_prog) {
+        let old = self.0.swap(prog, Ordering::AcqRel);
+        if !old.is_null() {
+            // SAFETY: The reference was ours. The memory goes after a grace period.
+            unsafe { bindings::bpf_prog_put(old) };
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // SAFETY: Null is allowed.
+        unsafe { self.replace(core::ptr::null_mut()) };
+    }
+}
