@@ -51,6 +51,7 @@ def main():
         except network.NetworkError as error:
             sys.exit(f"error: {error}")
         build.traffic()
+        build.bpf()
         if model.wanted(plans):
             model.build()
         for booted, _ in runs:

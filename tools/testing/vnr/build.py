@@ -16,3 +16,16 @@ def traffic():
     fresh = program.with_suffix(".new")
     subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(source)], check=True)
     fresh.rename(program)
+
+
+def bpf():
+    """The XDP programs of the cases."""
+    for source in (paths.GUEST / "bpf").glob("*.c"):
+        program = paths.OUT / "bin" / f"{source.stem}.o"
+        if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+            continue
+        program.parent.mkdir(parents=True, exist_ok=True)
+        fresh = program.with_suffix(".new")
+        subprocess.run(["clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
+                        "-I/usr/include/x86_64-linux-gnu", "-c", str(source), "-o", str(fresh)], check=True)
+        fresh.rename(program)

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The hash of received frames, as a program that is bound to the device asks for it. */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+char _license[] SEC("license") = "GPL";
+
+extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash,
+				    __u32 *rss_type) __ksym;
+
+struct report {
+	__u32 hash, type, ports, error;
+};
+
+/* What was said of frames, by their UDP source port's last bits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct report);
+} reports SEC(".maps");
+
+/*
+ * The frame is moved and metadata written in front before the hash is asked for, which must
+ * not change it. The ports are those of IPv4 without options.
+ */
+SEC("xdp")
+int hash(struct xdp_md *ctx)
+{
+	struct report report = {};
+	__u32 index, *meta;
+	void *data = (void *)(long)ctx->data;
+	struct ethhdr *eth = data;
+
+	if (data + 38 > (void *)(long)ctx->data_end || eth->h_proto != bpf_htons(ETH_P_IP))
+		return XDP_PASS;
+	report.ports = *(__u32 *)(data + 34);
+	index = bpf_ntohs(report.ports & 0xffff) % 64;
+	if (bpf_xdp_adjust_head(ctx, 8) || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
+		return XDP_ABORTED;
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)(meta + 1) > (void *)(long)ctx->data)
+		return XDP_ABORTED;
+	*meta = 0xffffffff;
+	report.error = -bpf_xdp_metadata_rx_hash(ctx, &report.hash, &report.type);
+	bpf_map_update_elem(&reports, &index, &report, BPF_ANY);
+	return XDP_DROP;
+}
