@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a case is given: the two NICs, the traffic program, the host's help."""
 
+import copy
 import json
 import os
 import subprocess
@@ -164,6 +165,12 @@ class Environment:
         nic = nic or self.dut
         if not nic.negotiated(feature):
             raise Skip(why or f"{nic.role} has no VIRTIO_NET_F_{feature}")
+
+    def dut_side(self, name):
+        """Another device in the namespace of the one under test, for its name and sockets."""
+        other = copy.copy(self.dut)
+        other.name = name
+        return other
 
     def link(self, up, nic=None):
         """The host's side of the cable."""

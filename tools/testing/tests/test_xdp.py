@@ -3,11 +3,15 @@
 
 from nic import read, run, settle, write
 from packet import EXPERIMENTAL, Capture, ethernet, udp4
-from vnrtest import case, check, equal, wait_for
+from vnrtest import Failed, Skip, case, check, equal, wait_for
 from xdp import Xdp
 
 ORDER = 55
-PARAMS = ["", "packed=on,queues=2", "mode=small", "mode=big"]
+PARAMS = ["", "packed=on,queues=2", "mode=small", "mode=big", "queues=2,hash=on", "host_mtu=9000,queue_reset=off"]
+FULL_PARAMS = [*PARAMS, "queues=8", "packed=on,queues=3,iommu_platform=on", "mode=small,queues=4,packed=on",
+               "mode=big,packed=on,host_mtu=9000", "ctrl_guest_offloads=off", "mode=big,ctrl_guest_offloads=off",
+               "transport=legacy", "transport=mmio", "in_order=on"]
+MERGEABLE, LONG = "*mergeable*", "*host_mtu*"
 PORT = 4001
 
 
@@ -124,3 +128,290 @@ def transmits(env):
     equal(after["tx_xdp_tx_drops"] - before["tx_xdp_tx_drops"], 0, "xdp_tx_drops")
     env.ping()
     env.echo("tcp", env.peer.ip4, 1, 8192, 1021)
+
+
+@case(60)
+def checksums_are_complete(env):
+    """A program sees whole checksums, also of frames that come with partial ones."""
+    xdp = Xdp(env)
+    for frags in (False, True):
+        # No frame that is to be cut into segments.
+        env.peer.offload(tso=False, gso=False, tx_udp_segmentation=False)
+        xdp.set()
+        xdp.attach("verify", frags=frags)
+        env.serve_dut()
+        env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+        env.echo("udp", env.dut.ip4, 0, 1472, 61, nic=env.peer)
+        env.echo("tcp", env.dut.ip4, 1, 4096, 511, nic=env.peer)
+        env.stream("recv", env.peer.ip4, 1 << 20)
+        seen = xdp.seen()
+        check(seen["right"] > 50, f"the program saw {seen}")
+        equal(seen["wrong"], 0, "wrong checksums")
+        xdp.detach()
+        env.dut_server.kill()
+        env.dut_server.wait()
+        env.peer.offload(tso=True, gso=True, tx_udp_segmentation=True)
+
+
+@case(60)
+def large_receive(env):
+    """Frames that are to be cut stay whole for a program that can have them, and only then."""
+    if not env.dut.features()["rx-gro-hw"][0]:
+        raise Skip("the device does not give large frames")
+    xdp = Xdp(env)
+    for frags in (True, False):
+        xdp.set()
+        xdp.attach("pass", frags=frags)
+        large = frags or not env.dut.negotiated("CTRL_GUEST_OFFLOADS")
+        equal(env.dut.features()["rx-gro-hw"][0], large, "rx-gro-hw with a program")
+        env.stream("recv", env.peer.ip4, 8 << 20)
+        env.stream("recv", env.peer.ip6, 2 << 20)
+        seen = xdp.seen()
+        if frags:
+            check(seen["longest"] > 8192 and seen["frags"], f"the program saw {seen}")
+        else:
+            check(seen["longest"] <= 3520 and not seen["frags"], f"the program saw {seen}")
+        xdp.detach()
+        equal(env.dut.features()["rx-gro-hw"][0], True, "rx-gro-hw without a program")
+    xdp.set()
+    xdp.attach("pass", frags=True)
+    env.stream("recv", env.peer.ip4, 2 << 20)
+    check(xdp.seen()["longest"] > 8192, "large frames again")
+
+
+@case(90, nics=LONG)
+def jumbo(env):
+    """Frames of 9000 bytes pass, are dropped, and come back whole; a program for one buffer is
+    refused."""
+    for nic in (env.dut, env.peer):
+        nic.ip(f"link set dev {nic.name} mtu 9000")
+    xdp = Xdp(env)
+    try:
+        xdp.attach("pass")
+    except Failed:
+        pass
+    else:
+        raise Failed("a program for frames in one buffer was taken")
+    xdp.set()
+    xdp.attach("pass", frags=True)
+    env.ping(size=8900)
+    env.echo("udp", env.peer.ip4, 3000, 8972, 331)
+    env.stream("recv", env.peer.ip4, 2 << 20)
+    check(xdp.seen()["frags"], "frames over several buffers")
+    long = payloads(24, 8900)
+    xdp.set(port=PORT)
+    xdp.attach("drop", frags=True, overwrite=True)
+    before = env.dut.statistics()["rx_xdp_drops"]
+    send(env, long)
+    wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] == before + 24, "24 frames dropped")
+    xdp.attach("tx", frags=True, overwrite=True)
+    with Capture(env.peer) as capture:
+        frames = send(env, long)
+        got = meant(capture.frames())
+    same(got, [returned(frame) for frame in frames])
+    xdp.detach()
+    xdp.attach("drop", frags=True)
+    env.dut.ip("link set dev dut mtu 1500")
+    xdp.attach("pass", overwrite=True)
+    try:
+        env.dut.ip("link set dev dut mtu 9000")
+    except Failed:
+        pass
+    else:
+        raise Failed("an MTU was taken whose frames the program cannot have")
+    env.dut.ip("link set dev dut mtu 3000")
+    env.ping(size=2900)
+
+
+def adjusted(frame, head, tail):
+    """What comes back of a frame whose ends a program has moved: bytes that nobody knows
+    are None."""
+    body = list(frame[head:] if head >= 0 else [None] * -head + list(frame))
+    body = body[:tail] if tail < 0 else body + [0] * tail
+    return list(frame[6:12] + frame[:6] + frame[12:14]) + body[14:]
+
+
+@case(90)
+def adjusts(env):
+    """A program moves both ends of frames."""
+    xdp = Xdp(env)
+    frags = "host_mtu" in env.dut.label
+    if frags:
+        for nic in (env.dut, env.peer):
+            nic.ip(f"link set dev {nic.name} mtu 9000")
+    xdp.attach("adjust", frags=frags)
+    sizes = (100, 1000) if not frags else (100, 1000, 3500, 5000, 8000)
+    for head, tail in ((-14, 0), (14, 0), (0, -20), (0, 64), (-40, 100), (60, -30), (-200, 0)):
+        xdp.set(port=PORT, head=head, tail=tail)
+        with Capture(env.peer) as capture:
+            frames = send(env, [bytes((size + at) % 251 for at in range(size)) for size in sizes])
+            got = [frame.data for frame in capture.frames() if not frame.outgoing
+                   and frame.data[6:12] == frames[0][:6] and frame.ethertype == 0x0800]
+        equal(xdp.seen()["refused"], 0, f"refusals to move {head}, {tail}")
+        equal(len(got), len(frames), f"frames that came back, {head}, {tail}")
+        for one, frame in zip(sorted(got, key=len), frames):
+            wanted = adjusted(frame, head, tail)
+            equal(len(one), len(wanted), f"bytes of a frame, {head}, {tail}")
+            wrong = [at for at, byte in enumerate(wanted) if byte is not None and byte != one[at]]
+            equal(wrong, [], f"places of wrong bytes, {head}, {tail}, {len(one)} bytes")
+    env.ping()
+
+
+@case(40)
+def metadata(env):
+    """A program writes metadata in front of frames that it passes; they are as they were."""
+    xdp = Xdp(env)
+    xdp.set()
+    xdp.attach("meta")
+    env.ping()
+    env.echo("udp", env.peer.ip4, 0, 1472, 101)
+    env.stream("recv", env.peer.ip4, 1 << 20)
+    seen = xdp.seen()
+    equal(seen["refused"], 0, f"refusals, of {seen}")
+
+
+def pair(env):
+    """Two joined devices beside the one under test."""
+    env.dut.ip("link del va", check=False)
+    env.dut.ip("link add va type veth peer name vb")
+    for name in ("va", "vb"):
+        run("ethtool", "-K", name, "gro", "on")
+        env.dut.ip(f"link set dev {name} up")
+
+
+@case(60)
+def redirects(env):
+    """A program sends frames to another device, by its number and by a map."""
+    xdp = Xdp(env)
+    pair(env)
+    target = int(read("/sys/class/net/va/ifindex"))
+    xdp.update("devices", 0, [str(byte) for byte in target.to_bytes(4, "little")])
+    for program in ("redirect", "devmap"):
+        xdp.set(port=PORT, target=target)
+        xdp.attach(program, overwrite=True)
+        before = env.dut.statistics()
+        with Capture(env.dut_side("vb")) as capture:
+            frames = send(env, payloads())
+            got = meant(capture.frames())
+        same(got, frames)
+        after = env.dut.statistics()
+        equal(after["rx_xdp_redirects"] - before["rx_xdp_redirects"], 64, "xdp_redirects")
+        equal(after["rx_xdp_drops"] - before["rx_xdp_drops"], 0, "xdp_drops")
+    env.ping()
+
+
+@case(60)
+def redirects_to_processor(env):
+    """A program has the stack get frames on another processor."""
+    xdp = Xdp(env)
+    xdp.set()
+    xdp.update("processors", 0, ["0", "2", "0", "0"])
+    xdp.attach("cpumap")
+    env.ping()
+    env.echo("udp", env.peer.ip4, 0, 1472, 61)
+    env.echo("tcp", env.peer.ip4, 1, 4096, 511)
+    env.stream("recv", env.peer.ip4, 1 << 20)
+    check(env.dut.statistics()["rx_xdp_redirects"] > 100, "redirects")
+
+
+def from_elsewhere(env, xdp):
+    """Frames that another device redirects here leave as they are."""
+    pair(env)
+    other = env.dut_side("va")
+    source = Xdp(env, other)
+    target = int(read("/sys/class/net/dut/ifindex"))
+    xdp.set(port=PORT, target=target)
+    source.attach("redirect")
+    before = env.dut.statistics()
+    frames = [ethernet(env.peer.mac, env.dut.mac, 0x0800, udp4(env.dut.ip4, env.peer.ip4, payload,
+                                                              ports=(4000, PORT)))
+              for payload in payloads()]
+    with Capture(env.peer) as capture, env.dut_side("vb").packet_socket(protocol=0) as sender:
+        for frame in frames:
+            sender.send(frame)
+        got = meant(capture.frames())
+    same(got, frames)
+    after = env.dut.statistics()
+    equal(after["tx_xdp_tx"] - before["tx_xdp_tx"], 64, "xdp_tx of transmit queues")
+    equal(after["tx_xdp_tx_drops"] - before["tx_xdp_tx_drops"], 0, "xdp_tx_drops")
+    env.ping()
+
+
+@case(60)
+def frames_from_elsewhere(env):
+    """Another device's frames leave by this one while it has a program."""
+    xdp = Xdp(env)
+    xdp.attach("pass")
+    from_elsewhere(env, xdp)
+
+
+@case(60)
+def frames_without_program(env):
+    """Another device's frames leave by this one without a program."""
+    from_elsewhere(env, Xdp(env))
+
+
+@case(90)
+def changes_under_traffic(env):
+    """Programs are attached, replaced and taken off under traffic; what was sent arrives."""
+    xdp = Xdp(env)
+    turns = 100 if env.full else 10
+    env.serve_dut()
+    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    streams = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 8 << 20)
+               for direction in ("send", "recv")]
+    burst = env.start(env.peer, "burst", env.dut.ip4, 7777, 20000, 200, 400)
+    for turn in range(turns):
+        for program, frags in (("pass", False), ("verify", True), ("meta", False), ("pass", True)):
+            xdp.attach(program, frags=frags, overwrite=True)
+        xdp.detach()
+    result, good = env.finish(burst)
+    for stream in streams:
+        report, intact = env.finish(stream)
+        check(intact, f"stream: {report}")
+    check(good, f"datagrams: {result}")
+    env.echo("udp", env.peer.ip4, 0, 1472, 101)
+    env.echo("tcp", env.peer.ip4, 1, 8192, 1021)
+
+
+@case(90, nics="*q*")
+def queues_change(env):
+    """Queue pairs and ring sizes change while a program sends frames back."""
+    if env.dut.channels() == 1 and not env.dut.negotiated("RING_RESET"):
+        raise Skip("there is nothing to change")
+    xdp = Xdp(env)
+    xdp.set(port=PORT)
+    xdp.attach("tx")
+    most = 2 if env.dut.negotiated("MQ") else 1
+    for turn in range(4):
+        if most > 1:
+            env.dut.ethtool("-L", "combined", str(1 + turn % most))
+        if env.dut.negotiated("RING_RESET"):
+            env.dut.ethtool("-G", "rx", ("64", "128")[turn % 2], "tx", ("128", "64")[turn % 2])
+        with Capture(env.peer) as capture:
+            frames = send(env, payloads(24))
+            got = meant(capture.frames())
+        same(got, [returned(frame) for frame in frames])
+        env.ping()
+
+
+@case(60)
+def down_and_up(env):
+    """A program stays over down and up, and goes with the driver."""
+    xdp = Xdp(env)
+    xdp.set(port=PORT)
+    xdp.attach("tx")
+    env.dut.ip("link set dev dut down")
+    env.dut.ip("link set dev dut up")
+    env.dut.wait_carrier()
+    env.dut.addresses()
+    wait_for(env.reachable, "traffic")
+    with Capture(env.peer) as capture:
+        frames = send(env, payloads(24))
+        got = meant(capture.frames())
+    same(got, [returned(frame) for frame in frames])
+    env.dut.unbind()
+    env.dut.bind(env.driver)
+    env.dut.configure()
+    equal(xdp.attached(), None, "mode after a new bind")
+    env.ping()
