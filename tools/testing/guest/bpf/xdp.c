@@ -195,7 +195,8 @@ static __always_inline int do_adjust(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	__builtin_memcpy(eth->h_dest, old.h_source, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, old.h_dest, ETH_ALEN);
-	eth->h_proto = old.h_proto;
+	/* What follows is no packet of the old kind any more. */
+	eth->h_proto = bpf_htons(0x88b5);
 	return XDP_TX;
 }
 
