@@ -40,6 +40,8 @@ def build_tools(out):
     source = HERE / "plugin/insncount.c"
     run(*cc, "-fPIC", "-shared", "-fvisibility=hidden", "-o", plugin, source)
     run(*cc, "-static", "-o", agent, HERE / "guest/agent.c")
+    run("clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
+        "-I/usr/include/x86_64-linux-gnu", "-c", HERE / "guest/xdp.c", "-o", out / "xdp.o")
     return plugin, agent
 
 
@@ -93,6 +95,7 @@ def build_initramfs(out, release, agent, extra_modules):
     shutil.copy(agent, root / "bin/agent")
     for program in PROGRAMS:
         copy_program(program, root)
+    shutil.copy(out / "xdp.o", root / "lib/xdp.o")
     shutil.copy(HERE / "guest/init", root / "init")
     (root / "init").chmod(0o755)
     shutil.copy(HERE / "guest/bench.sh", root / "lib/bench.sh")
@@ -136,8 +139,11 @@ def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
         # The e1000's doorbell delivers a burst within the vCPU's thread.
         command += [
             "-netdev", "hubport,id=rx0,hubid=0", "-netdev", "hubport,id=rx1,hubid=0",
+            # What the NIC sends vanishes, as below.
+            "-chardev", "null,id=void-rx",
+            "-object", "filter-redirector,id=sink-rx,netdev=rx0,queue=rx,outdev=void-rx",
             "-device", "e1000,netdev=rx1,mac=52:54:00:00:00:13,addr=13.0",
-            "-device", nic_device("rx", "rx0", icount),
+            "-device", nic_device("rx", "rx0", icount) + ",tx=timer,x-txtimer=150000",
         ]
     if "tx" in nics:
         # Frames vanish in a null device; completions come in batches by timer.

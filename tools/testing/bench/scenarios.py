@@ -84,6 +84,33 @@ SCENARIOS = {
             warm="pktgen_tx 4096",
             rate="pktgen_tx 40000",
         ),
+        *(
+            Scenario(
+                name=f"xdp-{program}",
+                guest="icount",
+                nic="rx",
+                method="minus-source",
+                parts=(
+                    ("source", 4096, f"xdp_rx {program} {{n}} 600000 $foreign_mac"),
+                    ("main", 4096, f"xdp_rx {program} {{n}} 600000 $mac"),
+                ),
+                warm=f"xdp_rx {program} 1024 600000 $mac",
+                rate=f"xdp_rx {program} 20000 0 $mac",
+            )
+            for program in ("drop", "tx")
+        ),
+        Scenario(
+            name="xdp-pass",
+            guest="icount",
+            nic="rx",
+            method="minus-source",
+            parts=(
+                ("source", 4096, "udp_rx {n} 600000 $foreign_mac"),
+                ("main", 4096, "xdp_pass {n} 600000 $mac"),
+            ),
+            warm="xdp_pass 1024 600000 $mac",
+            rate="xdp_pass 20000 0 $mac",
+        ),
         Scenario(
             name="tcp-rx",
             guest="tap",
@@ -115,7 +142,7 @@ SCENARIOS = {
     )
 }
 
-QUICK = ("udp-rx", "udp-tx", "pktgen-tx", "tcp-rx", "tcp-tx")
+QUICK = ("udp-rx", "udp-tx", "pktgen-tx", "xdp-drop", "xdp-tx", "xdp-pass", "tcp-rx", "tcp-tx")
 
 SIDES = ("c", "rust")
 

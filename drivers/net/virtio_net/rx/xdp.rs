@@ -5,7 +5,7 @@
 //! A program sees complete checksums, but for frames that are to be cut into segments: these
 //! keep what the device has said of them if the program passes them on as they came.
 
-use super::{copied, spare::Spare, Common, COPY_LEN};
+use super::{spare::Spare, Common};
 use crate::stats::{RxBatch, XdpBatch};
 use kernel::prelude::*;
 use knet::net::{RxPoll, RxSkb, Verdict, XdpBuff, XdpFrame};
@@ -90,7 +90,7 @@ impl Runner<'_> {
                 self.counts.drops = self.counts.drops.wrapping_add(1);
                 batch.drops = batch.drops.wrapping_add(1);
             }
-            Verdict::Pass(frame) => self.pass(frame, header, spare, batch),
+            Verdict::Pass(frame) => self.pass(frame, header, batch),
             Verdict::Transmit(frame) => self.transmit(frame, header, batch),
             Verdict::Redirect(frame) => self.redirect(frame, header, batch),
         }
@@ -150,21 +150,12 @@ impl Runner<'_> {
         &mut self,
         mut frame: XdpBuff<'_, '_>,
         header: &mut Header,
-        mut spare: impl FnMut(XdpBuff<'_, '_>),
         batch: &mut RxBatch,
     ) {
         if !frame.is_where_it_was() && self.make_whole(&mut frame, header).is_err() {
             return self.lost(batch);
         }
-        let is_short = frame.data().len() <= COPY_LEN && !frame.has_frags() && !frame.has_metadata();
-        let skb = if is_short {
-            let skb = copied(self.poll, frame.data());
-            spare(frame);
-            skb
-        } else {
-            RxSkb::from_frame(self.poll, frame)
-        };
-        match skb {
+        match RxSkb::from_frame(self.poll, frame) {
             Some(skb) => self.common.deliver(skb, header, self.poll),
             None => batch.drops = batch.drops.wrapping_add(1),
         }

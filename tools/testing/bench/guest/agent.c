@@ -125,6 +125,24 @@ static int cmd_pktgen(char **argv)
 	return 0;
 }
 
+/* pktgen-drain INTERFACE COUNT: the same, until what was sent last is dealt with. */
+static int cmd_pktgen_drain(char **argv)
+{
+	int pgctrl = open("/proc/net/pktgen/pgctrl", O_WRONLY);
+	uint64_t sent, ns;
+
+	if (pgctrl < 0)
+		fail("/proc/net/pktgen/pgctrl");
+	usleep(20000);
+	MARK_BEGIN();
+	pktgen_start(pgctrl);
+	usleep(5000);
+	MARK_END();
+	sent = pktgen_result(argv[0], number(argv[1]), &ns);
+	report(sent, ns);
+	return 0;
+}
+
 /* pktgen-udp-sink INTERFACE PORT COUNT: the same, with a child that receives it all. */
 static int cmd_pktgen_udp_sink(char **argv)
 {
@@ -290,6 +308,7 @@ static const struct {
 	int (*run)(char **argv);
 } commands[] = {
 	{ "pktgen", 2, cmd_pktgen },
+	{ "pktgen-drain", 2, cmd_pktgen_drain },
 	{ "pktgen-udp-sink", 3, cmd_pktgen_udp_sink },
 	{ "udp-send", 4, cmd_udp_send },
 	{ "tcp-send", 4, cmd_tcp_send },

@@ -60,7 +60,7 @@ attach() {
 	fi
 }
 
-detach() { unbind "$(device_of "$1")"; }
+detach() { attached=; unbind "$(device_of "$1")"; }
 
 # part SCENARIO SIDE REPEAT PART COMMAND... - run it; it prints done and ns.
 part() {
@@ -102,6 +102,44 @@ udp_rx() {
 	else
 		agent pktgen "$src" "$1"
 	fi
+}
+
+# program NAME - attach one of xdp.c, if it is not.
+program() {
+	case $(ip link show dev "$ifname") in
+	*prog/xdp*) [ "$attached" = "$ifname $1" ] && return ;;
+	esac
+	ip -force link set dev "$ifname" xdpdrv obj /lib/xdp.o program "$1" ||
+		fatal "$ifname does not take the program $1"
+	attached="$ifname $1"
+}
+
+# What shows that a program did its work, by its name.
+counter() { cat "/sys/class/net/$ifname/statistics/$counter"; }
+
+# xdp_rx PROGRAM COUNT DELAY MAC - the same bursts to a program.
+xdp_rx() {
+	local src counter before
+	program "$1"
+	case $1 in
+	drop) counter=rx_dropped ;;
+	tx) counter=tx_packets ;;
+	esac
+	shift
+	before=$(counter)
+	src=$(source_if)
+	ip link set "$src" up
+	pktgen_on "$src" "$3" "$1" burst=32 delay="$2" dst_min=10.0.0.2 dst_max=10.0.0.2 \
+		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9
+	agent pktgen-drain "$src" "$1"
+	[ "$2" = 0 ] || [ "$3" != "$mac" ] || [ $(($(counter) - before)) -ge "$1" ] ||
+		fatal "the program has dealt with $(($(counter) - before)) of $1 frames"
+}
+
+# xdp_pass COUNT DELAY MAC - and from the program to a socket.
+xdp_pass() {
+	program pass
+	udp_rx "$@"
 }
 
 # A MAC that the device's filter drops: the traffic costs only its source.
