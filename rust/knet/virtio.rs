@@ -31,7 +31,7 @@ pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use binding::Binding;
 pub(crate) use bound::Registered;
-pub(crate) use sg::{page_address, SG_END};
+pub(crate) use sg::{page_address, virt_to_page, SG_END};
 
 use queue_set::QueueSet;
 

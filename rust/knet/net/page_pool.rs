@@ -114,7 +114,8 @@ impl PagePool {
             slow.netdev = netdev.as_raw();
             if mapped {
                 fast.dev = dma_device;
-                fast.dma_dir = bindings::dma_data_direction::DMA_FROM_DEVICE;
+                // Programs send what was received.
+                fast.dma_dir = bindings::dma_data_direction::DMA_BIDIRECTIONAL;
                 fast.max_len = PAGE_SIZE as u32;
                 slow.flags = bindings::PP_FLAG_DMA_MAP | bindings::PP_FLAG_DMA_SYNC_DEV;
             }

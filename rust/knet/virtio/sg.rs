@@ -54,6 +54,24 @@ impl<const N: usize> SgTable<N> {
         true
     }
 
+    /// Adds `len` bytes at a DMA address, for a table all of whose segments are so; false if
+    /// the table is full.
+    ///
+    /// # Safety
+    ///
+    /// The token that is pushed with the table owns the mapping.
+    #[inline]
+    pub(crate) unsafe fn push_mapped(&mut self, address: u64, len: usize) -> bool {
+        let Some(entry) = self.entries.get_mut(self.used) else {
+            return false;
+        };
+        entry.page_link = 0;
+        entry.dma_address = address;
+        entry.dma_length = len as u32;
+        self.used = self.used.wrapping_add(1);
+        true
+    }
+
     /// Adds `len` bytes at the kernel address `start` of the direct map, which may
     /// cross pages of one allocation; false if the table is full.
     ///
@@ -105,7 +123,7 @@ pub(crate) const SG_END: usize = 2;
 
 /// The page of an address in the direct map (`virt_to_page`).
 #[inline]
-fn virt_to_page(address: *const u8) -> *mut bindings::page {
+pub(crate) fn virt_to_page(address: *const u8) -> *mut bindings::page {
     // SAFETY: Both are set once, early in boot.
     let (direct, vmemmap) = unsafe { (bindings::page_offset_base, bindings::vmemmap_base) };
     let pfn = (address as usize).wrapping_sub(direct) / PAGE_SIZE;

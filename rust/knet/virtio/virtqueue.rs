@@ -103,6 +103,12 @@ impl<T: Token> Virtqueue<T> {
         !self.dma.is_null()
     }
 
+    /// What the DMA API maps for, or null.
+    #[inline]
+    pub(crate) fn dma_device(&self) -> *mut bindings::device {
+        self.dma
+    }
+
     /// Settles an attempt to add `token` whose words have been handed over.
     #[inline]
     fn settle(ret: c_int, data: NonNull<c_void>, context: *mut c_void) -> Result<(), PushError<T>> {
@@ -138,6 +144,38 @@ impl<T: Token> Virtqueue<T> {
         // SAFETY: By the type invariant; the table has `used` entries and an end mark.
         let ret = unsafe {
             bindings::virtqueue_add_outbuf(
+                self.as_ptr(),
+                sg.entries.as_mut_ptr(),
+                sg.used as u32,
+                data.as_ptr(),
+                bindings::GFP_ATOMIC,
+            )
+        };
+        Self::settle(ret, data, context)
+    }
+
+    /// The same for segments that were added by [`SgTable::push_mapped`]
+    /// (`virtqueue_add_outbuf_premapped`).
+    ///
+    /// # Safety
+    ///
+    /// `token` owns the memory of all segments in `sg`, and their mappings for this queue.
+    #[inline]
+    pub(crate) unsafe fn push_out_mapped<const N: usize>(
+        &mut self,
+        sg: &mut SgTable<N>,
+        token: T,
+    ) -> Result<(), PushError<T>> {
+        if !sg.finish() {
+            return Err(PushError {
+                error: EINVAL,
+                token,
+            });
+        }
+        let (data, context) = token.into_raw();
+        // SAFETY: As in `push_out`.
+        let ret = unsafe {
+            bindings::virtqueue_add_outbuf_premapped(
                 self.as_ptr(),
                 sg.entries.as_mut_ptr(),
                 sg.used as u32,

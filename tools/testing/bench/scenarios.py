@@ -165,6 +165,8 @@ def make_plan(scenarios, drivers, repeats, rate=False):
     plan = Plan()
     slots = " ".join(NICS[n].slot for n in used)
     plan.lines.append(f'nics="{slots}"')
+    # Whether time stands still while the guest works, so that nothing can be lost.
+    plan.lines.append(f"exact={'' if rate else 1}")
     plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
     for scenario in scenarios:
         nic = NICS[scenario.nic]

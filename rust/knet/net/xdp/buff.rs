@@ -292,7 +292,11 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
             addr_of_mut!((*frame).len).write(self.linear_len() as u32);
             addr_of_mut!((*frame).headroom).write(headroom as u32);
             addr_of_mut!((*frame).metasize).write(metadata as u32);
-            (*frame).set_mem_type((*raw.rxq).mem.type_);
+            // A bit field of all bits of a word, which bindgen would set one by one.
+            const { assert!(size_of_val(&ZERO._bitfield_1) == size_of::<u32>()) };
+            addr_of_mut!((*frame)._bitfield_1)
+                .cast::<u32>()
+                .write((*raw.rxq).mem.type_);
             addr_of_mut!((*frame).frame_sz).write(PAGE_SIZE as u32);
             addr_of_mut!((*frame).flags).write(self.flags());
             let _ = ManuallyDrop::new(self);
@@ -334,6 +338,9 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
         let _ = ManuallyDrop::new(self);
     }
 }
+
+// SAFETY: All-zero is a valid `xdp_frame`.
+const ZERO: bindings::xdp_frame = unsafe { core::mem::zeroed() };
 
 /// A whole page as a buffer.
 ///

@@ -2,7 +2,7 @@
 
 //! Frames on their way to the device, beside the stack's packets.
 
-use super::super::{skb_tx::MAX_SEGMENTS, TxHeader, TxSkb};
+use super::super::{page_pool::needs_sync, skb_tx::MAX_SEGMENTS, TxHeader, TxSkb};
 use crate::{
     bindings,
     virtio::{FoundQueue, PushError, SgTable, Token, Virtqueue},
@@ -63,9 +63,80 @@ impl XdpFrame {
         self.len() == 0
     }
 
+    /// Adds the frame to `sg` by the mappings of its pages, with `header_len` bytes in front of
+    /// it, which begin at `start`. False, if not all of them are mapped for `dev`, both ways.
+    ///
+    /// # Safety
+    ///
+    /// The header is in the frame's headroom, and the frame owns what goes to the device.
+    #[inline]
+    unsafe fn push_mapped<const N: usize>(
+        &self,
+        sg: &mut SgTable<N>,
+        start: *const u8,
+        header_len: usize,
+        dev: *mut bindings::device,
+    ) -> bool {
+        let raw = self.raw();
+        // SAFETY: A bit field of all bits of a word.
+        let kind = unsafe { (&raw const raw._bitfield_1).cast::<u32>().read() };
+        if kind != bindings::xdp_mem_type_MEM_TYPE_PAGE_POOL {
+            return false;
+        }
+        let page = crate::virtio::virt_to_page(start);
+        let offset = start as usize & (PAGE_SIZE - 1);
+        let len = header_len.wrapping_add(raw.len as usize);
+        // SAFETY: The frame owns these bytes of pages of a pool.
+        unsafe {
+            let mut ok = push_page_of_pool(sg, page, offset, len, dev);
+            if let Some(shared) = self.shared_info() {
+                for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
+                    let page = frag.netmem as *mut bindings::page;
+                    let (offset, len) = (frag.offset as usize, frag.len as usize);
+                    ok = ok && push_page_of_pool(sg, page, offset, len, dev);
+                }
+            }
+            ok
+        }
+    }
+
     #[inline]
     fn into_ptr(self) -> NonNull<bindings::xdp_frame> {
         ManuallyDrop::new(self).0
+    }
+}
+
+/// Adds a part of a page by its pool's mapping; false if that is for another device than
+/// `dev`.
+///
+/// # Safety
+///
+/// The page is of a pool, and who gets the table pushed owns the bytes.
+#[inline]
+unsafe fn push_page_of_pool<const N: usize>(
+    sg: &mut SgTable<N>,
+    page: *mut bindings::page,
+    offset: usize,
+    len: usize,
+    dev: *mut bindings::device,
+) -> bool {
+    let page = page.cast::<bindings::netmem_desc>();
+    // SAFETY: A page of a pool is described by a `netmem_desc` over the `struct page`, and
+    // keeps the pool. Pools for our own device are ours, and map both ways.
+    unsafe {
+        if (*(*page).pp.cast::<bindings::page_pool>()).p.dev != dev {
+            return false;
+        }
+        let address = ((*page).dma_addr as u64).wrapping_add(offset as u64);
+        if needs_sync(dev) {
+            bindings::__dma_sync_single_for_device(
+                dev,
+                address,
+                len,
+                bindings::dma_data_direction::DMA_BIDIRECTIONAL,
+            );
+        }
+        sg.push_mapped(address, len)
     }
 }
 
@@ -197,11 +268,18 @@ impl Virtqueue<TxPacket> {
             && raw.headroom as usize >= header_len;
         sg.clear();
         // SAFETY: The frame owns all these bytes, its headroom among them, and the queue
-        // gets the frame; the queue has the blank header as long as it is.
+        // gets the frame, and with it the mappings of its pages; the queue has the blank
+        // header as long as it is.
         unsafe {
             if joined {
                 let start = data.wrapping_sub(header_len);
                 start.write_bytes(0, header_len);
+                if self.uses_dma() {
+                    if frame.push_mapped(sg, start, header_len, self.dma_device()) {
+                        return Self::refused(self.push_out_mapped(sg, TxPacket::Xdp(frame)));
+                    }
+                    sg.clear();
+                }
                 sg.push_linear(start, header_len.wrapping_add(len));
             } else {
                 sg.push_linear(self.source().0.as_ptr(), header_len);
@@ -217,13 +295,19 @@ impl Virtqueue<TxPacket> {
                     );
                 }
             }
-            match self.push_out(sg, TxPacket::Xdp(frame)) {
-                Err(PushError {
-                    token: TxPacket::Xdp(frame),
-                    ..
-                }) => Err(frame),
-                _ => Ok(()),
-            }
+            Self::refused(self.push_out(sg, TxPacket::Xdp(frame)))
+        }
+    }
+
+    /// The frame that a queue did not take.
+    #[inline]
+    fn refused(result: Result<(), PushError<TxPacket>>) -> Result<(), XdpFrame> {
+        match result {
+            Err(PushError {
+                token: TxPacket::Xdp(frame),
+                ..
+            }) => Err(frame),
+            _ => Ok(()),
         }
     }
 }
