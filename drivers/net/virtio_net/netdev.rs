@@ -31,7 +31,9 @@ impl Nic {
         let receiver = self.receiver.get();
         for pair in pairs.clone() {
             // Ready for packets at once.
-            if let Err(error) = queues.with_paused_rx(pair, lock, |rx, pages| rx.fill(pages, receiver)) {
+            if let Err(error) =
+                queues.with_paused_rx(pair, lock, |rx, pages| rx.fill(pages, receiver))
+            {
                 self.pause(pairs.start..pair, lock);
                 return Err(error);
             }

@@ -89,7 +89,10 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
         interface.rx_queue_attribute();
     }
     interface.xdp(&XdpFeatures {
-        rx_frags: rx::Queue::has_long_frames(negotiated, rx::large_mtu(interface.netdev(), negotiated)),
+        rx_frags: rx::Queue::has_long_frames(
+            negotiated,
+            rx::large_mtu(interface.netdev(), negotiated),
+        ),
         rx_hash: negotiated.contains(Features::HASH_REPORT),
     });
     interface.queues_in_use(pairs.used)?;

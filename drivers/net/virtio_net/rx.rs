@@ -246,6 +246,7 @@ impl Queue {
         each_ring!(ring, ring => ring.receive_for_program(&mut runner, pages, batch));
         let goes_on = !runner.goes_on(batch);
         common.stats.add_xdp(&runner.counts);
+        batch.drops = batch.drops.wrapping_add(runner.counts.drops);
         let frames = outgoing.frames();
         if !frames.is_empty() {
             send(frames);

@@ -5,9 +5,7 @@
 use crate::stats;
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{
-        Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, XdpFrame, XdpFrames, MAX_SEGMENTS,
-    },
+    net::{Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, XdpFrame, XdpFrames, MAX_SEGMENTS},
     virtio::{SgTable, Virtqueue},
 };
 use virtio_net_wire::{
@@ -296,12 +294,7 @@ impl Queue {
     }
 
     /// Sends frames that others have, as many as there is room for.
-    pub(crate) fn xmit_frames(
-        &mut self,
-        queue: &TxQueue,
-        frames: &mut XdpFrames<'_>,
-        flush: bool,
-    ) {
+    pub(crate) fn xmit_frames(&mut self, queue: &TxQueue, frames: &mut XdpFrames<'_>, flush: bool) {
         self.begin_frames(queue);
         let n = frames.len();
         let mut sent = 0usize;

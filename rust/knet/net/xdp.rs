@@ -17,8 +17,8 @@ pub use assembly::XdpAssembly;
 pub use buff::{Verdict, XdpBuff, XdpRoom};
 pub use frame::{TxPacket, XdpFrame, XdpFrames};
 pub use ops::{Xdp, XdpFeatures};
-pub use program::Program;
 pub(super) use program::Attached;
+pub use program::Program;
 pub(super) use queue_info::QueueInfo;
 
 /// Bytes in front of a frame that programs can have (`XDP_PACKET_HEADROOM`).

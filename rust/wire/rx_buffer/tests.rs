@@ -174,3 +174,55 @@ proptest! {
         let _ = Big::new(Features::empty(), a, b, c);
     }
 }
+
+fn xdp(header_len: usize) -> Xdp {
+    Xdp {
+        header_len,
+        headroom: 256,
+        tailroom: 320,
+        page_size: PAGE,
+    }
+}
+
+#[test]
+fn buffers_for_programs() {
+    let sizes = xdp(12);
+    assert_eq!(sizes.offset(), 244);
+    assert_eq!(sizes.frame_len(), 3520);
+    assert_eq!(sizes.posted_len(), 3532);
+    assert_eq!(sizes.posted_len_of_many(), 3776);
+    // The longest frame is in a first buffer and no more fragments than an skb has.
+    assert!(18 * sizes.posted_len_of_many() >= 12 + ETHERNET_LEN + IP_MAX_LEN);
+}
+
+proptest! {
+    #[test]
+    fn buffers_for_programs_hold_what_is_posted(
+        header_len in 0usize..256,
+        headroom in 256usize..512,
+        more in 0usize..512,
+    ) {
+        let sizes = Xdp { header_len, headroom, tailroom: headroom + more, page_size: PAGE };
+        // The frame is behind the headroom, and ends before the tailroom.
+        prop_assert_eq!(sizes.offset() + header_len, headroom);
+        prop_assert!(sizes.offset() + sizes.posted_len() + sizes.tailroom <= PAGE);
+        // What is in the tailroom of one fits in front of the next.
+        let end = sizes.offset() + sizes.posted_len_of_many();
+        prop_assert!(end <= PAGE);
+        prop_assert!(end.saturating_sub(PAGE - sizes.tailroom) <= sizes.offset());
+        prop_assert!(sizes.posted_len_of_many() >= sizes.posted_len());
+    }
+
+    #[test]
+    fn buffers_for_programs_never_overflow(
+        header_len: usize,
+        headroom: usize,
+        tailroom: usize,
+        page_size: usize,
+    ) {
+        let sizes = Xdp { header_len, headroom, tailroom, page_size };
+        prop_assert!(sizes.frame_len() <= page_size);
+        prop_assert!(sizes.posted_len_of_many() <= page_size);
+        let _ = sizes.posted_len();
+    }
+}

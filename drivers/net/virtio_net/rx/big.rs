@@ -149,14 +149,10 @@ impl Ring {
             };
             batch.packets = batch.packets.wrapping_add(1);
             match self.copy(&mut chain, len, &mut room, runner.common, pages) {
-                Ok((frame, mut header)) => {
-                    match frame.and_then(|frame| frame.finish(&header, pages)) {
-                        Some(frame) => {
-                            runner.frame(frame, &mut header, |frame| drop(frame), batch);
-                        },
-                        None => runner.lost(batch),
-                    }
-                }
+                Ok(frame) => match frame.and_then(|frame| frame.finish(pages)) {
+                    Some(frame) => runner.frame(frame, |frame| drop(frame), batch),
+                    None => runner.lost(),
+                },
                 Err(LengthError) => runner.common.count_length_error(batch),
             }
             if !pages.is_coherent() {
@@ -166,8 +162,7 @@ impl Ring {
         }
     }
 
-    /// A copy of the frame in a chain, if there is memory, and its header.
-    #[allow(clippy::type_complexity)]
+    /// A copy of the frame in a chain, if there is memory.
     fn copy<'r, 'p>(
         &self,
         chain: &mut BufferChain,
@@ -175,7 +170,7 @@ impl Ring {
         room: &'r mut XdpRoom<'p>,
         common: &Common,
         pages: &mut Pages<'_>,
-    ) -> Result<(Option<XdpAssembly<'r, 'p>>, [u8; HeaderLayout::MAX_LEN]), LengthError> {
+    ) -> Result<Option<XdpAssembly<'r, 'p>>, LengthError> {
         let skip = common.header_len();
         let received = chain
             .received(
@@ -187,11 +182,11 @@ impl Ring {
         let mut parts = received.parts();
         let first = parts.next().unwrap_or_default();
         let header = copy_header(first, common.layout);
-        let mut frame = room.copy(first.get(GAP..).unwrap_or_default(), pages);
+        let mut frame = room.copy(first.get(GAP..).unwrap_or_default(), &header, pages);
         for bytes in parts {
             frame = frame.and_then(|mut frame| frame.append_copy(bytes, pages).then_some(frame));
         }
-        Ok((frame, header))
+        Ok(frame)
     }
 
     fn packet(

@@ -88,9 +88,7 @@ impl Ring {
         let (len, skip, most) = match receiver {
             Receiver::Stack => (self.buffer_len(), 0, usize::MAX),
             Receiver::SingleBuffer => (PAGE_SIZE, self.xdp.offset(), self.xdp.posted_len()),
-            Receiver::MultiBuffer => {
-                (PAGE_SIZE, self.xdp.offset(), self.xdp.posted_len_of_many())
-            }
+            Receiver::MultiBuffer => (PAGE_SIZE, self.xdp.offset(), self.xdp.posted_len_of_many()),
         };
         stats.buffer_len.set(len.min(most) as u64);
         let mut refill = Refill::Full;
@@ -192,19 +190,18 @@ impl Ring {
                 runner.common.count_length_error(batch);
                 continue;
             };
-            let mut header = copy_header(first.data(), runner.common.layout);
+            let header = copy_header(first.data(), runner.common.layout);
             let buffers = u16::from_le_bytes([header[10], header[11]]);
-            let mut frame = room.begin(first, skip, pages);
+            let mut frame = room.begin(first, skip, &header, pages);
             if buffers != 1 {
                 frame = self.rest_for_program(frame, buffers, runner.common, pages);
             }
-            match frame.and_then(|frame| frame.finish(&header, pages)) {
+            match frame.and_then(|frame| frame.finish(pages)) {
                 Some(frame) => {
-                    self.average.add(frame.len());
                     let spare = xdp::keep(&mut self.spare, coherent);
-                    runner.frame(frame, &mut header, spare, batch);
+                    runner.frame(frame, spare, batch);
                 }
-                None => runner.lost(batch),
+                None => runner.lost(),
             }
         }
     }

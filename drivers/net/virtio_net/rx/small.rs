@@ -73,11 +73,7 @@ impl Ring {
                 refill = Refill::NoMemory;
                 break;
             };
-            if self
-                .vq
-                .post(buffer, skip, self.sizes.posted_len())
-                .is_err()
-            {
+            if self.vq.post(buffer, skip, self.sizes.posted_len()).is_err() {
                 break;
             }
         }
@@ -147,16 +143,16 @@ impl Ring {
                 runner.common.count_length_error(batch);
                 continue;
             };
-            let mut header = copy_header(received.data(), runner.common.layout);
+            let header = copy_header(received.data(), runner.common.layout);
             let frame = room
-                .begin(received, skip, pages)
-                .and_then(|frame| frame.finish(&header, pages));
+                .begin(received, skip, &header, pages)
+                .and_then(|frame| frame.finish(pages));
             match frame {
                 Some(frame) => {
                     let spare = xdp::keep(&mut self.spare, coherent);
-                    runner.frame(frame, &mut header, spare, batch);
+                    runner.frame(frame, spare, batch);
                 }
-                None => runner.lost(batch),
+                None => runner.lost(),
             }
         }
     }

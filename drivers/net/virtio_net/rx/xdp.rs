@@ -62,9 +62,8 @@ impl Runner<'_> {
 
     /// A frame that could not be put together.
     #[cold]
-    pub(super) fn lost(&mut self, batch: &mut RxBatch) {
+    pub(super) fn lost(&mut self) {
         self.counts.drops = self.counts.drops.wrapping_add(1);
-        batch.drops = batch.drops.wrapping_add(1);
     }
 
     /// Has the program look at a frame, and does what it says. The page of a frame that is of
@@ -73,34 +72,32 @@ impl Runner<'_> {
     pub(super) fn frame(
         &mut self,
         mut frame: XdpBuff<'_, '_>,
-        header: &mut Header,
         mut spare: impl FnMut(XdpBuff<'_, '_>),
         batch: &mut RxBatch,
     ) {
         batch.bytes = batch.bytes.wrapping_add(frame.len());
         self.counts.packets = self.counts.packets.wrapping_add(1);
-        if !base(header).is_plain() && self.complete(&mut frame, header).is_err() {
+        if !base(frame.record()).is_plain() && self.complete(&mut frame).is_err() {
             self.common.stats.frame_errors.add(1);
-            self.lost(batch);
+            self.lost();
             return;
         }
         match frame.run() {
             Verdict::Drop(frame) => {
                 spare(frame);
                 self.counts.drops = self.counts.drops.wrapping_add(1);
-                batch.drops = batch.drops.wrapping_add(1);
             }
-            Verdict::Pass(frame) => self.pass(frame, header, batch),
-            Verdict::Transmit(frame) => self.transmit(frame, header, batch),
-            Verdict::Redirect(frame) => self.redirect(frame, header, batch),
+            Verdict::Pass(frame) => self.pass(frame),
+            Verdict::Transmit(frame) => self.transmit(frame),
+            Verdict::Redirect(frame) => self.redirect(frame),
         }
     }
 
     /// Completes the checksum of a frame that has a partial one, unless it is to be cut.
     #[cold]
     #[inline(never)]
-    fn complete(&self, frame: &mut XdpBuff<'_, '_>, header: &mut Header) -> Result<(), Unfit> {
-        let decoded = rx::decode(self.common.layout, header).map_err(|_| Unfit)?;
+    fn complete(&self, frame: &mut XdpBuff<'_, '_>) -> Result<(), Unfit> {
+        let decoded = rx::decode(self.common.layout, frame.record()).map_err(|_| Unfit)?;
         decoded.check_frame_len(frame.len()).map_err(|_| Unfit)?;
         if decoded.gso.is_some() {
             return Ok(());
@@ -108,11 +105,11 @@ impl Runner<'_> {
         match decoded.checksum {
             RxChecksum::Partial(partial) => {
                 complete(frame, partial)?;
-                set_verified(header);
+                set_verified(frame.record_mut());
             }
             // Flags that mean nothing to us.
-            RxChecksum::Valid => set_verified(header),
-            RxChecksum::None => header[0] = 0,
+            RxChecksum::Valid => set_verified(frame.record_mut()),
+            RxChecksum::None => frame.record_mut()[0] = 0,
         }
         Ok(())
     }
@@ -120,87 +117,69 @@ impl Runner<'_> {
     /// Makes of a frame that was to be cut one that is whole: its checksum is complete.
     /// Nothing for other frames.
     #[inline]
-    fn make_whole(&self, frame: &mut XdpBuff<'_, '_>, header: &mut Header) -> Result<(), Unfit> {
-        if base(header).is_plain() {
+    fn make_whole(&self, frame: &mut XdpBuff<'_, '_>) -> Result<(), Unfit> {
+        if base(frame.record()).is_plain() {
             return Ok(());
         }
-        self.make_whole_anyway(frame, header)
+        self.make_whole_anyway(frame)
     }
 
     #[cold]
     #[inline(never)]
-    fn make_whole_anyway(
-        &self,
-        frame: &mut XdpBuff<'_, '_>,
-        header: &mut Header,
-    ) -> Result<(), Unfit> {
-        let decoded = rx::decode(self.common.layout, header).map_err(|_| Unfit)?;
+    fn make_whole_anyway(&self, frame: &mut XdpBuff<'_, '_>) -> Result<(), Unfit> {
+        let decoded = rx::decode(self.common.layout, frame.record()).map_err(|_| Unfit)?;
         if let RxChecksum::Partial(partial) = decoded.checksum {
             // It is where it was, wherever the frame begins now.
             let start = (partial.start as isize).wrapping_sub(frame.moved());
             let start = u16::try_from(start).map_err(|_| Unfit)?;
             complete(frame, PartialChecksum { start, ..partial })?;
         }
-        set_verified(header);
+        set_verified(frame.record_mut());
         Ok(())
     }
 
     #[inline]
-    fn pass(
-        &mut self,
-        mut frame: XdpBuff<'_, '_>,
-        header: &mut Header,
-        batch: &mut RxBatch,
-    ) {
-        if !frame.is_where_it_was() && self.make_whole(&mut frame, header).is_err() {
-            return self.lost(batch);
+    fn pass(&mut self, mut frame: XdpBuff<'_, '_>) {
+        if !frame.is_where_it_was() && self.make_whole(&mut frame).is_err() {
+            return self.lost();
         }
+        let header = *frame.record();
         match RxSkb::from_frame(self.poll, frame) {
-            Some(skb) => self.common.deliver(skb, header, self.poll),
-            None => batch.drops = batch.drops.wrapping_add(1),
+            Some(skb) => self.common.deliver(skb, &header, self.poll),
+            None => self.lost(),
         }
     }
 
     #[inline]
-    fn transmit(
-        &mut self,
-        mut frame: XdpBuff<'_, '_>,
-        header: &mut Header,
-        batch: &mut RxBatch,
-    ) {
+    fn transmit(&mut self, mut frame: XdpBuff<'_, '_>) {
         self.counts.tx = self.counts.tx.wrapping_add(1);
-        if self.is_large(header) || self.make_whole(&mut frame, header).is_err() {
+        if is_large(&frame) || self.make_whole(&mut frame).is_err() {
             frame.not_sent();
-            return self.lost(batch);
+            return self.lost();
         }
         match frame.into_frame() {
             // There is room: the poll goes on only with some.
             Ok(frame) => drop(self.outgoing.0.push_within_capacity(frame)),
             Err(frame) => {
                 drop(frame);
-                self.lost(batch);
+                self.lost();
             }
         }
     }
 
     #[inline]
-    fn redirect(
-        &mut self,
-        mut frame: XdpBuff<'_, '_>,
-        header: &mut Header,
-        batch: &mut RxBatch,
-    ) {
+    fn redirect(&mut self, mut frame: XdpBuff<'_, '_>) {
         self.counts.redirects = self.counts.redirects.wrapping_add(1);
-        if self.make_whole(&mut frame, header).is_err() || frame.redirect(self.poll).is_err() {
-            self.lost(batch);
+        if self.make_whole(&mut frame).is_err() || frame.redirect(self.poll).is_err() {
+            self.lost();
         }
     }
+}
 
-    /// Whether the frame was to be cut into segments.
-    #[inline]
-    fn is_large(&self, header: &Header) -> bool {
-        !base(header).is_plain()
-    }
+/// Whether the frame is to be cut into segments.
+#[inline]
+fn is_large(frame: &XdpBuff<'_, '_>) -> bool {
+    !base(frame.record()).is_plain()
 }
 
 #[inline]

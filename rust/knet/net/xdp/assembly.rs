@@ -7,13 +7,12 @@ use super::{
         page_pool::{Memory, Pages},
         rx_buffer::Received,
     },
-    buff::{XdpBuff, XdpRoom},
+    buff::{Record, XdpBuff, XdpRoom},
     XDP_HEADROOM,
 };
 use crate::bindings;
 use core::{mem::ManuallyDrop, ptr::copy_nonoverlapping};
 use kernel::page::PAGE_SIZE;
-use virtio_net_wire::HeaderLayout;
 
 /// Where the data of a first page must end, for a list of fragments to have its place.
 const END: usize = PAGE_SIZE - bindings::SKB_SHINFO_SIZE;
@@ -29,32 +28,30 @@ pub struct XdpAssembly<'r, 'p> {
 }
 
 impl<'p> XdpRoom<'p> {
-    /// Begins with what was received, from `skip` on. It is not copied if it is in a whole
-    /// page and has headroom, as programs want it. None if there is no memory.
+    /// Begins with what was received, from `skip` on, of which the device has said `record`.
+    /// It is not copied if it is in a whole page and has headroom, as programs want it. None
+    /// if there is no memory.
     #[inline]
     pub fn begin<'r>(
         &'r mut self,
         received: Received,
         skip: usize,
+        record: &Record,
         pages: &mut Pages<'_>,
     ) -> Option<XdpAssembly<'r, 'p>> {
         let headroom = received.headroom().wrapping_add(skip);
         let len = received.len().checked_sub(skip)?;
-        if received.buffer().capacity() != PAGE_SIZE || headroom < XDP_HEADROOM || headroom > END
-        {
-            return self.copy(received.data().get(skip..)?, pages);
+        let is_whole = received.buffer().capacity() == PAGE_SIZE;
+        if !is_whole || !(XDP_HEADROOM..=END).contains(&headroom) {
+            return self.copy(received.data().get(skip..)?, record, pages);
         }
         let overhang = headroom.wrapping_add(len).saturating_sub(END);
         let buffer = ManuallyDrop::new(received.into_buffer());
+        self.record = *record;
         // SAFETY: The buffer is the whole page, which is ours now. What hangs over is not
         // counted as the frame's yet.
-        let buff = unsafe {
-            self.take_page(
-                buffer.location().0,
-                headroom,
-                len.wrapping_sub(overhang),
-            )
-        };
+        let buff =
+            unsafe { self.take_page(buffer.location().0, headroom, len.wrapping_sub(overhang)) };
         Some(XdpAssembly { buff, overhang })
     }
 
@@ -62,12 +59,14 @@ impl<'p> XdpRoom<'p> {
     pub fn copy<'r>(
         &'r mut self,
         bytes: &[u8],
+        record: &Record,
         pages: &mut Pages<'_>,
     ) -> Option<XdpAssembly<'r, 'p>> {
         let buffer = pages.alloc(PAGE_SIZE, Memory::Atomic)?;
         if buffer.capacity() != PAGE_SIZE {
             return None;
         }
+        self.record = *record;
         let (first, rest) = bytes.split_at(bytes.len().min(MOST));
         let buffer = ManuallyDrop::new(buffer);
         // SAFETY: The whole page is ours, and new. There is room by the choice of `first`.
@@ -229,14 +228,10 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
         true
     }
 
-    /// The whole frame, of which the device has said `record`. None if there is no memory, or
-    /// it is in several pages and the program cannot work on such.
+    /// The whole frame. None if there is no memory, or it is in several pages and the program
+    /// cannot work on such.
     #[inline]
-    pub fn finish(
-        mut self,
-        record: &[u8; HeaderLayout::MAX_LEN],
-        pages: &mut Pages<'_>,
-    ) -> Option<XdpBuff<'r, 'p>> {
+    pub fn finish(mut self, pages: &mut Pages<'_>) -> Option<XdpBuff<'r, 'p>> {
         if self.overhang != 0 && !self.settle(pages) {
             return None;
         }
@@ -245,7 +240,6 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
         }
         let len = self.buff.len();
         let room = &mut *self.buff.0;
-        room.record = *record;
         room.came = (room.raw.data, len);
         Some(self.buff)
     }

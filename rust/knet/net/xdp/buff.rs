@@ -16,13 +16,16 @@ use core::{
 use kernel::{ffi::c_void, page::PAGE_SIZE};
 use virtio_net_wire::HeaderLayout;
 
+/// The header that came with a frame, with zeroes for what its layout lacks.
+pub(super) type Record = [u8; HeaderLayout::MAX_LEN];
+
 /// Where one frame at a time is described to a program, in a poll.
 #[repr(C)]
 pub struct XdpRoom<'p> {
     // First, as programs' metadata functions are given its address.
     pub(super) raw: bindings::xdp_buff,
     /// What the device said of the frame; apart from its memory, which programs change.
-    pub(super) record: [u8; HeaderLayout::MAX_LEN],
+    pub(super) record: Record,
     pub(super) page: *mut bindings::page,
     /// Where the frame began, and how long it was, as it came.
     pub(super) came: (*mut c_void, usize),
@@ -171,6 +174,18 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
         (data, frags)
     }
 
+    /// What the device has said of the frame: its header.
+    #[inline]
+    pub fn record(&self) -> &[u8; HeaderLayout::MAX_LEN] {
+        &self.0.record
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub fn record_mut(&mut self) -> &mut [u8; HeaderLayout::MAX_LEN] {
+        &mut self.0.record
+    }
+
     /// How many bytes the program has taken off the front, or, negative, added there.
     #[inline]
     pub fn moved(&self) -> isize {
@@ -225,11 +240,7 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
         if action != bindings::xdp_action_XDP_ABORTED {
             // SAFETY: Device and program are live.
             unsafe {
-                bindings::bpf_warn_invalid_xdp_action(
-                    self.dev(),
-                    self.0.program.as_ptr(),
-                    action,
-                )
+                bindings::bpf_warn_invalid_xdp_action(self.dev(), self.0.program.as_ptr(), action)
             };
         }
         self.trace(action);

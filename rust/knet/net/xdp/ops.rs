@@ -150,7 +150,9 @@ impl<D: Driver> Operations<D> {
                 return ENETDOWN.to_errno();
             }
             let Priv { driver, tx, .. } = &*Priv::<D>::of(dev);
-            let queues = (&raw const (*dev).real_num_tx_queues).read_volatile().max(1);
+            let queues = (&raw const (*dev).real_num_tx_queues)
+                .read_volatile()
+                .max(1);
             let slot = (**tx).get((CpuId::current().as_u32() % queues) as usize);
             // Somebody may have paused the queue, for a moment.
             let Some(mut guard) = slot.and_then(|slot| TxGuard::lock(slot)) else {
