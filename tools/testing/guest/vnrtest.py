@@ -18,20 +18,20 @@ class Failed(AssertionError):
 
 
 class Case:
-    def __init__(self, function, timeout, suite, nics, ci, full):
+    def __init__(self, function, timeout, suite, nics, sample, ci, full):
         self.function, self.timeout, self.suite = function, timeout, suite
-        self.nics, self.ci, self.full = nics, ci, full or timeout
+        self.nics, self.sample, self.ci, self.full = nics, sample, ci, full or timeout
         self.name = f"{suite}.{function.__name__}"
         self.title = (function.__doc__ or "").strip().splitlines()[0]
 
 
-def case(timeout=30, nics="*", ci=False, full=None):
+def case(timeout=30, nics="*", sample="*", ci=False, full=None):
     """Declare a case of at most timeout seconds (under emulation), or full if the
-    whole matrix is run, for those of the suite's NICs whose label matches the glob.
-    With ci, `make test` runs it on the debug kernel too."""
+    whole matrix is run, for those of the suite's NICs whose label matches the glob
+    `nics`, and unless the whole matrix is run, `sample` as well. With ci, `make test` runs it on the debug kernel too."""
     def declare(function):
         suite = function.__module__.removeprefix("test_")
-        made = Case(function, timeout, suite, nics, ci, full)
+        made = Case(function, timeout, suite, nics, sample, ci, full)
         CASES[made.name] = made
         return function
     return declare

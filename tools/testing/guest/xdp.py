@@ -33,6 +33,21 @@ class Xdp:
         return self.nic.command("bpftool", "net", "attach", mode, "pinned", f"{PLACE}/{name}", "dev",
                                 self.nic.name, *(["overwrite"] if overwrite else []), check=check)
 
+    def bound(self, program):
+        """A program that is bound to the NIC, from an object of its own; its place."""
+        place = f"{PLACE}-{program}"
+        run("rm", "-rf", place, f"{PLACE}-maps/reports")
+        self.nic.command("bpftool", "prog", "load", f"{self.objects}/xdp_{program}.o", place, "xdpmeta_dev",
+                         self.nic.name, "pinmaps", f"{PLACE}-maps")
+        return place
+
+    @staticmethod
+    def dump(name):
+        """The values of a map by its numbers."""
+        entries = json.loads(run("bpftool", "-j", "map", "dump", "pinned", f"{PLACE}-maps/{name}"))
+        return {int.from_bytes(bytes(int(byte, 16) for byte in entry["key"]), "little"):
+                bytes(int(byte, 16) for byte in entry["value"]) for entry in entries}
+
     def detach(self, mode="xdpdrv"):
         self.nic.command("bpftool", "net", "detach", mode, "dev", self.nic.name)
 
@@ -57,9 +72,4 @@ class Xdp:
     @staticmethod
     def seen():
         """What the programs have counted since `set`."""
-        found = {}
-        for entry in json.loads(run("bpftool", "-j", "map", "dump", "pinned", f"{PLACE}-maps/seen")):
-            value = int.from_bytes(bytes(int(byte, 16) for byte in entry["value"]), "little")
-            key = int.from_bytes(bytes(int(byte, 16) for byte in entry["key"]), "little")
-            found[SEEN[key]] = value
-        return found
+        return {SEEN[key]: int.from_bytes(value, "little") for key, value in Xdp.dump("seen").items()}

@@ -129,7 +129,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                         continue
                     for nic in nics:
                         for case in chosen:
-                            if not params and not fnmatch.fnmatchcase(nic.label, case.nics):
+                            globs = [case.nics] if full else [case.nics, case.sample]
+                            if not params and not all(fnmatch.fnmatchcase(nic.label, glob) for glob in globs):
                                 continue
                             suffix = "" if peer == "c" else f"+{peer}"
                             if kernel.suffix:

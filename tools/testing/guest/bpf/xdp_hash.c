@@ -7,8 +7,12 @@
 
 char _license[] SEC("license") = "GPL";
 
+enum xdp_rss_hash_type {
+	XDP_RSS_L3_IPV4 = 1,
+};
+
 extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash,
-				    __u32 *rss_type) __ksym;
+				    enum xdp_rss_hash_type *type) __ksym;
 
 struct report {
 	__u32 hash, type, ports, error;
@@ -29,6 +33,7 @@ struct {
 SEC("xdp")
 int hash(struct xdp_md *ctx)
 {
+	enum xdp_rss_hash_type type = 0;
 	struct report report = {};
 	__u32 index, *meta;
 	void *data = (void *)(long)ctx->data;
@@ -44,7 +49,8 @@ int hash(struct xdp_md *ctx)
 	if ((void *)(meta + 1) > (void *)(long)ctx->data)
 		return XDP_ABORTED;
 	*meta = 0xffffffff;
-	report.error = -bpf_xdp_metadata_rx_hash(ctx, &report.hash, &report.type);
+	report.error = -bpf_xdp_metadata_rx_hash(ctx, &report.hash, &type);
+	report.type = type;
 	bpf_map_update_elem(&reports, &index, &report, BPF_ANY);
 	return XDP_DROP;
 }
