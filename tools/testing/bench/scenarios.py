@@ -28,6 +28,7 @@ NICS = {
     "rx": Nic("10", "10.0.0.2/24"),
     "tx": Nic("11", "10.0.1.2/24"),
     "tap": Nic("12", "10.0.2.2/24"),
+    "tx4": Nic("14", "10.0.3.2/24"),
 }
 
 
@@ -85,6 +86,15 @@ SCENARIOS = {
             rate="pktgen_tx 40000",
         ),
         Scenario(
+            name="pktgen-tx@4q",
+            guest="icount",
+            nic="tx4",
+            method="slope",
+            parts=(("short", 4096, "pktgen_tx_4q {n}"), ("long", 36864, "pktgen_tx_4q {n}")),
+            warm="pktgen_tx_4q 8192",
+            rate="pktgen_tx_4q 40000",
+        ),
+        Scenario(
             name="tcp-rx",
             guest="tap",
             nic="tap",
@@ -115,7 +125,7 @@ SCENARIOS = {
     )
 }
 
-QUICK = ("udp-rx", "udp-tx", "pktgen-tx", "tcp-rx", "tcp-tx")
+QUICK = ("udp-rx", "udp-tx", "pktgen-tx", "pktgen-tx@4q", "tcp-rx", "tcp-tx")
 
 SIDES = ("c", "rust")
 
