@@ -59,20 +59,25 @@ impl Drop for Symbol {
     }
 }
 
-/// The symbols of [`Create`] and [`Destroy`].
+/// The symbols of [`Create`] and [`Destroy`]; their module is loaded if need be.
 fn functions() -> Option<(Symbol, Symbol)> {
-    // SAFETY: No preconditions. A module is not waited for in asynchronous probing, as
-    // loading it may wait for that.
-    unsafe {
-        if !bindings::current_is_async() {
-            // What became of it shows in the next line.
-            bindings::__request_module(true, c"net_failover".as_char_ptr());
+    let find = || {
+        Some((
+            Symbol::get(c"net_failover_create")?,
+            Symbol::get(c"net_failover_destroy")?,
+        ))
+    };
+    find().or_else(|| {
+        // SAFETY: No preconditions. A module is not waited for in asynchronous probing, as
+        // loading it may wait for that.
+        unsafe {
+            if !bindings::current_is_async() {
+                // What became of it is seen next.
+                bindings::__request_module(true, c"net_failover".as_char_ptr());
+            }
         }
-    }
-    Some((
-        Symbol::get(c"net_failover_create")?,
-        Symbol::get(c"net_failover_destroy")?,
-    ))
+        find()
+    })
 }
 
 /// Whether there can be failover masters, which takes the module `net_failover`: it is

@@ -14,8 +14,6 @@ from nic import read, run, write
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
 ORDER = 47
-# The machine sleeps in one of the cases.
-IN_MEMORY = True
 PARAMS = ["failover=on", "failover=on,queues=2,packed=on"]
 ONE = "*-1q-*"
 NET = "/sys/class/net"
@@ -251,22 +249,6 @@ def opened_at_once(env):
         master_up(env)
         check_goes_by(env, "dut")
     check(early, "the master was never opened early")
-    works(env)
-
-
-@case(60, ONE)
-def sleeps(env):
-    """The machine sleeps and wakes, with a primary and without."""
-    master_up(env)
-    write("/sys/power/pm_test", "devices")
-    delay = "/sys/module/suspend/parameters/pm_test_delay"
-    if os.path.exists(delay):
-        write(delay, "0")
-    write("/sys/power/state", "mem")
-    check_goes_by(env, "dut")
-    with primary(env) as name:
-        write("/sys/power/state", "mem")
-        check_goes_by(env, name, "dut")
     works(env)
 
 
