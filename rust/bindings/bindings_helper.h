@@ -3,6 +3,7 @@
  * What bindgen reads. Types and functions that the kernel crate's bindings
  * already have are left out of the result, so that they stay one type.
  */
+#include <linux/async.h>
 #include <linux/bpf.h>
 #include <linux/bpf_trace.h>
 #include <linux/cpuhotplug.h>
@@ -12,6 +13,8 @@
 #include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/if_vlan.h>
+#include <linux/kmod.h>
+#include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/scatterlist.h>
@@ -23,6 +26,7 @@
 #include <net/busy_poll.h>
 #include <net/gro.h>
 #include <net/ip.h>
+#include <net/net_failover.h>
 #include <net/netdev_lock.h>
 #include <net/netdev_queues.h>
 #include <net/netdev_rx_queue.h>

@@ -3,7 +3,7 @@
 # canary.sh - build the driver once for each patch of canaries/, which takes one
 # of its checks away: build/canaries/NAME.ko, or NAME.error if the patch does not
 # apply or build. The suite "canary" then wants the hostile case that the patch
-# names to fail. With T=canary or FULL=1 all are built; otherwise two, others
+# names to fail. With T=canary, or FULL=1 of everything, all are built; otherwise two, others
 # each day; none if T means something else.
 
 . "$(dirname "$0")/../env/lib.sh"
@@ -18,7 +18,7 @@ if [[ ,${T:-}, == *,canary.* ]]; then
 		name=$(basename "$patch" .patch)
 		[[ ,$T, != *,canary.${name//-/_},* ]] || chosen+=("$patch")
 	done
-elif [[ ,${T:-}, == *,canary* ]] || [[ ${FULL:-0} != 0 ]]; then
+elif [[ ,${T:-}, == *,canary* || (${FULL:-0} != 0 && -z ${T:-}) ]]; then
 	chosen=("${names[@]}")
 elif [ -z "${T:-}" ]; then
 	day=$(date +%-j)

@@ -38,6 +38,7 @@ const COMMON: Features = Features::CSUM
     .union(Features::VQ_NOTF_COAL)
     .union(Features::RSS)
     .union(Features::HASH_REPORT)
+    .union(Features::STANDBY)
     .union(Features::SPEED_DUPLEX);
 
 /// What we understand of a device that is not legacy.
@@ -78,13 +79,22 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
     if offered.intersects(HASHING) && rss::limits(device, offered).is_none() {
         useless |= HASHING;
     }
-    let (_, unmet) = offered.difference(useless).without_unmet_dependencies();
+    let (met, unmet) = offered.difference(useless).without_unmet_dependencies();
     if !unmet.is_empty() {
         dev_warn!(
             device.as_ref(),
             "features without what they require are not used: {:?}\n",
             unmet
         );
+    }
+    // A standby that nothing stands by for would be a second interface with the primary's
+    // address; without the feature there is no primary.
+    if met.contains(Features::STANDBY) && !net::can_fail_over() {
+        dev_warn!(
+            device.as_ref(),
+            "no standby, as the module net_failover cannot be loaded\n"
+        );
+        useless |= Features::STANDBY;
     }
     unmet | useless
 }

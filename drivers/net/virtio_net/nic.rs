@@ -174,6 +174,13 @@ impl virtio::Driver for Nic {
             );
         }
         crate::affinity::spread(&self);
+        if self.negotiated.contains(Features::STANDBY) {
+            // The primary is there, or about to come: without a master, the two would be
+            // interfaces with one address.
+            self.netdev.make_standby().inspect_err(|error| {
+                dev_err!(device.as_ref(), "no failover master: {:?}\n", error)
+            })?;
+        }
         self.netdev.register(device, |rtnl| {
             // Changes wait until the interface is up.
             device.enable_config_changes(false);

@@ -7,6 +7,7 @@
 use super::{
     address::MacAddress,
     builder::NetDevice,
+    failover::Failover,
     features::Features,
     locks::{OpsLocked, Rtnl},
     napi::Slot,
@@ -24,7 +25,12 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 use kernel::{
-    container_of, cpumask::Cpumask, error::to_result, prelude::*, sync::Arc, types::Opaque,
+    container_of,
+    cpumask::Cpumask,
+    error::to_result,
+    prelude::*,
+    sync::{Arc, SetOnce},
+    types::Opaque,
 };
 
 /// Sizes that the kernel was told last, and makes room for: what a driver says later does
@@ -74,6 +80,12 @@ pub(super) struct Interface<D: Driver> {
     claimed: AtomicBool,
     /// Set between registration and its end. Changed under RTNL and the instance lock.
     registered: AtomicBool,
+    /// Set once the device can be opened. Changed under RTNL.
+    ready: AtomicBool,
+    /// Somebody wanted to open it before that. Changed under RTNL.
+    wanted: AtomicBool,
+    /// The master, if this is a standby.
+    failover: SetOnce<Failover>,
     netdev: Arc<NetDevice>,
 }
 
@@ -99,6 +111,20 @@ impl<D: Driver> Interface<D> {
 
     fn is_registered(&self) -> bool {
         self.registered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_standby(&self) -> bool {
+        self.failover.as_ref().is_some()
+    }
+
+    /// Whether the device can be opened now. A failover master that is up opens its
+    /// standby while that is being registered: it is told to wait, and not asked again.
+    pub(super) fn may_open(&self) -> Result {
+        if !self.ready.load(Ordering::Relaxed) {
+            self.wanted.store(true, Ordering::Relaxed);
+            return Err(EBUSY);
+        }
+        Ok(())
     }
 
     /// Has the driver see to transmit queue `index`, from a workqueue. Any context.
@@ -166,6 +192,9 @@ impl<D: Driver> Device<D> {
             queues,
             claimed: AtomicBool::new(false),
             registered: AtomicBool::new(false),
+            ready: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            failover: SetOnce::new(),
             recovery: Opaque::zeroed(),
             netdev,
         };
@@ -185,6 +214,10 @@ impl<D: Driver> Device<D> {
 
     pub(super) fn as_raw(&self) -> *mut bindings::net_device {
         self.0.as_raw()
+    }
+
+    pub(super) fn failover(&self) -> &SetOnce<Failover> {
+        &self.0.failover
     }
 
     /// The queues.
@@ -228,6 +261,13 @@ impl<D: Driver> Device<D> {
             if result.is_ok() {
                 this.locked(|_| this.registered.store(true, Ordering::Relaxed));
                 result = then(&Rtnl::new());
+            }
+            if result.is_ok() {
+                this.ready.store(true, Ordering::Relaxed);
+                if this.wanted.load(Ordering::Relaxed) {
+                    // Whoever wanted it does without if it cannot be.
+                    bindings::dev_open(dev, core::ptr::null_mut());
+                }
             }
             bindings::rtnl_unlock();
             if result.is_err() {

@@ -145,6 +145,7 @@ impl<D: Driver> Operations<D> {
         ops.ndo_tx_timeout = Some(Self::tx_timeout);
         ops.ndo_fix_features = Some(Self::fix_features);
         ops.ndo_change_mtu = Some(Self::change_mtu);
+        ops.ndo_get_phys_port_name = Some(Self::phys_port_name);
         Self::with_xdp(ops)
     };
 
@@ -168,7 +169,12 @@ impl<D: Driver> Operations<D> {
     unsafe extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: C calls this for a registered device, with its instance lock.
         let (driver, mut lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
-        from_result(|| driver.open(&mut lock).map(|()| 0))
+        // SAFETY: The interface stays while it is registered.
+        let interface = unsafe { &*(*Priv::<D>::of(dev)).interface };
+        from_result(|| {
+            interface.may_open()?;
+            driver.open(&mut lock).map(|()| 0)
+        })
     }
 
     /// # Safety

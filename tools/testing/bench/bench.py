@@ -254,9 +254,10 @@ def main():
     except PermissionError:
         pass
     try:
-        if any(s.nic == "tap" for s in args.scenarios):
-            peer.make_tap()
-            peer.serve()
+        for nic in sorted({s.nic for s in args.scenarios} & set(peer.TAPS)):
+            peer.make_tap(nic)
+            if nic == "tap":
+                peer.serve()
         bench.prepare()
         for kind in ("icount", "tap"):
             bench.count(kind)

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from peer import TAPS
 from scenarios import NICS
 
 HERE = Path(__file__).resolve().parent
@@ -152,9 +153,16 @@ def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
             "-object", "filter-redirector,id=sink,netdev=tx0,queue=rx,outdev=void",
             "-device", nic_device("tx", "tx0", icount) + ",tx=timer,x-txtimer=150000",
         ]
+    if "tx4" in nics:
+        # Each queue a queue of the tap, where frames go nowhere.
+        command += [
+            "-netdev", f"tap,id=tx4,ifname={TAPS['tx4']},script=no,downscript=no,vhost=off,queues=4",
+            "-device", nic_device("tx4", "tx4", icount)
+            + ",mq=on,vectors=10,tx=timer,x-txtimer=150000",
+        ]
     if "tap" in nics:
         command += [
-            "-netdev", "tap,id=tap0,ifname=vnrbench,script=no,downscript=no,vhost=off",
+            "-netdev", f"tap,id=tap0,ifname={TAPS['tap']},script=no,downscript=no,vhost=off",
             "-device", nic_device("tap", "tap0", icount),
         ]
     return command

@@ -28,6 +28,7 @@ NICS = {
     "rx": Nic("10", "10.0.0.2/24"),
     "tx": Nic("11", "10.0.1.2/24"),
     "tap": Nic("12", "10.0.2.2/24"),
+    "tx4": Nic("14", "10.0.3.2/24"),
 }
 
 
@@ -112,6 +113,15 @@ SCENARIOS = {
             rate="xdp_pass 20000 0 $mac",
         ),
         Scenario(
+            name="pktgen-tx@4q",
+            guest="icount",
+            nic="tx4",
+            method="slope",
+            parts=(("short", 4096, "pktgen_tx_4q {n}"), ("long", 36864, "pktgen_tx_4q {n}")),
+            warm="pktgen_tx_4q 8192",
+            rate="pktgen_tx_4q 40000",
+        ),
+        Scenario(
             name="tcp-rx",
             guest="tap",
             nic="tap",
@@ -142,7 +152,9 @@ SCENARIOS = {
     )
 }
 
-QUICK = ("udp-rx", "udp-tx", "pktgen-tx", "xdp-drop", "xdp-tx", "xdp-pass", "tcp-rx", "tcp-tx")
+QUICK = (
+    "udp-rx", "udp-tx", "pktgen-tx", "pktgen-tx@4q", "xdp-drop", "xdp-tx", "xdp-pass", "tcp-rx", "tcp-tx",
+)
 
 SIDES = ("c", "rust")
 

@@ -125,8 +125,10 @@ class Nic:
             raise Failed(f"{self.role} is bound to {self.driver()}, not to {name}")
 
     def netdev(self):
-        """The name that the kernel gave the netdev in the first namespace."""
+        """The name that the kernel gave the netdev in the first namespace. A failover
+        master, which has others below, is not meant."""
         names = os.listdir(f"{self.device}/net") if os.path.isdir(f"{self.device}/net") else []
+        names = [name for name in names if not glob.glob(f"{self.device}/net/{name}/lower_*")]
         return names[0] if names else None
 
     # Configuration

@@ -33,8 +33,10 @@ def renumber(nic):
 
 
 def settings(env):
-    """What drivers/net/README.rst asks for: the two ends and how to reach the far one."""
-    return {**os.environ, "NETIF": env.dut.name, "LOCAL_V4": env.dut.ip4, "LOCAL_V6": env.dut.ip6,
+    """What drivers/net/README.rst asks for: the two ends and how to reach the far one; and
+    what the kernel's own runs say of a machine that keeps no exact time."""
+    slow = {"KSFT_MACHINE_SLOW": "yes"} if env.job["slowness"] > 1 else {}
+    return {**os.environ, **slow, "NETIF": env.dut.name, "LOCAL_V4": env.dut.ip4, "LOCAL_V6": env.dut.ip6,
             "REMOTE_V4": env.peer.ip4, "REMOTE_V6": env.peer.ip6,
             "LOCAL_PREFIX_V6": "2001:db8:2::0/64", "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
             "REMOTE_TYPE": "netns", "REMOTE_ARGS": env.peer.namespace}
@@ -45,10 +47,14 @@ def reason(comments):
     raised = re.compile(r"Exception\| ([\w.]*(?:Error|Failure|Ex|Exception): .*)")
     failed = [text for text in comments if text.startswith("Check failed")]
     failed += [found[1] for found in map(raised.match, comments) if found]
-    # In an exception's text the command and what it said come after its name.
+    # In an exception's text the command and what it said come after its name; of what it
+    # said, the last line tells why.
     said = [text.partition("|")[2] for text in comments if re.match(r"Exception\|\s+(CMD|STDERR):", text)]
-    picked = (failed[-1:] + said[-2:]) or comments[-1:]
-    return "; ".join(" ".join(text.split()) for text in picked)[:300]
+    last = [text.partition("|")[2] for text in comments if text.startswith("Exception|") and text[10:].strip()]
+    picked = (failed[-1:] + said[-2:] + (last[-1:] if said else [])) or comments[-1:]
+    short = [text if len(text) < 160 else f"{text[:60]} ... {text[-90:]}"
+             for text in (" ".join(text.split()) for text in picked)]
+    return "; ".join(dict.fromkeys(short))
 
 
 def lines(program, output):

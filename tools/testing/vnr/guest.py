@@ -71,7 +71,9 @@ class Guest:
 
     def taps(self):
         """(name, queues) of the tap of each NIC that has one."""
-        return [(tap_name(index), nic.pairs) for index, nic in enumerate(self.nics) if not nic.model]
+        nics = list(enumerate(self.nics))
+        return [*((tap_name(index), nic.pairs) for index, nic in nics if not nic.model),
+                *((tap_name(index, "p"), 1) for index, nic in nics if nic.standby)]
 
     def _start(self):
         ports = []
@@ -116,7 +118,7 @@ class Guest:
             if nic.model:
                 qemu += nic.model_args(index, self.model.socket(index), mac_address(index))
             else:
-                qemu += nic.device_args(index, tap_name(index), mac_address(index))
+                qemu += nic.device_args(index, tap_name(index), mac_address(index), tap_name(index, "p"))
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
                   *([f"vnr.ram={ram.archive(self.scratch / 'ram.tar', self.kernel, job_file, self.job)}",
                      "no_console_suspend"]
@@ -217,8 +219,9 @@ class Guest:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-def tap_name(index):
-    return f"vnrtap{index}"
+def tap_name(index, kind=""):
+    """With kind "p", that of a standby's primary."""
+    return f"vnrtap{index}{kind}"
 
 
 def mac_address(index):

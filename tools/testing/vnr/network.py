@@ -8,6 +8,10 @@ import subprocess
 BRIDGE = "vnrbr"
 # The largest MTU of a tap; a guest may use less.
 MTU = 65521
+# A wire sends no frames of its own, as IPv6 does, and looks into none, as the host's
+# netfilter does on bridges where that is loaded: it drops IP headers that are wrong.
+KNOBS = {f"ipv6/conf/{name}/disable_ipv6": "1" for name in ("default", "all")}
+KNOBS |= {f"bridge/bridge-nf-call-{name}": "0" for name in ("iptables", "ip6tables", "arptables")}
 
 
 class NetworkError(Exception):
@@ -54,12 +58,12 @@ class Wire:
 
     def __enter__(self):
         require_private()
-        for knob in ("default", "all"):
+        for knob, value in KNOBS.items():
             try:
-                with open(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6", "w") as file:
-                    file.write("1")
+                with open(f"/proc/sys/net/{knob}", "w") as file:
+                    file.write(value)
             except OSError:
-                pass  # no IPv6, or /proc is read-only: the bridge then sends a few frames
+                pass  # there is no such thing here, or /proc is read-only
         _ip("link set lo up\n"
             f"link add {BRIDGE} type bridge ageing_time 0 mcast_snooping 0 stp_state 0 "
             "forward_delay 0\n")

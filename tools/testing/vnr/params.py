@@ -142,12 +142,23 @@ class Params(dict):
                            f"slot={index + 1},addr={self.place(index):#x}",
                 "-device", json.dumps(device)]
 
-    def device_args(self, index, tap, mac):
+    @property
+    def standby(self):
+        """Whether it can have a primary, which a case plugs in."""
+        return self.get("failover") == "on"
+
+    def device_args(self, index, tap, mac, primary_tap):
         """QEMU arguments of the NIC number index."""
-        netdev = f"tap,id=net{index},ifname={tap},script=no,downscript=no,vhost=off"
-        if self.pairs > 1:
-            netdev += f",queues={self.queues}"
-        return ["-netdev", netdev, *self._nic(index, mac)]
+        def netdev(name, tap, more=""):
+            return ["-netdev", f"tap,id={name}{index},ifname={tap},script=no,downscript=no,vhost=off{more}"]
+        primary = []
+        if self.standby:
+            # The end of a cable, and a slot, for the primary.
+            primary = [*netdev("primary", primary_tap),
+                       "-device", f"pcie-root-port,id=slot{index},bus=pcie.0,chassis={index + 1},"
+                                  f"slot={index + 1},addr={0x18 + index:#x}"]
+        queues = f",queues={self.queues}" if self.pairs > 1 else ""
+        return [*netdev("net", tap, queues), *self._nic(index, mac), *primary]
 
     def _nic(self, index, mac):
         if self.mmio:

@@ -59,7 +59,7 @@ def _modules(release):
     """The C driver and what it needs, and the lists that modprobe reads."""
     root = Path("/usr/lib/modules") / release
     found = set(root.glob("modules.*"))
-    for module in ("virtio_net", "8021q"):
+    for module in ("virtio_net", "8021q", "e1000e"):
         shown = subprocess.run(["modprobe", "-S", release, "--show-depends", module],
                                capture_output=True, text=True, check=False, timeout=60).stdout
         for path in re.findall(r"^insmod (\S+)", shown, re.M):

@@ -17,11 +17,20 @@ TABLE = paths.TESTING / "expected-upstream"
 class Row:
     glob: str           # PROGRAM.LINE, or PROGRAM where it does nothing
     kernel: str         # "stock", "debug" or "any"
-    wanted: dict        # statuses by driver, "c" and "rust"
+    wanted: dict        # (status, what is said of it) by driver, "c" and "rust"
     reason: str
 
     def is_for(self, kernel, program):
         return self.kernel in ("any", kernel) and self.glob.split(".")[0] == program
+
+    def allows(self, driver, status, why):
+        return any(status == wanted and said in why for wanted, said in self.wanted[driver])
+
+
+def _wanted(cell):
+    """Of "pass/fail:too_few_frames" ((status, what it must say), ...)."""
+    words = [word.partition(":") for word in cell.split("/")]
+    return tuple((status, said.replace("_", " ")) for status, _, said in words)
 
 
 def read(path=TABLE):
@@ -31,13 +40,13 @@ def read(path=TABLE):
         parts = line.split("#", 1)[0].split(None, 4)
         if not parts:
             continue
-        wanted = [tuple(word.split("/")) for word in parts[2:4]]
+        wanted = [_wanted(cell) for cell in parts[2:4]]
         reason = parts[4].strip() if len(parts) > 4 else ""
         if len(wanted) != 2 or parts[1] not in ("stock", "debug", "any") \
-                or not all(word in STATUSES for words in wanted for word in words) \
-                or (not reason and wanted != [("pass",), ("pass",)]):
+                or not all(status in STATUSES for words in wanted for status, _ in words) \
+                or (not reason and wanted != [(("pass", ""),)] * 2):
             sys.exit(f"{path}:{number}: expected 'LINE stock|debug|any C OURS reason', where C and "
-                     f"OURS are {', '.join(STATUSES)} or several with '/'")
+                     f"OURS are {', '.join(STATUSES)} or several with '/', each perhaps with ':TEXT'")
         rows.append(Row(parts[0], parts[1], dict(zip(("c", "rust"), wanted)), reason))
     return rows
 
@@ -62,13 +71,13 @@ def judge(entry, kernel, report, rows):
         else:
             met.add(index)
             row = own[index]
-            if status in row.wanted[driver]:
+            if row.allows(driver, status, why):
                 result.status = STATUSES[status]
                 if status != "pass":
                     result.why = f"{row.reason} ({why})" if why else row.reason
             else:
-                result.why = (f"{status.upper()}, but {TABLE.name} says "
-                              f"{'/'.join(row.wanted[driver])}: {why}")
+                wanted = "/".join(word + (said and f" with {said!r}") for word, said in row.wanted[driver])
+                result.why = f"{status.upper()}, but {TABLE.name} says {wanted}: {why}"
         results.append(result)
     if not report["chosen"]:
         results += [Result(f"{suite}.{row.glob}/{label}", driver, "fail",

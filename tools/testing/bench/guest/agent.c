@@ -302,6 +302,25 @@ static int cmd_rings(char **argv)
 	return 0;
 }
 
+/* queue-pairs INTERFACE COUNT: use so many. */
+static int cmd_queue_pairs(char **argv)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+	struct ifreq ifr = { .ifr_data = (void *)&channels };
+	int sock = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(ifr.ifr_name, argv[0], IFNAMSIZ - 1);
+	if (sock < 0 || ioctl(sock, SIOCETHTOOL, &ifr))
+		fail("queue pairs");
+	if (channels.combined_count == number(argv[1]))
+		return 0;
+	channels.cmd = ETHTOOL_SCHANNELS;
+	channels.combined_count = number(argv[1]);
+	if (ioctl(sock, SIOCETHTOOL, &ifr))
+		fail("queue pairs");
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int args;
@@ -314,6 +333,7 @@ static const struct {
 	{ "tcp-send", 4, cmd_tcp_send },
 	{ "tcp-receive", 4, cmd_tcp_receive },
 	{ "rings", 1, cmd_rings },
+	{ "queue-pairs", 2, cmd_queue_pairs },
 };
 
 int main(int argc, char **argv)

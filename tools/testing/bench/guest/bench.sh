@@ -155,5 +155,14 @@ pktgen_tx() {
 	agent pktgen "$ifname" "$1"
 }
 
+# pktgen_tx_4q COUNT - each packet through the next one of four queues. A driver begins
+# with as many as there are processors.
+pktgen_tx_4q() {
+	agent queue-pairs "$ifname" 4 || fatal "$ifname does not use four queue pairs"
+	pktgen_on "$ifname" 02:00:00:00:00:01 "$1" delay=0 queue_map_min=0 queue_map_max=3 \
+		dst_min=10.0.3.1 dst_max=10.0.3.1
+	agent pktgen "$ifname" "$1"
+}
+
 tcp_tx() { agent tcp-send 10.0.2.1 5001 "$2" "$1"; }
 tcp_rx() { agent tcp-receive 10.0.2.1 5001 "$2" "$1"; }
