@@ -106,7 +106,12 @@ impl Driver for Nic {
                     tx.send_frames(queue, frames);
                 }
                 // Somebody has paused it, or it is gone.
-                None => frames.clear(),
+                None => {
+                    if let Some(stats) = self.rx_stats.get(poll.queue()) {
+                        stats.lose_outgoing(frames.len());
+                    }
+                    frames.clear();
+                }
             }
         })
     }

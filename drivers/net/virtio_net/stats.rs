@@ -76,6 +76,13 @@ pub(crate) struct XdpBatch {
 }
 
 impl Rx {
+    /// Frames that were to go out again, and cannot.
+    #[cold]
+    pub(crate) fn lose_outgoing(&self, n: usize) {
+        self.xdp_drops.add(n as u64);
+        self.drops.add(n as u64);
+    }
+
     #[inline]
     pub(crate) fn add_xdp(&self, batch: &XdpBatch) {
         self.xdp_packets.add(batch.packets as u64);

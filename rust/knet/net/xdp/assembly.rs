@@ -140,10 +140,14 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
 
     /// Moves what hangs over into a fragment.
     fn settle(&mut self, pages: &mut Pages<'_>) -> bool {
-        let (start, len) = (self.overhanging(), core::mem::take(&mut self.overhang));
-        // SAFETY: The bytes are in the first page, and are copied before the list of
-        // fragments, which is in the same place, is written: there is no fragment yet.
-        let bytes = unsafe { core::slice::from_raw_parts(start, len) };
+        let len = core::mem::take(&mut self.overhang);
+        // The list of fragments will be in the same place.
+        let mut bytes = [0; bindings::SKB_SHINFO_SIZE];
+        let Some(bytes) = bytes.get_mut(..len) else {
+            return false;
+        };
+        // SAFETY: The bytes are in the first page.
+        unsafe { copy_nonoverlapping(self.overhanging(), bytes.as_mut_ptr(), len) };
         self.append_copy(bytes, pages)
     }
 
