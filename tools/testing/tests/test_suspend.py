@@ -190,3 +190,23 @@ def reset_heals(env):
     env.model.honest()
     function_reset(env)
     works(env)
+
+
+@case(90)
+def program_survives(env):
+    """A program that drops all frames does so after suspend, hibernation and a reset of the
+    function, until it is taken off."""
+    env.dut.ip(f"link set dev dut xdpdrv obj {env.job['bpf']}/xdp.o program drop")
+    cycles = [suspend, lambda: suspend("disk")]
+    if env.dut.port is not None and env.driver == "rust":
+        cycles.append(lambda: function_reset(env))
+    with to_the_end(env):
+        for turn, cycle in enumerate(cycles):
+            dropped = env.dut.statistics()["rx_xdp_drops"]
+            cycle()
+            wait_for(env.dut.carrier, "the link")
+            check(not env.reachable(), f"a frame got past the program after turn {turn + 1}")
+            now = env.dut.statistics()["rx_xdp_drops"]
+            check(now > dropped, f"frames that the program dropped went from {dropped} to {now}")
+        env.dut.ip("link set dev dut xdpdrv off")
+        works(env)

@@ -22,6 +22,7 @@ def archive(target, kernel, job_file, job):
     files = {Path("/etc/passwd"), Path("/etc/group"), Path("/etc/protocols"), Path("/etc/iproute2"),
              Path(job_file), paths.GUEST, paths.TESTS}
     files |= {Path(job[key]) for key in ("module", "fault_module", "traffic")}
+    files.add(Path(job["bpf"]) / "xdp.o")
     found = subprocess.run(["which", *PROGRAMS], capture_output=True, text=True, check=False, timeout=20)
     programs = {Path(line) for line in found.stdout.split()}
     standard = Path("/usr/lib") / Path("/usr/bin/python3").resolve().name
