@@ -234,7 +234,7 @@ fn hash_types_and_reports() {
             "NONE" => None,
             short => Some(short.starts_with("TCP") || short.starts_with("UDP")),
         };
-        let ours = Hash::decode(&header).map(|hash| hash.with_ports);
+        let ours = Hash::decode(&header).map(|hash| hash.transport.is_some());
         assert_eq!(ours, expected, "{name}");
     }
 }
