@@ -10,5 +10,5 @@ pub fn of_transmit_queue<'a>(poll: &'a RxPoll<'_>) -> &'a Poll<'a> {
 
 #[cfg(misuse)]
 pub fn of_receive_queue(poll: Poll<'_>) -> RxPoll<'_> {
-    RxPoll { poll, queue: 0 } //~ ERROR E0451
+    RxPoll { poll, queue: 0 } //~ ERROR private fields
 }

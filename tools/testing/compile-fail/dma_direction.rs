@@ -5,7 +5,7 @@
 #[cfg(misuse)]
 use knet::net::RxSkb;
 use knet::{
-    net::{TxHeader, TxSkb, MAX_SEGMENTS},
+    net::{TxHeader, TxPacket, TxSkb, MAX_SEGMENTS},
     virtio::{SgTable, Virtqueue},
 };
 
@@ -14,7 +14,7 @@ type Skb = TxSkb;
 #[cfg(misuse)]
 type Skb = RxSkb;
 
-pub fn send(vq: &mut Virtqueue<TxSkb>, sg: &mut SgTable<MAX_SEGMENTS>, skb: Skb) -> bool {
+pub fn send(vq: &mut Virtqueue<TxPacket>, sg: &mut SgTable<MAX_SEGMENTS>, skb: Skb) -> bool {
     vq.send(sg, skb, [0u8; 12], TxHeader::Joined).is_ok() //~ ERROR E0308
 }
 
