@@ -220,11 +220,20 @@ static int bind_soon(int fd, const struct sockaddr_in6 *address)
 	return -1;
 }
 
+/* Ends this process with its parent, which may have ended already. */
+static void end_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
+}
+
 static int serve(int port)
 {
 	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	int tcp = socket(AF_INET6, SOCK_STREAM, 0), udp = socket(AF_INET6, SOCK_DGRAM, 0);
 	int one = 1, zero = 0, room = 16 << 20;
+	pid_t server = getpid();
 
 	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	setsockopt(tcp, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
@@ -235,7 +244,7 @@ static int serve(int port)
 		fail("bind");
 	signal(SIGCHLD, SIG_IGN);
 	if (!fork()) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		end_with(server);
 		serve_datagrams(udp);
 	}
 	printf("ready\n");
@@ -246,7 +255,7 @@ static int serve(int port)
 		if (fd < 0)
 			continue;
 		if (!fork()) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			end_with(server);
 			serve_connection(fd);
 			exit(0);
 		}
