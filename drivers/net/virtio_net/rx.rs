@@ -195,7 +195,7 @@ impl Queue {
         let mut batch = RxBatch::default();
         let receiver = Receiver::of(poll.program());
         each_ring!(&mut self.ring, ring => ring.vq.disable_interrupts());
-        let goes_on = if receiver == Receiver::Stack {
+        let may_be_more = if receiver == Receiver::Stack {
             each_ring!(&mut self.ring, ring => {
                 ring.receive(&self.common, &pages, poll, &mut batch);
             });
@@ -213,7 +213,7 @@ impl Queue {
             }
         });
         common.stats.add(&batch);
-        if goes_on || refill == Refill::NoMemory {
+        if may_be_more || refill == Refill::NoMemory {
             return Polled::Again;
         }
         poll.adapt(common.stats.packets.get(), common.stats.bytes.get());
@@ -244,14 +244,14 @@ impl Queue {
             counts: XdpBatch::default(),
         };
         each_ring!(ring, ring => ring.receive_for_program(&mut runner, pages, batch));
-        let goes_on = !runner.goes_on(batch);
+        let may_be_more = !runner.goes_on(batch);
         common.stats.add_xdp(&runner.counts);
         batch.drops = batch.drops.wrapping_add(runner.counts.drops);
         let frames = outgoing.frames();
         if !frames.is_empty() {
             send(frames);
         }
-        goes_on
+        may_be_more
     }
 
     fn rearm(&mut self) -> Rearm<'_> {

@@ -249,7 +249,7 @@ impl Virtqueue<TxPacket> {
                     frag.len as usize,
                 );
             }
-            self.push_out(sg, TxPacket::Skb(skb))
+            self.push_out(sg, false, TxPacket::Skb(skb))
         }
     }
 }

@@ -123,15 +123,18 @@ impl<T: Token> Virtqueue<T> {
         })
     }
 
-    /// Adds segments that the device reads (`virtqueue_add_outbuf`).
+    /// Adds segments that the device reads (`virtqueue_add_outbuf`), or, if `premapped`,
+    /// that were added by [`SgTable::push_mapped`] (`virtqueue_add_outbuf_premapped`).
     ///
     /// # Safety
     ///
-    /// `token` owns the memory of all segments in `sg`.
+    /// `token` owns the memory of all segments in `sg`, and their mappings for this queue,
+    /// if `premapped`.
     #[inline]
     pub(crate) unsafe fn push_out<const N: usize>(
         &mut self,
         sg: &mut SgTable<N>,
+        premapped: bool,
         token: T,
     ) -> Result<(), PushError<T>> {
         if !sg.finish() {
@@ -143,39 +146,12 @@ impl<T: Token> Virtqueue<T> {
         let (data, context) = token.into_raw();
         // SAFETY: By the type invariant; the table has `used` entries and an end mark.
         let ret = unsafe {
-            bindings::virtqueue_add_outbuf(
-                self.as_ptr(),
-                sg.entries.as_mut_ptr(),
-                sg.used as u32,
-                data.as_ptr(),
-                bindings::GFP_ATOMIC,
-            )
-        };
-        Self::settle(ret, data, context)
-    }
-
-    /// The same for segments that were added by [`SgTable::push_mapped`]
-    /// (`virtqueue_add_outbuf_premapped`).
-    ///
-    /// # Safety
-    ///
-    /// `token` owns the memory of all segments in `sg`, and their mappings for this queue.
-    #[inline]
-    pub(crate) unsafe fn push_out_mapped<const N: usize>(
-        &mut self,
-        sg: &mut SgTable<N>,
-        token: T,
-    ) -> Result<(), PushError<T>> {
-        if !sg.finish() {
-            return Err(PushError {
-                error: EINVAL,
-                token,
-            });
-        }
-        let (data, context) = token.into_raw();
-        // SAFETY: As in `push_out`.
-        let ret = unsafe {
-            bindings::virtqueue_add_outbuf_premapped(
+            let add = if premapped {
+                bindings::virtqueue_add_outbuf_premapped
+            } else {
+                bindings::virtqueue_add_outbuf
+            };
+            add(
                 self.as_ptr(),
                 sg.entries.as_mut_ptr(),
                 sg.used as u32,

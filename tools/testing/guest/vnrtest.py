@@ -28,7 +28,8 @@ class Case:
 def case(timeout=30, nics="*", sample="*", ci=False, full=None):
     """Declare a case of at most timeout seconds (under emulation), or full if the
     whole matrix is run, for those of the suite's NICs whose label matches the glob
-    `nics`, and unless the whole matrix is run, `sample` as well. With ci, `make test` runs it on the debug kernel too."""
+    `nics`, and unless the whole matrix is run, `sample` as well. With ci, `make test`
+    runs it on the debug kernel too."""
     def declare(function):
         suite = function.__module__.removeprefix("test_")
         made = Case(function, timeout, suite, nics, sample, ci, full)

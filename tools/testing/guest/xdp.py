@@ -28,10 +28,10 @@ class Xdp:
             run("bpftool", "prog", "loadall", f"{self.objects}/xdp.o", PLACE, "pinmaps", f"{PLACE}-maps",
                 timeout=120)
 
-    def attach(self, program, frags=False, overwrite=False, mode="xdpdrv", check=True):
+    def attach(self, program, frags=False, overwrite=False):
         name = f"{program}_frags" if frags else program
-        return self.nic.command("bpftool", "net", "attach", mode, "pinned", f"{PLACE}/{name}", "dev",
-                                self.nic.name, *(["overwrite"] if overwrite else []), check=check)
+        self.nic.command("bpftool", "net", "attach", "xdpdrv", "pinned", f"{PLACE}/{name}", "dev",
+                         self.nic.name, *(["overwrite"] if overwrite else []))
 
     def bound(self, program):
         """A program that is bound to the NIC, from an object of its own; its place."""
@@ -48,8 +48,8 @@ class Xdp:
         return {int.from_bytes(bytes(int(byte, 16) for byte in entry["key"]), "little"):
                 bytes(int(byte, 16) for byte in entry["value"]) for entry in entries}
 
-    def detach(self, mode="xdpdrv"):
-        self.nic.command("bpftool", "net", "detach", mode, "dev", self.nic.name)
+    def detach(self):
+        self.nic.command("bpftool", "net", "detach", "xdpdrv", "dev", self.nic.name)
 
     def attached(self):
         """The mode of the attached program as ip has it, or None."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """XDP: what a program wants done with a frame is done, and nothing else changes."""
 
-import json
+import os
 
 from nic import read, run, write
 from packet import EXPERIMENTAL, Capture, ethernet, udp4
@@ -101,7 +101,7 @@ def exceptions(env):
     xdp.set(port=PORT)
     trace = "/sys/kernel/tracing"
 
-    if not __import__("os").path.ismount(trace):
+    if not os.path.ismount(trace):
         run("mount", "-t", "tracefs", "tracefs", trace)
     write(f"{trace}/events/xdp/xdp_exception/enable", "1")
     for program, action in (("aborted", "ABORTED"), ("nonsense", "UNKNOWN")):

@@ -276,7 +276,7 @@ impl Virtqueue<TxPacket> {
                 start.write_bytes(0, header_len);
                 if self.uses_dma() {
                     if frame.push_mapped(sg, start, header_len, self.dma_device()) {
-                        return Self::refused(self.push_out_mapped(sg, TxPacket::Xdp(frame)));
+                        return Self::refused(self.push_out(sg, true, TxPacket::Xdp(frame)));
                     }
                     sg.clear();
                 }
@@ -295,7 +295,7 @@ impl Virtqueue<TxPacket> {
                     );
                 }
             }
-            Self::refused(self.push_out(sg, TxPacket::Xdp(frame)))
+            Self::refused(self.push_out(sg, false, TxPacket::Xdp(frame)))
         }
     }
 

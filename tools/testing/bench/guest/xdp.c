@@ -33,17 +33,3 @@ int tx(struct xdp_md *ctx)
 	__builtin_memcpy(eth->h_dest, "\x02\xfe\xed\0\0\1", ETH_ALEN);
 	return XDP_TX;
 }
-
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} devices SEC(".maps");
-
-SEC("xdp")
-int redirect(struct xdp_md *ctx)
-{
-	(void)ctx;
-	return bpf_redirect_map(&devices, 0, 0);
-}

@@ -200,9 +200,7 @@ static __always_inline int do_adjust(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-/* Puts an encapsulating VLAN tag on, as programs that grow the head do, and takes it off
- * again: the frame must be as before. Metadata is written in front.
- */
+/* Writes metadata in front of the frame, which must stay as it is. */
 static __always_inline int do_meta(struct xdp_md *ctx)
 {
 	__u32 *meta;
