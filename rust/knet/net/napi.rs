@@ -364,16 +364,20 @@ pub(super) unsafe extern "C" fn poll_tx<D: Driver>(
             }
         };
         // Under the lock, so that a sender does not change the interrupt state between
-        // the two.
-        let done = bindings::napi_complete_done(napi, 0);
+        // the two. Netpoll's poll is beside the others and completes none: what it has
+        // taken no interrupt announces any more, so that for the rest they must be on.
+        let done = budget <= 0 || bindings::napi_complete_done(napi, 0);
         if !done {
             rearm.cancel();
         }
         bindings::__netif_tx_unlock(slot.txq);
         if done && rearm.pending() && bindings::napi_schedule_prep(napi) {
-            bindings::__netif_tx_lock(slot.txq);
-            rearm.cancel();
-            bindings::__netif_tx_unlock(slot.txq);
+            // Who has the lock may wait for netpoll's caller.
+            if budget > 0 {
+                bindings::__netif_tx_lock(slot.txq);
+                rearm.cancel();
+                bindings::__netif_tx_unlock(slot.txq);
+            }
             bindings::__napi_schedule(napi);
         }
     }

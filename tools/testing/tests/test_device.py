@@ -2,7 +2,6 @@
 """What the administrator changes: link, MTU, MAC address, receive mode, VLANs."""
 
 import select
-import socket
 
 from nic import run, settle
 from packet import EXPERIMENTAL, ethernet
@@ -210,36 +209,3 @@ def vlan(env):
     env.dut.ip("addr add 198.51.100.1/24 dev dut.7")
     env.dut.ip("link set dev dut.7 up")
     wait_for(lambda: env.reachable("198.51.100.2"), "the VLAN again")
-
-
-@case(60)
-def netconsole(env):
-    """Kernel messages by netpoll arrive at the peer, while other traffic runs."""
-    run("modprobe", "netconsole")
-    target = "/sys/kernel/config/netconsole/vnr"
-    with env.peer.enter():
-        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.bind((env.peer.ip4, 6666))
-    receiver.settimeout(5)
-    script = (f"mkdir {target} && cd {target} && echo dut >dev_name && echo {env.dut.ip4} >local_ip "
-              f"&& echo {env.peer.ip4} >remote_ip && echo {env.peer.address} >remote_mac "
-              "&& echo 1 >enabled")
-    run("sh", "-c", script)
-    running = env.start(env.dut, "stream", "send", env.peer.ip4, 7777, 16 << 20)
-    try:
-        wanted = {f"netconsole test {i}" for i in range(50)}
-        for text in sorted(wanted):
-            with open("/dev/kmsg", "w") as file:
-                file.write(f"<4>{text}\n")
-        heard = b""
-        try:
-            while not all(text.encode() in heard for text in wanted):
-                heard += receiver.recv(4096) + b"\n"
-        except TimeoutError:
-            missing = [text for text in sorted(wanted) if text.encode() not in heard]
-            check(False, f"{len(missing)} of {len(wanted)} messages did not arrive: {missing[:5]}")
-        result, good = env.finish(running)
-        check(good, f"stream beside netconsole: {result}")
-    finally:
-        run("sh", "-c", f"echo 0 >{target}/enabled; rmdir {target}")
-        run("rmmod", "netconsole")

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Packets that netpoll sends, and transmit queues that it polls: kernel messages on
+their way to the peer (netconsole)."""
+
+import contextlib
+import socket
+
+from nic import run, settle
+from vnrtest import case, check, wait_for
+
+ORDER = 32
+# A device that sends half a second after it was told: meanwhile the stack waits.
+SLOW = "tx=timer,x-txtimer=500000000"
+PARAMS = ["queues=4", SLOW]
+
+
+@contextlib.contextmanager
+def netconsole(env):
+    """Kernel messages go to the peer: gives where they arrive."""
+    target = "/sys/kernel/config/netconsole/vnr"
+    with env.peer.enter():
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with receiver:
+        receiver.bind((env.peer.ip4, 6666))
+        receiver.settimeout(5)
+        run("modprobe", "netconsole")
+        try:
+            run("sh", "-c", f"mkdir {target} && cd {target} && echo dut >dev_name && echo {env.dut.ip4} >local_ip "
+                            f"&& echo {env.peer.ip4} >remote_ip && echo {env.peer.address} >remote_mac "
+                            "&& echo 1 >enabled")
+            yield receiver
+        finally:
+            run("sh", "-c", f"echo 0 >{target}/enabled; rmdir {target}")
+            run("rmmod", "netconsole")
+
+
+def say(text):
+    with open("/dev/kmsg", "w") as file:
+        file.write(f"<4>{text}\n")
+
+
+@case(60, "*-4q")
+def messages(env):
+    """Kernel messages arrive at the peer, while other traffic runs."""
+    with netconsole(env) as receiver:
+        running = env.start(env.dut, "stream", "send", env.peer.ip4, 7777, 16 << 20)
+        wanted = {f"netconsole test {i}" for i in range(50)}
+        for text in sorted(wanted):
+            say(text)
+        heard = b""
+        try:
+            while not all(text.encode() in heard for text in wanted):
+                heard += receiver.recv(4096) + b"\n"
+        except TimeoutError:
+            missing = [text for text in sorted(wanted) if text.encode() not in heard]
+            check(False, f"{len(missing)} of {len(wanted)} messages did not arrive: {missing[:5]}")
+        result, good = env.finish(running)
+        check(good, f"stream beside netconsole: {result}")
+
+
+@case(60, "*tx=timer*")
+def stopped_queue(env):
+    """Netpoll polls a queue that the stack waits for: it goes on as soon as the device has sent."""
+    with netconsole(env):
+        bursts = [env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 0) for _ in range(4)]
+        try:
+            wait_for(lambda: env.dut.counters()["tx_packets"] > 1000, "a stream of packets")
+            for turn in range(10):
+                say(f"netpoll, turn {turn}")
+                settle(0.2)
+                before = env.dut.counters()["tx_packets"]
+                wait_for(lambda: env.dut.counters()["tx_packets"] > before,
+                         f"packets after message {turn + 1}", 3)
+        finally:
+            for burst in bursts:
+                burst.kill()
+                burst.wait()
+    wait_for(env.reachable, "traffic afterwards", 10)
