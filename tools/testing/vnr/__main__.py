@@ -66,6 +66,7 @@ def main():
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
     guests.run_all(plans, results, full)
     (paths.OUT / "results.ktap").write_text(results.ktap())
+    (paths.OUT / "seconds").write_text(results.seconds())
     results.write_observations(paths.OUT / "observations.json")
     for text in (results.table(), results.matrix()):
         if text:

@@ -117,6 +117,11 @@ class Results:
         return "\n".join(["KTAP version 1", f"1..{len(self.all)}",
                           *(self._line(n, r) for n, r in enumerate(self.all, 1))]) + "\n"
 
+    def seconds(self):
+        """How long each case took, the longest first."""
+        ordered = sorted(self.all, key=lambda r: r.seconds, reverse=True)
+        return "".join(f"{r.seconds:6.1f} {r.id}\n" for r in ordered if r.seconds)
+
     def table(self):
         """Cases by driver, side by side."""
         words = {"ok": "pass", "fail": "FAIL", "skip": "skip", "xfail": "xfail"}
