@@ -29,6 +29,7 @@ one() {
 	local name=$1 limit=$2 log=$out/$1.log start=$SECONDS status=0
 	shift 2
 	wanted "$name" || return 0
+	echo "# $name"
 	# The settings of this run are not those of what it starts.
 	env -u T -u FULL -u DRIVER -u PARAMS timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null ||
 		status=$?
@@ -39,17 +40,27 @@ one() {
 	echo "$name $status $((SECONDS - start)) $log $*" >>$out/host.results
 }
 
-one host.check_tree 120 tools/testing/check-tree.sh
-one host.wire 900 $host/crate.sh test rust/wire/Cargo.toml build/wire
-one host.model 1500 $host/crate.sh test tools/testing/model/Cargo.toml build/model
-one host.sanitize 900 $host/sanitize.sh
-one host.coverage 900 $host/coverage.sh
-one host.fuzz 900 env FUZZ_RUNS=100000 $host/fuzz.sh
-one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
-	python3 -m unittest -q vnr.test_console
-one host.compile_fail 900 tools/testing/compile-fail.sh
-one host.clippy 900 make --no-print-directory clippy
-one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint --all-features
-one host.clippy_fuzz 900 $host/crate.sh lint rust/wire/fuzz/Cargo.toml build/lint --no-default-features
-one host.clippy_model 1500 $host/crate.sh lint tools/testing/model/Cargo.toml build/lint
-one host.fmtcheck 300 make --no-print-directory fmtcheck
+# Two lanes side by side: what is compiled has one long step after the other.
+codecs() {
+	one host.check_tree 120 tools/testing/check-tree.sh
+	one host.wire 900 $host/crate.sh test rust/wire/Cargo.toml build/wire
+	one host.sanitize 900 $host/sanitize.sh
+	one host.coverage 900 $host/coverage.sh
+	one host.fuzz 900 env FUZZ_RUNS=100000 $host/fuzz.sh
+	one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint --all-features
+	one host.clippy_fuzz 900 $host/crate.sh lint rust/wire/fuzz/Cargo.toml build/lint --no-default-features
+}
+
+model_and_module() {
+	one host.model 1500 $host/crate.sh test tools/testing/model/Cargo.toml build/model
+	one host.clippy_model 1500 $host/crate.sh lint tools/testing/model/Cargo.toml build/lint-model
+	one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
+		python3 -m unittest -q vnr.test_console
+	one host.compile_fail 900 tools/testing/compile-fail.sh
+	one host.clippy 900 make --no-print-directory clippy
+	one host.fmtcheck 300 make --no-print-directory fmtcheck
+}
+
+codecs &
+model_and_module
+wait $!

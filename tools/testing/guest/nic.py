@@ -2,11 +2,13 @@
 """A virtio NIC of the guest: bound to a driver by name, and configured."""
 
 import contextlib
+import fcntl
 import glob
 import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -15,6 +17,7 @@ from genl import queue_statistics
 from vnrtest import Failed, wait_for
 
 BUS = "/sys/bus/virtio"
+SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
 # Names of the drivers on the virtio bus, and of their modules.
 DRIVERS = {"c": "virtio_net", "rust": "virtio_net_rs"}
 FEATURE_BITS = {
@@ -173,7 +176,10 @@ class Nic:
         return json.loads(self.ip(f"-j -s -s -d link show dev {self.name}"))[0]
 
     def carrier(self):
-        return "LOWER_UP" in self.link()["flags"]
+        """Whether it is up and running (SIOCGIFFLAGS): no program, as each case asks."""
+        with self.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            request = fcntl.ioctl(any_socket, SIOCGIFFLAGS, struct.pack("16sH22x", self.name.encode(), 0))
+        return bool(struct.unpack_from("H", request, 16)[0] & IFF_RUNNING)
 
     def wait_carrier(self, wanted=True, seconds=10):
         wait_for(lambda: self.carrier() == wanted,

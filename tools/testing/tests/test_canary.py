@@ -12,6 +12,7 @@ from vnrtest import CASES, Failed, Skip, case, check
 
 ORDER = 95
 # The NICs of the suite, of which a canary's case chooses.
+OWN_GUEST = True
 PARAMS = [params for params in test_hostile.PARAMS if "packed" not in params]
 DRIVERS = ("rust",)
 TESTING = Path(test_hostile.__file__).resolve().parent.parent

@@ -14,6 +14,7 @@ from nic import read, run, write
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
 ORDER = 47
+OWN_GUEST = True
 PARAMS = ["failover=on", "failover=on,queues=2,packed=on"]
 ONE = "*-1q-*"
 NET = "/sys/class/net"

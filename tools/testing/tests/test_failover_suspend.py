@@ -7,6 +7,7 @@ from vnrtest import case
 
 ORDER = 47
 IN_MEMORY = True
+OWN_GUEST = True
 PARAMS = ["failover=on"]
 
 

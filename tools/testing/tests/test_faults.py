@@ -16,6 +16,7 @@ from vnrtest import Skip, case, check, equal, wait_for
 ORDER = 62
 # No stock kernel has fault injection.
 KERNELS = ("debug",)
+OWN_GUEST = True
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,mode=small,iommu_platform=on"]
 
 ADDS = {name: -12 for name in

@@ -12,6 +12,7 @@ from nic import settle
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
 ORDER = 90
+OWN_GUEST = True
 PARAMS = ["device=model", "device=model,packed=on,mode=small",
           "device=model,device_stats=on,queues=2"]
 # What C makes of lies does not change with our sources: by T=hostile and FULL=1 only.

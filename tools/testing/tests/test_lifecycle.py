@@ -7,6 +7,7 @@ from nic import DRIVERS, run, settle, write
 from vnrtest import Skip, case, check, equal, wait_for
 
 ORDER = 60
+OWN_GUEST = True
 PARAMS = ["packed=on,queues=4"]
 
 

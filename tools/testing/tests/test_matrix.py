@@ -8,6 +8,7 @@ from vnrtest import case, check, equal
 
 ORDER = 80
 PARAMS = "matrix"
+C_ON_ALL = ("connectivity",)
 
 
 def wanted_features(label):

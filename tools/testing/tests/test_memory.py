@@ -8,6 +8,7 @@ from nic import read, run, settle
 from vnrtest import case, check, wait_for
 
 ORDER = 65
+OWN_GUEST = True
 PARAMS = ["", "mode=big,queues=4"]
 
 

@@ -12,6 +12,7 @@ ORDER = 63
 KERNELS = ("debug",)
 # The C driver does not hear of resets.
 DRIVERS = ("rust",)
+OWN_GUEST = True
 PARAMS = ["device=model,queues=2"]
 
 

@@ -8,6 +8,7 @@ from nic import read, run
 from vnrtest import case, check
 
 ORDER = 90
+OWN_GUEST = True
 PARAMS = ["queues=4"]
 SECONDS, FULL_SECONDS = 60, 600
 

@@ -101,7 +101,7 @@ def queue_stop_and_wake(env):
 
     wait_for(env.reachable, "the peer's address")
     before, taken_before = env.dut.counters(), taken()
-    running = [env.start(env.dut, "burst", address, 7777, 20000, 64, 0)
+    running = [env.start(env.dut, "burst", address, 7777, 8000, 64, 0)
                for address in (env.peer.ip4, env.peer.ip6) for _ in range(2)]
     sent = 0
     for process in running:

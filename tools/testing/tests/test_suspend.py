@@ -11,6 +11,7 @@ from vnrtest import case, check, equal, wait_for
 
 ORDER = 45
 IN_MEMORY = True
+OWN_GUEST = True
 PARAMS = ["packed=on,queues=4", "device=model,queues=4,rss=on"]
 FULL_PARAMS = [*PARAMS, "", "mode=big", "mode=small,queues=2", "iommu_platform=on"]
 MODEL, QEMU = "model-*", "modern-*"

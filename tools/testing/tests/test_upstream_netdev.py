@@ -13,6 +13,7 @@ from vnrtest import case, check
 
 ORDER = 80
 # QEMU's device; the model with RSS and hashes; the model with statistics.
+OWN_GUEST = True
 PARAMS = ["queues=4", "device=model,queues=4,rss=on,hash=on",
           "device=model,queues=4,device_stats=on"]
 QEMU, HASH, STATS = "modern-*", "model-*-rss=on", "model-*-device_stats=on"

@@ -11,7 +11,7 @@ from .kernel import Kernel
 from .params import Params, covering, combinations, extra_combinations
 
 # NICs under test that share a guest; each costs a tap and its queues.
-NICS_PER_GUEST = 6
+NICS_PER_GUEST = 8
 # The pattern that stands for what `make test` runs on the debug kernel.
 CI = "ci"
 
@@ -26,6 +26,11 @@ class GuestPlan:
     memory: str = "1G"
     ci: bool = False                # a sample, for `make test`
     in_memory: bool = False         # without its file systems
+    own_guest: bool = False         # not shared with other suites
+
+    @property
+    def cpus(self):
+        return max(2, *(nic.pairs for nic in self.nics))
 
 
 def collect():
@@ -91,7 +96,9 @@ def peer_of(nics, more=""):
 def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
     with KERNELS is left out on others, unless it is asked for; of one with UNASKED
-    only those cases are not. PEER are parameters of the peer."""
+    only those cases are not. PEER are parameters of the peer. In a run of everything
+    that is not full, the C driver, which changes with the kernel only, has a case on
+    the first NIC that it is for, but for those of C_ON_ALL."""
     cases, modules = collect()
     plans = []
     for suite, module in sorted(modules.items(), key=lambda m: (getattr(m[1], "ORDER", 50), m[0])):
@@ -110,6 +117,7 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
         if not pattern and not full:
             own = getattr(module, "DRIVERS_UNASKED", own)
         groups = list(_groups(sets))
+        seen_on_c = None if pattern or full else set()
         for index, (machine, nics) in enumerate(groups):
             name = kernel.suffix + suite
             if len(groups) > 1:
@@ -120,7 +128,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
                                  [*nics, peer_of(nics, getattr(module, "PEER", ""))], kernel,
                                  peer_driver=peer, ci=pattern == CI,
-                                 in_memory=getattr(module, "IN_MEMORY", False))
+                                 in_memory=getattr(module, "IN_MEMORY", False),
+                                 own_guest=getattr(module, "OWN_GUEST", False))
                 for driver in drivers:
                     if driver not in own:
                         continue
@@ -132,6 +141,11 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                             globs = [case.nics] if full else [case.nics, case.sample]
                             if not params and not all(fnmatch.fnmatchcase(nic.label, glob) for glob in globs):
                                 continue
+                            if driver == "c" and seen_on_c is not None \
+                                    and case.function.__name__ not in getattr(module, "C_ON_ALL", ()):
+                                if case.name in seen_on_c:
+                                    continue
+                                seen_on_c.add(case.name)
                             suffix = "" if peer == "c" else f"+{peer}"
                             if kernel.suffix:
                                 suffix += f"+{kernel.name}"
@@ -141,24 +155,38 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                                                "id": f"{variant}@{driver}"})
                 if plan.cases:
                     plans.append(plan)
-    return _merged(plans) if pattern == CI else plans
+    if pattern == CI:
+        return _merged(plans)
+    return plans if pattern or full else _merged(plans)
+
+
+def _kind(plan):
+    """What suites must agree on to share a guest, in words."""
+    kind = [plan.nics[0].machine, plan.peer_driver, *(["memory"] if plan.in_memory else [])]
+    if plan.ci:
+        return "-".join([plan.kernel.name, CI, *kind])
+    # More processors than a suite needs make it slow under emulation.
+    return "-".join([*kind, f"{plan.cpus}cpus"])
 
 
 def _merged(plans):
-    """The same cases in fewer guests, as booting one costs as much as several of
-    a sample's cases."""
-    guests = {}
+    """The same cases in fewer guests, as booting one costs as much as many cases. Suites that
+    leave a guest in a bad state, or want one in a good state, have OWN_GUEST; a sample's
+    cases do neither."""
+    guests, shared = [], {}
     for plan in plans:
-        key = plan.kernel.name, plan.nics[0].machine, plan.peer_driver
-        if plan.in_memory:
-            key += ("memory",)
-        guest = guests.get(key)
-        if not guest:
-            guests[key] = guest = plan
-            guest.name = "-".join((plan.kernel.name, CI, *key[1:]))
+        if plan.own_guest and not plan.ci:
+            guests.append(plan)
             continue
-        labels = {nic.label for nic in guest.nics[:-1]}
-        nics = guest.nics[:-1] + [nic for nic in plan.nics[:-1] if nic.label not in labels]
-        guest.nics = [*nics, peer_of(nics)]
-        guest.cases += plan.cases
-    return list(guests.values())
+        members = shared.setdefault(_kind(plan), [])
+        nics = [nic for nic in plan.nics[:-1]
+                if not members or nic.label not in {other.label for other in members[-1].nics}]
+        if members and (plan.ci or len(members[-1].nics) + len(nics) <= NICS_PER_GUEST + 1):
+            guest = members[-1]
+            guest.nics[-1:] = [*nics, peer_of([*guest.nics[:-1], *nics])]
+            guest.cases += plan.cases
+            continue
+        plan.name = "-".join([_kind(plan), *([str(len(members) + 1)] if members else [])])
+        members.append(plan)
+        guests.append(plan)
+    return guests

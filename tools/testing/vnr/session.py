@@ -66,7 +66,7 @@ class Session:
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
         guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
-                      cpus=max(2, *(nic.pairs for nic in self.plan.nics)), memory=self.plan.memory,
+                      cpus=self.plan.cpus, memory=self.plan.memory,
                       in_memory=self.plan.in_memory)
         try:
             with guest:
