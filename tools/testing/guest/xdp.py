@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 
 from nic import run
 
@@ -28,10 +29,25 @@ class Xdp:
             run("bpftool", "prog", "loadall", f"{self.objects}/xdp.o", PLACE, "pinmaps", f"{PLACE}-maps",
                 timeout=120)
 
-    def attach(self, program, frags=False, overwrite=False):
+    def _attach(self, program, frags=False, overwrite=False):
         name = f"{program}_frags" if frags else program
-        self.nic.command("bpftool", "net", "attach", "xdpdrv", "pinned", f"{PLACE}/{name}", "dev",
-                         self.nic.name, *(["overwrite"] if overwrite else []))
+        return ["net", "attach", "xdpdrv", "pinned", f"{PLACE}/{name}", "dev", self.nic.name,
+                *(["overwrite"] if overwrite else [])]
+
+    def _detach(self):
+        return ["net", "detach", "xdpdrv", "dev", self.nic.name]
+
+    def attach(self, program, frags=False, overwrite=False):
+        self.nic.command("bpftool", *self._attach(program, frags, overwrite))
+
+    def change(self, *programs, turns):
+        """One process, in the background, that attaches each of (program, frags) in place of the
+        one before and takes the last off, so many times."""
+        turn = [self._attach(program, frags, overwrite=True) for program, frags in programs] + [self._detach()]
+        with open("/tmp/changes", "w") as file:
+            file.write("\n".join(" ".join(words) for words in turn * turns) + "\n")
+        with self.nic.enter():
+            return subprocess.Popen(["bpftool", "batch", "file", "/tmp/changes"], stdout=subprocess.DEVNULL)
 
     def bound(self, program):
         """A program that is bound to the NIC, from an object of its own; its place."""
@@ -49,7 +65,7 @@ class Xdp:
                 bytes(int(byte, 16) for byte in entry["value"]) for entry in entries}
 
     def detach(self):
-        self.nic.command("bpftool", "net", "detach", "xdpdrv", "dev", self.nic.name)
+        self.nic.command("bpftool", *self._detach())
 
     def attached(self):
         """The mode of the attached program as ip has it, or None."""

@@ -10,6 +10,7 @@ import time
 from hostile import Hang, Trial, end_guest, in_time, PATIENCE
 from nic import settle
 from vnrtest import Failed, Skip, case, check, equal, wait_for
+from xdp import Xdp
 
 ORDER = 90
 OWN_GUEST = True
@@ -90,10 +91,14 @@ def declare(name, doc, body, timeout=60, nics=FIRST):
     case(timeout, nics)(function)
 
 
-def frame_lie(name, counter):
-    """TIMES frames of FRAMES are lied about."""
+def frame_lie(name, counter, program=None):
+    """TIMES frames of FRAMES are lied about; before the stack a program sees them."""
     def body(env, made):
         env.serve_dut()
+        if program:
+            xdp = Xdp(env)
+            xdp.set()
+            xdp.attach(program, frags=True)
         made.model.lie(name, next=TIMES)
         made.receive()
         told = made.told(name)
@@ -121,6 +126,15 @@ for _name, (_counter, _doc) in FRAME_LIES.items():
 for _name in ("used_len_huge", "used_len_short", "frame_runt"):
     declare(f"{_name}_small", FRAME_LIES[_name][1], frame_lie(_name, FRAME_LIES[_name][0]),
             nics=SECOND)
+# A program reads each frame to its end.
+for _name in ("used_len_huge", "used_len_short", "used_len_zero", "frame_runt", "num_buffers_zero",
+              "num_buffers_huge", "num_buffers_one_more", "csum_start", "csum_offset", "gso_type",
+              "gso_size_zero", "header_flags", "header_random"):
+    declare(f"{_name}_verified", f"{FRAME_LIES[_name][1][:-1]}, before a program that reads all of it.",
+            frame_lie(_name, FRAME_LIES[_name][0], "verify"))
+for _name in ("used_len_huge", "used_len_short", "frame_runt"):
+    declare(f"{_name}_small_verified", f"{FRAME_LIES[_name][1][:-1]}, before a program that reads all of it.",
+            frame_lie(_name, FRAME_LIES[_name][0], "verify"), nics=SECOND)
 
 
 def ring_lie(name, direction):
@@ -361,6 +375,17 @@ ALONE = ("reset_refused", "queue_reset_refused", "features_refused", "ctrl_reply
 @case(240, "*-1q")
 def everything_at_random(env):
     """Rounds of several lies at once, chosen by a seed that the run prints."""
+    at_random(env)
+
+
+@case(240, "*-1q")
+def everything_at_random_verified(env):
+    """The same, before a program that reads all of each frame."""
+    at_random(env, "verify")
+
+
+def at_random(env, program=None):
+    """Lies of all kinds in rounds; before the stack a program sees the frames."""
     seed = env.job["seed"]
     chosen = random.Random(seed)
     names = [name for name in env.control.ask(model={"cmd": "lies"}) if name not in ALONE]
@@ -373,6 +398,10 @@ def everything_at_random(env):
         for _ in range(rounds):
             lies = chosen.sample(names, 6)
             env.serve_dut()
+            if program:
+                xdp = Xdp(env)
+                xdp.set()
+                xdp.attach(program, frags=True)
             for name in lies:
                 made.model.lie(name, probability=0.05)
             sender = env.start(env.dut, "burst", env.peer.ip4, 7777, 100000, 300, 300)

@@ -10,6 +10,7 @@ import socket
 from genl import page_pool_statistics
 from nic import run, settle, write
 from vnrtest import Failed, case, check, equal, wait_for
+from xdp import Xdp
 
 ORDER = 35
 PARAMS = ["queues=4", "packed=on,queues=2", "queues=4,queue_reset=off"]
@@ -213,6 +214,24 @@ def receive_queues_restart(env):
 @case(120, "modern-split-*")
 def tx_timeout_recovers(env):
     """The device misses that it has packets to send: the stuck queue gets going again."""
+    transmit_timeout(env)
+
+
+@case(120, "modern-split-*")
+def tx_timeout_with_program(env):
+    """The same with an XDP program, which stays and sees frames."""
+    xdp = Xdp(env)
+    xdp.set()
+    xdp.attach("pass", frags=True)
+    transmit_timeout(env)
+    equal(xdp.attached(), "native", "mode of the program")
+    before = xdp.seen()["frames"]
+    env.ping()
+    check(xdp.seen()["frames"] > before, "the program sees no frames any more")
+
+
+def transmit_timeout(env):
+    """Provokes a transmit timeout; traffic goes on afterwards."""
     function = run("readlink", "-f", f"{env.dut.device}/..").strip().rsplit("/", 1)[1]
     path = f"/sys/bus/pci/devices/{function}/config"
 

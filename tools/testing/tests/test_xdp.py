@@ -6,7 +6,7 @@ import os
 from nic import read, run, write
 from packet import EXPERIMENTAL, Capture, ethernet, udp4
 from toeplitz import flow_hash
-from vnrtest import Failed, case, check, equal, wait_for
+from vnrtest import Failed, Skip, case, check, equal, wait_for
 from xdp import Xdp
 
 ORDER = 55
@@ -354,25 +354,27 @@ def frames_without_program(env):
     from_elsewhere(env, Xdp(env))
 
 
-@case(120, sample="*1q", full=600)
+@case(120, sample="*1q", full=900)
 def changes_under_traffic(env):
     """Programs are attached, replaced and taken off under traffic; what was sent arrives."""
     xdp = Xdp(env)
-    turns = 100 if env.full else 10
+    turns = 2000 if env.full else 50
     env.serve_dut()
     env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
-    streams = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 8 << 20)
-               for direction in ("send", "recv")]
-    burst = env.start(env.peer, "burst", env.dut.ip4, 7777, 20000, 200, 400)
-    for turn in range(turns):
-        for program, frags in (("pass", False), ("verify", True), ("meta", False), ("pass", True)):
-            xdp.attach(program, frags=frags, overwrite=True)
-        xdp.detach()
-    result, good = env.finish(burst)
-    for stream in streams:
-        report, intact = env.finish(stream)
-        check(intact, f"stream: {report}")
-    check(good, f"datagrams: {result}")
+    changes = None
+    while changes is None or changes.poll() is None:
+        streams = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 8 << 20)
+                   for direction in ("send", "recv")]
+        burst = env.start(env.peer, "burst", env.dut.ip4, 7777, 20000, 200, 400)
+        changes = changes or xdp.change(("pass", False), ("verify", True), ("meta", False), ("pass", True),
+                                        turns=turns)
+        result, good = env.finish(burst)
+        for stream in streams:
+            report, intact = env.finish(stream)
+            check(intact, f"stream: {report}")
+        check(good, f"datagrams: {result}")
+    equal(changes.returncode, 0, f"status of {5 * turns} changes")
+    equal(xdp.attached(), None, "mode in the end")
     env.echo("udp", env.peer.ip4, 0, 1472, 101)
     env.echo("tcp", env.peer.ip4, 1, 8192, 1021)
 
@@ -415,6 +417,31 @@ def down_and_up(env):
     env.dut.bind(env.driver)
     env.dut.configure()
     equal(xdp.attached(), None, "mode after a new bind")
+    env.ping()
+
+
+@case(60, sample=PLAIN)
+def removed_under_traffic(env):
+    """The slot of a device whose program sends frames back is removed, and found again."""
+    if "mmio" in env.dut.label:
+        raise Skip("not a PCI device")
+    xdp = Xdp(env)
+    xdp.set(port=7777)
+    xdp.attach("tx", frags=True)
+    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    bursts = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, size, 0) for size in (64, 1400)]
+    wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > 200, "frames sent back")
+    slot = os.path.realpath(f"{env.dut.device}/..")
+    write(f"{slot}/remove", "1")
+    check(not os.path.exists(slot), "the slot is still there")
+    for burst in bursts:
+        burst.kill()
+        burst.wait()
+    write("/sys/bus/pci/rescan", "1")
+    env.dut.find()
+    env.dut.bind(env.driver)
+    env.dut.configure()
+    equal(xdp.attached(), None, "mode of a new device")
     env.ping()
 
 

@@ -24,6 +24,7 @@ class Session:
     def __init__(self, plan, results, full):
         self.plan, self.results, self.full = plan, results, full
         self.verdicts = []
+        self.came_up = False
         self.qemu, self.accel = accel.choose()
         # Limits are for a machine that has other work too.
         self.slowness = (2 if self.accel == "tcg" else 1) * plan.kernel.slowness
@@ -41,6 +42,10 @@ class Session:
             if Guest.ending:
                 break
             done, reason = self._boot(left, attempt)
+            if not self.came_up:
+                # No case has begun, and no driver of ours was there yet.
+                print(f"# guest {self.plan.name} did not come up, so once more: {reason}", flush=True)
+                continue
             left = left[done:]
             if not left:
                 break
@@ -65,6 +70,7 @@ class Session:
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
+        self.came_up = False
         guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
                       cpus=self.plan.cpus, memory=self.plan.memory,
                       in_memory=self.plan.in_memory)
@@ -75,6 +81,7 @@ class Session:
                     if line.startswith("@ "):
                         self._request(guest, line[2:])
                     elif line.startswith("# start "):
+                        self.came_up = True
                         guest.expect(float(line.split()[2]))
                         self.running = line.split()[3]
                         self._progress(f"  {name} {len(verdicts) + 1}/{len(cases)} {line.split()[3]}")
