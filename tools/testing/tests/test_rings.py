@@ -214,6 +214,7 @@ def receive_queues_restart(env):
 @case(120, "modern-split-*")
 def tx_timeout_recovers(env):
     """The device misses that it has packets to send: the stuck queue gets going again."""
+    env.dut.ethtool("-L", "combined", "1")
     transmit_timeout(env)
 
 
@@ -222,6 +223,7 @@ def tx_timeout_with_program(env):
     """The same with an XDP program, which stays and sees frames."""
     xdp = Xdp(env)
     xdp.set()
+    env.dut.ethtool("-L", "combined", "1")
     xdp.attach("pass", frags=True)
     transmit_timeout(env)
     equal(xdp.attached(), "native", "mode of the program")
@@ -243,7 +245,6 @@ def transmit_timeout(env):
             config.seek(4)
             config.write((command | 2 if on else command & ~2).to_bytes(2, "little"))
 
-    env.dut.ethtool("-L", "combined", "1")
     before = env.dut.counters()
     env.dut.ip(f"neigh replace {env.peer.ip4} lladdr {env.peer.mac} dev dut nud permanent")
     registers(False)

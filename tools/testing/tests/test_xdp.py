@@ -354,11 +354,11 @@ def frames_without_program(env):
     from_elsewhere(env, Xdp(env))
 
 
-@case(120, sample="*1q", full=900)
+@case(120, sample=PLAIN, full=900)
 def changes_under_traffic(env):
     """Programs are attached, replaced and taken off under traffic; what was sent arrives."""
     xdp = Xdp(env)
-    turns = 2000 if env.full else 50
+    turns = 2000 if env.full else 30
     env.serve_dut()
     env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
     changes = None

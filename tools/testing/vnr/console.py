@@ -37,6 +37,7 @@ OF_FAILURES = re.compile(r"ref_tracker: memory allocation failure|kmemleak: Cann
 PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
             "faults.": OF_FAILURES, "reset_faults.": OF_FAILURES,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG"),
+            "rings.tx_timeout_with_program": re.compile(r"NETDEV WATCHDOG"),
             "suspend.reset_heals": OF_LIARS}
 # Bugs of the core (7.3) that failures bring out, under any driver: how the report
 # starts, and what is in its stack.
