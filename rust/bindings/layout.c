@@ -11,7 +11,7 @@
 #include <linux/skbuff.h>
 #include <linux/virtio.h>
 #include <net/page_pool/types.h>
-#include <net/xdp.h>
+#include <net/xdp_sock_drv.h>
 
 #define SIZE(type) DEFINE(type, sizeof(struct type))
 #define FIELD(type, field) FIELD_AS(type, field, field)
@@ -87,6 +87,28 @@ int main(void)
 	FIELD(xdp_frame, metasize);
 	FIELD(xdp_frame, frame_sz);
 	FIELD(xdp_frame, flags);
+
+	SIZE(xdp_buff_xsk);
+	FIELD(xdp_buff_xsk, xdp);
+	FIELD(xdp_buff_xsk, cb);
+	FIELD(xdp_buff_xsk, dma);
+	FIELD(xdp_buff_xsk, pool);
+
+	SIZE(xdp_desc);
+	FIELD(xdp_desc, addr);
+	FIELD(xdp_desc, len);
+
+	FIELD(xsk_buff_pool, umem);
+	FIELD(xsk_buff_pool, dma_pages);
+	FIELD(xsk_buff_pool, tx_descs);
+	FIELD(xsk_buff_pool, dma_pages_cnt);
+	FIELD(xsk_buff_pool, headroom);
+	FIELD(xsk_buff_pool, chunk_size);
+	FIELD(xsk_buff_pool, unaligned);
+
+	FIELD(xdp_umem, npgs);
+	FIELD(xdp_umem, flags);
+	FIELD(xdp_umem, pgs);
 
 	/* Expressions that bindgen cannot evaluate at file scope. */
 	DEFINE(NET_SKB_PAD, NET_SKB_PAD);

@@ -31,7 +31,10 @@
 pub mod cpu;
 pub mod net;
 pub mod params;
+mod place;
 pub mod stats;
 pub mod virtio;
+
+pub use place::transform;
 
 pub(crate) use bindings_net as bindings;

@@ -35,6 +35,7 @@ mod skb_tx;
 mod sysfs;
 mod txq;
 mod xdp;
+mod xsk;
 
 pub use address::{MacAddress, RxMode};
 pub use buffer_chain::{BufferChain, ReceivedChain};
@@ -62,6 +63,7 @@ pub use skb_tx::{TxHeader, TxOffload, TxSkb, MAX_SEGMENTS};
 pub use sysfs::RxQueueAttribute;
 pub use txq::{TxGuard, TxQueue};
 pub use xdp::{
-    Program, TxPacket, Verdict, Xdp, XdpAssembly, XdpBuff, XdpFeatures, XdpFrame, XdpFrames,
+    Frame, Program, TxPacket, Verdict, Xdp, XdpAssembly, XdpBuff, XdpFeatures, XdpFrame, XdpFrames,
     XdpRoom, XDP_HEADROOM,
 };
+pub use xsk::{Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskPool, XskSent, XskTx};

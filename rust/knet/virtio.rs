@@ -25,13 +25,13 @@ pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use registration::Registration;
 pub use sg::SgTable;
-pub use token::{DeviceLength, PushError, Token};
+pub use token::{DeviceLength, Portable, PushError, Token};
 pub use virtio_net_wire::LengthError;
 pub use virtqueue::{Rearm, Virtqueue};
 
 pub(crate) use binding::Binding;
 pub(crate) use bound::Registered;
-pub(crate) use sg::{page_address, virt_to_page, SG_END};
+pub(crate) use sg::{page_address, page_to_phys, virt_to_page, SG_END};
 
 use queue_set::QueueSet;
 

@@ -4,7 +4,7 @@
 
 use crate::{
     coalesce::Notifications, control::Control, device_stats::DeviceStats, features, link,
-    queues::Queues, resize::Rings, rss::Rss, rx, stats, tx, xdp,
+    queues::Queues, resize::Rings, rss::Rss, rx, stats, tx, xdp, xsk,
 };
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::{prelude::*, sync::Arc};
@@ -94,6 +94,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
             rx::large_mtu(interface.netdev(), negotiated),
         ),
         rx_hash: negotiated.contains(Features::HASH_REPORT),
+        zero_copy: xsk::is_possible(negotiated, rx::large_mtu(interface.netdev(), negotiated)),
     });
     interface.queues_in_use(pairs.used)?;
     Ok(interface)

@@ -71,6 +71,7 @@ impl Nic {
     fn go_on(&self, rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, Self>) -> Result {
         self.tell_all_again(rtnl)?;
         self.resize_again(lock);
+        self.bind_again(lock);
         if self.netdev.is_running() {
             self.run(0..self.pairs(), lock)?;
             link::show(self, lock);

@@ -13,7 +13,7 @@ use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 use knet::{
     net::{
         self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, RxPoll, RxSkb, XdpFrame,
-        XDP_HEADROOM,
+        XskOffer, XskPool, XDP_HEADROOM,
     },
     virtio::{FoundQueue, Rearm},
 };
@@ -27,9 +27,11 @@ use virtio_net_wire::{
 
 mod big;
 mod mergeable;
+mod rest;
 mod small;
 mod spare;
 mod xdp;
+mod xsk;
 
 /// Packets up to this length are copied, which leaves the buffer to the ring.
 const COPY_LEN: usize = 128;
@@ -52,6 +54,8 @@ enum Ring {
     Mergeable(mergeable::Ring),
     Small(small::Ring),
     Big(big::Ring),
+    /// Of a queue that a process has bound.
+    Xsk(xsk::Ring),
 }
 
 /// Calls the same method of whichever ring it is.
@@ -61,6 +65,7 @@ macro_rules! each_ring {
             Ring::Mergeable($name) => $call,
             Ring::Small($name) => $call,
             Ring::Big($name) => $call,
+            Ring::Xsk($name) => $call,
         }
     };
 }
@@ -151,6 +156,52 @@ impl Queue {
         each_ring!(&self.ring, ring => (ring.vq.size(), ring.vq.max_size()))
     }
 
+    /// Whether a process has bound the queue.
+    #[inline]
+    fn has_pool(&self) -> bool {
+        matches!(self.ring, Ring::Xsk(_))
+    }
+
+    /// The pool of its buffers' mappings: see [`XskOffer::map`].
+    ///
+    /// # Errors
+    ///
+    /// As there; `EOPNOTSUPP` for a layout whose packets do not fit in frames.
+    pub(crate) fn map(&self, offer: XskOffer<'_>) -> Result<XskPool> {
+        match &self.ring {
+            Ring::Mergeable(ring) => offer.map(&ring.vq),
+            Ring::Small(ring) => offer.map(&ring.vq),
+            Ring::Big(_) => Err(EOPNOTSUPP),
+            Ring::Xsk(_) => Err(EBUSY),
+        }
+    }
+
+    /// Has the queue receive into the frames of a process. It must be empty.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if it is not, or somebody receives into the pool; the queue is as it was.
+    pub(crate) fn bind(&mut self, pool: &XskPool) -> Result {
+        let layout = self.common.layout;
+        knet::transform(&mut self.ring, |ring| xsk::bind(ring, pool, layout));
+        if self.has_pool() {
+            Ok(())
+        } else {
+            Err(EBUSY)
+        }
+    }
+
+    /// The end of that. The ring is empty afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`knet::virtio::Virtqueue::reset`]; the ring is broken then.
+    pub(crate) fn unbind(&mut self) -> Result {
+        let mut result = Ok(());
+        knet::transform(&mut self.ring, |ring| xsk::unbind(ring, &mut result));
+        result
+    }
+
     /// Whether used buffers wait for a poll.
     pub(crate) fn has_used(&mut self) -> bool {
         each_ring!(&mut self.ring, ring => ring.vq.has_used())
@@ -180,7 +231,12 @@ impl Queue {
     ///
     /// `EBUSY` if the ring is not empty.
     pub(crate) fn use_pool(&mut self, pool: PoolRef) -> Result {
-        each_ring!(&mut self.ring, ring => ring.vq.use_source(pool))
+        match &mut self.ring {
+            Ring::Mergeable(ring) => ring.vq.use_source(pool),
+            Ring::Small(ring) => ring.vq.use_source(pool),
+            Ring::Big(ring) => ring.vq.use_source(pool),
+            Ring::Xsk(ring) => ring.vq.use_pages(pool),
+        }
     }
 
     /// Receives up to the budget, and fills the ring again. Frames that are to go out again
@@ -195,10 +251,13 @@ impl Queue {
         let mut batch = RxBatch::default();
         let receiver = Receiver::of(poll.program());
         each_ring!(&mut self.ring, ring => ring.vq.disable_interrupts());
-        let may_be_more = if receiver == Receiver::Stack {
-            each_ring!(&mut self.ring, ring => {
-                ring.receive(&self.common, &pages, poll, &mut batch);
-            });
+        let may_be_more = if receiver == Receiver::Stack && !self.has_pool() {
+            match &mut self.ring {
+                Ring::Mergeable(ring) => ring.receive(&self.common, &pages, poll, &mut batch),
+                Ring::Small(ring) => ring.receive(&self.common, &pages, poll, &mut batch),
+                Ring::Big(ring) => ring.receive(&self.common, &pages, poll, &mut batch),
+                Ring::Xsk(_) => {}
+            }
             batch.packets >= poll.budget()
         } else {
             self.receive_for_program(&mut pages, poll, &mut batch, send)

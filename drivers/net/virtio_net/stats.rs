@@ -118,7 +118,7 @@ impl Tx {
     pub(crate) fn lose(&self, packet: TxPacket) {
         match &packet {
             TxPacket::Skb(_) => self.drops.add(1),
-            TxPacket::Xdp(_) => self.xdp_tx_drops.add(1),
+            TxPacket::Xdp(_) | TxPacket::Xsk(_) => self.xdp_tx_drops.add(1),
         }
     }
 

@@ -5,7 +5,9 @@
 use crate::stats;
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, XdpFrame, XdpFrames, MAX_SEGMENTS},
+    net::{
+        Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, XdpFrame, XdpFrames, XskPool, MAX_SEGMENTS,
+    },
     virtio::{SgTable, Virtqueue},
 };
 use virtio_net_wire::{
@@ -13,6 +15,9 @@ use virtio_net_wire::{
     Features, HeaderLayout,
 };
 use zerocopy::{Immutable, IntoBytes};
+
+/// Descriptors that a frame of a process takes, at most: one for the header.
+const SEGMENTS_OF_SOCKET: usize = 2;
 
 /// One transmit queue.
 pub(crate) struct Queue {
@@ -30,6 +35,8 @@ pub(crate) struct Queue {
     tunnels: bool,
     /// Whether the device relies on `hdr_len` of segmented packets.
     exact_header_len: bool,
+    /// Frames of a process were sent, and others of it may wait for the queue's own poll.
+    socket_waits: bool,
     stats: Arc<stats::Tx>,
 }
 
@@ -54,6 +61,7 @@ impl Queue {
             napi,
             tunnels: negotiated.contains(Features::HOST_UDP_TUNNEL_GSO),
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
+            socket_waits: false,
             stats,
         })
     }
@@ -71,8 +79,12 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// `EBUSY` while the device has packets, which byte limits count or do not.
+    /// `EBUSY` while the device has packets, which byte limits count or do not, and while a
+    /// process has bound the queue, whose frames only NAPI sends.
     pub(crate) fn set_napi(&mut self, napi: bool, queue: &TxQueue) -> Result {
+        if self.vq.has_pool() {
+            return Err(EBUSY);
+        }
         self.reclaim(queue, TxSkb::consume_any);
         if self.vq.free() != self.vq.size() {
             return Err(EBUSY);
@@ -99,7 +111,9 @@ impl Queue {
     /// Those of [`Virtqueue::reset`].
     pub(crate) fn reset(&mut self) -> Result {
         let stats = &self.stats;
-        self.vq.reset(|packet| stats.lose(packet))
+        let result = self.vq.reset(|packet| stats.lose(packet));
+        self.vq.complete_all_frames();
+        result
     }
 
     /// Gives the ring `size` descriptors. What was in it is lost, and counted.
@@ -110,8 +124,45 @@ impl Queue {
     pub(crate) fn resize(&mut self, size: usize) -> Result {
         let stats = &self.stats;
         let result = self.vq.resize(size, |packet| stats.lose(packet));
+        self.vq.complete_all_frames();
         self.reserve = MAX_SEGMENTS.min(self.vq.size());
         result
+    }
+
+    /// Has the queue send frames of a process too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::use_pool`]; `EOPNOTSUPP` if NAPI does not reclaim what was sent;
+    /// `ENOSPC` if packets of the stack leave no room for others.
+    pub(crate) fn bind(&mut self, pool: &XskPool) -> Result {
+        if !self.napi {
+            return Err(EOPNOTSUPP);
+        }
+        if self.vq.size() <= self.reserve.saturating_add(SEGMENTS_OF_SOCKET) {
+            return Err(ENOSPC);
+        }
+        self.vq.use_pool(Some(pool))
+    }
+
+    /// The end of that; true if the queue had to be emptied. What was in it is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Virtqueue::empty_anyway`]; the queue has no pool then either.
+    pub(crate) fn unbind(&mut self) -> Result<bool> {
+        if !self.vq.has_pool() {
+            return Ok(false);
+        }
+        let stats = &self.stats;
+        let was_full = !self.vq.is_empty();
+        let result = if was_full {
+            self.vq.empty_anyway(|packet| stats.lose(packet))
+        } else {
+            Ok(())
+        };
+        self.vq.use_pool(None)?;
+        result.map(|()| was_full)
     }
 
     /// The end of the queue. What was in it is lost, and counted.
@@ -244,6 +295,7 @@ impl Queue {
     fn pop_sent(&mut self, free: impl Fn(TxSkb)) -> (usize, usize) {
         let (mut packets, mut bytes) = (0usize, 0usize);
         let (mut frames, mut frame_bytes) = (0usize, 0usize);
+        let mut of_socket = false;
         while let Some((packet, _)) = self.vq.pop() {
             match packet {
                 TxPacket::Skb(skb) => {
@@ -256,7 +308,17 @@ impl Queue {
                     frame_bytes = frame_bytes.wrapping_add(frame.len());
                     drop(frame);
                 }
+                TxPacket::Xsk(frame) => {
+                    frames = frames.wrapping_add(1);
+                    frame_bytes = frame_bytes.wrapping_add(frame.len());
+                    self.vq.frame_sent(frame);
+                    of_socket = true;
+                }
             }
+        }
+        if of_socket {
+            self.vq.complete_frames();
+            self.socket_waits = true;
         }
         let all = packets.wrapping_add(frames);
         if all != 0 {
@@ -310,7 +372,33 @@ impl Queue {
         self.vq.disable_interrupts();
         if !self.napi || self.vq.free() < self.vq.size() / 2 {
             self.reclaim(queue, TxSkb::consume_any);
+            self.call_for_socket(queue);
         }
+    }
+
+    /// Has the queue's own poll see to a process that may have more to send.
+    #[inline]
+    fn call_for_socket(&mut self, queue: &TxQueue) {
+        if core::mem::take(&mut self.socket_waits) {
+            queue.schedule_poll(|| self.vq.disable_interrupts());
+        }
+    }
+
+    /// Sends frames of the process that has bound the queue, but leaves room for the longest
+    /// packet of the stack; true if there may be more.
+    #[inline(never)]
+    fn send_for_socket(&mut self, poll: &Poll<'_>) -> bool {
+        self.socket_waits = false;
+        let room = self.vq.free().saturating_sub(self.reserve) / SEGMENTS_OF_SOCKET;
+        let most = poll.budget().min(room);
+        let n = self
+            .vq
+            .send_pool_frames(&mut self.sg, self.layout.len(), most, poll);
+        if n != 0 {
+            self.stats.xdp_tx.add(n as u64);
+            self.kick();
+        }
+        n != 0 && n == poll.budget()
     }
 
     #[inline]
@@ -343,6 +431,11 @@ impl Queue {
         loop {
             self.vq.disable_interrupts();
             self.reclaim(queue, |skb| skb.consume(poll));
+            // Who polls this queue only for what it receives wants to send as well.
+            if self.vq.has_pool() && self.send_for_socket(poll) {
+                queue.schedule_poll(|| ());
+                return;
+            }
             if self.vq.enable_interrupts_delayed() {
                 break;
             }
@@ -353,6 +446,14 @@ impl Queue {
     pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'_> {
         self.vq.disable_interrupts();
         self.reclaim(queue, |skb| skb.consume(poll));
+        if self.vq.has_pool() {
+            if poll.budget() == 0 {
+                // Netpoll's, which is for the stack's packets.
+                self.call_for_socket(queue);
+            } else if self.send_for_socket(poll) {
+                return Polled::Again;
+            }
+        }
         poll.adapt(self.stats.packets.get(), self.stats.bytes.get());
         Polled::Done {
             work: 0,

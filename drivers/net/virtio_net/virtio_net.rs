@@ -19,6 +19,7 @@
 //! | [`stats`] | counters |
 //! | [`device_stats`] | counters that the device keeps |
 //! | [`xdp`] | which programs can see received frames first |
+//! | [`xsk`] | which processes receive into, and send from, memory of their own |
 //! | [`affinity`] | which processors serve which queue pair |
 
 #![forbid(unsafe_code)]
@@ -42,6 +43,7 @@ mod rx;
 mod stats;
 mod tx;
 mod xdp;
+mod xsk;
 
 /// The driver's name: on the virtio bus, and in `ethtool -i`.
 const NAME: &CStr = c"virtio_net_rs";

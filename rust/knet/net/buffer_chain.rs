@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bindings,
-    virtio::{DeviceLength, LengthError, PushError, Token, Virtqueue},
+    virtio::{DeviceLength, LengthError, Portable, PushError, Token, Virtqueue},
 };
 use core::ptr::NonNull;
 use kernel::{ffi::c_void, prelude::*};
@@ -45,6 +45,8 @@ unsafe impl Token for BufferChain {
         Self(unsafe { KBox::from_raw(data.cast().as_ptr()) })
     }
 }
+
+impl Portable for BufferChain {}
 
 impl BufferChain {
     /// An empty chain with room for `n` buffers.

@@ -19,6 +19,7 @@ use super::{
     sysfs::RxQueueAttribute,
     txq::TxQueue,
     xdp::{Xdp, XdpFrames},
+    xsk::Xsk,
     TxSkb,
 };
 use crate::bindings;
@@ -27,7 +28,7 @@ use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
 pub trait Driver:
-    QueueStatistics + Resize + Rss + Coalescing + RxQueueAttribute + Xdp + Sized + Send + Sync + 'static
+    QueueStatistics + Resize + Rss + Coalescing + RxQueueAttribute + Xdp + Xsk + Sized + Send + Sync + 'static
 {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;
@@ -146,7 +147,7 @@ impl<D: Driver> Operations<D> {
         ops.ndo_fix_features = Some(Self::fix_features);
         ops.ndo_change_mtu = Some(Self::change_mtu);
         ops.ndo_get_phys_port_name = Some(Self::phys_port_name);
-        Self::with_xdp(ops)
+        Self::with_xsk(Self::with_xdp(ops))
     };
 
     pub(super) const fn vtable() -> &'static bindings::net_device_ops {

@@ -87,6 +87,14 @@ impl PoolRef {
     pub(super) fn as_raw(&self) -> *mut bindings::page_pool {
         self.raw
     }
+
+    /// The same for another queue.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            raw: self.raw,
+            _pool: self._pool.clone(),
+        }
+    }
 }
 
 impl PagePool {

@@ -15,6 +15,7 @@ use super::{
     page_pool::{PagePool, Pages},
     txq::{TxGuard, TxQueue},
     xdp::QueueInfo,
+    xsk::{Pools, XskPool},
 };
 use crate::bindings;
 use kernel::prelude::*;
@@ -28,6 +29,7 @@ use kernel::prelude::*;
 pub struct Queues<D: Driver> {
     rx: KVec<Slot<D, RxBody<D::Rx>>>,
     tx: KVec<Slot<D, D::Tx>>,
+    pools: Pools,
     netdev: *mut bindings::net_device,
 }
 
@@ -64,6 +66,7 @@ impl<D: Driver> Queues<D> {
         let mut this = Self {
             rx: KVec::with_capacity(rx.len(), GFP_KERNEL)?,
             tx: KVec::with_capacity(tx.len(), GFP_KERNEL)?,
+            pools: Pools::new(rx.len().min(tx.len()))?,
             netdev: dev,
         };
         for (index, (rx, pool)) in rx.into_iter().enumerate() {
@@ -123,6 +126,19 @@ impl<D: Driver> Queues<D> {
     /// The slots of the transmit queues.
     pub(super) fn tx(&self) -> &[Slot<D, D::Tx>] {
         &self.tx
+    }
+
+    /// The AF_XDP pools.
+    pub(super) fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The AF_XDP pool that queue pair `index` is bound to, if it is.
+    pub fn pool(&self, index: usize, lock: &OpsLocked<'_, D>) -> Option<XskPool> {
+        if !self.are_of(lock) {
+            return None;
+        }
+        self.pools.get(index)
     }
 
     /// How many packets a receive queue may take in one poll, from when it runs next.

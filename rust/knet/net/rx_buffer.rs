@@ -5,7 +5,7 @@
 use super::page_pool::{needs_sync, PoolRef};
 use crate::{
     bindings,
-    virtio::{DeviceLength, LengthError, PushError, Token, Virtqueue},
+    virtio::{DeviceLength, LengthError, Portable, PushError, Token, Virtqueue},
 };
 use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{ffi::c_void, prelude::*};
@@ -60,6 +60,8 @@ unsafe impl Token for RxBuffer {
     }
 }
 
+impl Portable for RxBuffer {}
+
 impl RxBuffer {
     /// How many bytes the buffer has.
     #[inline]
@@ -111,6 +113,31 @@ impl RxBuffer {
             entry.offset = offset as u32;
             entry.length = len as u32;
         }
+    }
+
+    /// Makes the entry of a table for `len` bytes from `headroom` on, which are posted with
+    /// it. None if they are not inside the buffer, or it is not of `pool`.
+    #[inline]
+    pub(super) fn describe(
+        &mut self,
+        pool: *mut bindings::page_pool,
+        headroom: usize,
+        len: usize,
+        mapped: bool,
+    ) -> Option<bindings::scatterlist> {
+        // Another pool's buffer is mapped for another device, or not at all.
+        if len == 0
+            || headroom.saturating_add(len) > self.capacity()
+            || self.pool() != pool
+        {
+            return None;
+        }
+        (self.headroom, self.posted) = (headroom as u16, len as u16);
+        // SAFETY: All-zero is a valid `scatterlist`.
+        let mut entry: bindings::scatterlist = unsafe { core::mem::zeroed() };
+        self.fill(&mut entry, headroom, len, mapped);
+        entry.page_link |= crate::virtio::SG_END;
+        Some(entry)
     }
 
     /// Says that the device has written: checks the claimed length against `least` and
@@ -235,22 +262,14 @@ impl Virtqueue<RxBuffer> {
         headroom: usize,
         len: usize,
     ) -> Result<(), PushError<RxBuffer>> {
-        // Another pool's buffer is mapped for another device, or not at all.
-        if len == 0
-            || headroom.saturating_add(len) > buffer.capacity()
-            || buffer.pool() != self.source().as_raw()
-        {
+        let mapped = self.uses_dma();
+        let pool = self.source().as_raw();
+        let Some(mut entry) = buffer.describe(pool, headroom, len, mapped) else {
             return Err(PushError {
                 error: EINVAL,
                 token: buffer,
             });
-        }
-        (buffer.headroom, buffer.posted) = (headroom as u16, len as u16);
-        let mapped = self.uses_dma();
-        // SAFETY: All-zero is a valid `scatterlist`.
-        let mut entry: bindings::scatterlist = unsafe { core::mem::zeroed() };
-        buffer.fill(&mut entry, headroom, len, mapped);
-        entry.page_link |= crate::virtio::SG_END;
+        };
         // SAFETY: The buffer owns the bytes; the entry is filled as `mapped` says.
         unsafe { self.push_in(core::slice::from_mut(&mut entry), mapped, buffer) }
     }

@@ -138,6 +138,19 @@ impl RxSkb {
         true
     }
 
+    /// Takes `len` bytes off the front as metadata that a program has written
+    /// (`skb_metadata_set`); false if there are not so many.
+    pub(super) fn pull_metadata(&mut self, len: usize) -> bool {
+        if len > self.linear_len() || len > usize::from(u8::MAX) {
+            return false;
+        }
+        let raw = self.raw_mut();
+        raw.data = raw.data.wrapping_add(len);
+        raw.len = raw.len.wrapping_sub(len as u32);
+        self.shared_info_mut().meta_len = len as u8;
+        true
+    }
+
     /// Appends what was received, from `skip` on, as a fragment; joined with the
     /// last one where it follows it in memory. Every fragment must come from a page
     /// pool. The buffer's whole capacity is accounted (`skb_add_rx_frag`).

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/net/xdp.h`](srctree/include/net/xdp.h)
 
+mod any;
 mod assembly;
 mod buff;
 mod frame;
@@ -13,8 +14,10 @@ mod program;
 mod queue_info;
 mod skb;
 
+pub use any::Frame;
 pub use assembly::XdpAssembly;
 pub use buff::{Verdict, XdpBuff, XdpRoom};
+pub(super) use buff::{run, trace, Record};
 pub use frame::{TxPacket, XdpFrame, XdpFrames};
 pub use ops::{Xdp, XdpFeatures};
 pub(super) use program::Attached;

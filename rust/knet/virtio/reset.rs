@@ -3,7 +3,7 @@
 //! Reset of one queue while the device lives (`VIRTIO_F_RING_RESET`): the device gives
 //! back what it has, and the ring may be made anew with another size.
 
-use super::{queue_set::Label, Token, Virtqueue};
+use super::{queue_set::Label, Portable, Token, Virtqueue};
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{error::to_result, ffi::c_void, prelude::*};
@@ -21,7 +21,32 @@ impl<T: Token> Virtqueue<T> {
     ///
     /// `ENOENT` if the device or its transport cannot do that, and nothing has changed;
     /// `EBUSY` if the device did not take the queue again: it is broken then.
-    pub fn reset(&mut self, recycle: impl FnMut(T)) -> Result {
+    pub fn reset(&mut self, recycle: impl FnMut(T)) -> Result
+    where
+        T: Portable,
+    {
+        self.reset_any(recycle)
+    }
+
+    /// The same, and where the device does not do that, it is reset as a whole and works no
+    /// more: afterwards the queue is empty in any case.
+    pub fn empty_anyway(&mut self, mut recycle: impl FnMut(T)) -> Result
+    where
+        T: Portable,
+    {
+        self.empty_any(&mut recycle)
+    }
+
+    pub(crate) fn empty_any(&mut self, mut recycle: impl FnMut(T)) -> Result {
+        let result = self.reset_any(&mut recycle);
+        if !self.is_empty() {
+            self.take_back(recycle);
+        }
+        result
+    }
+
+    /// [`Self::reset`] for tokens of any kind.
+    pub(crate) fn reset_any(&mut self, recycle: impl FnMut(T)) -> Result {
         // SAFETY: By the type invariant; the callback fits.
         self.recycling(recycle, |vq, recycle| unsafe {
             bindings::virtqueue_reset(vq, Some(recycle), None)
@@ -35,7 +60,15 @@ impl<T: Token> Virtqueue<T> {
     ///
     /// Those of `reset`; `E2BIG` and `EINVAL` for sizes that the device or the ring does
     /// not have, and `ENOMEM`: the ring has its old size, and may have been emptied.
-    pub fn resize(&mut self, size: usize, recycle: impl FnMut(T)) -> Result {
+    pub fn resize(&mut self, size: usize, recycle: impl FnMut(T)) -> Result
+    where
+        T: Portable,
+    {
+        self.resize_any(size, recycle)
+    }
+
+    /// The same for tokens of any kind.
+    pub(crate) fn resize_any(&mut self, size: usize, recycle: impl FnMut(T)) -> Result {
         let size = u32::try_from(size).map_err(|_| E2BIG)?;
         // SAFETY: By the type invariant; the callback fits.
         self.recycling(recycle, |vq, recycle| unsafe {

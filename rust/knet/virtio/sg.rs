@@ -138,3 +138,12 @@ pub(crate) fn page_address(page: *const bindings::page) -> *mut u8 {
     let pfn = (page as usize).wrapping_sub(vmemmap) / size_of::<bindings::page>();
     direct.wrapping_add(pfn.wrapping_mul(PAGE_SIZE)) as *mut u8
 }
+
+/// The physical address of a page (`page_to_phys`).
+#[inline]
+pub(crate) fn page_to_phys(page: *const bindings::page) -> u64 {
+    // SAFETY: As in `virt_to_page`.
+    let vmemmap = unsafe { bindings::vmemmap_base };
+    let pfn = (page as usize).wrapping_sub(vmemmap) / size_of::<bindings::page>();
+    pfn.wrapping_mul(PAGE_SIZE) as u64
+}

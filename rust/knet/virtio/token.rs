@@ -33,6 +33,12 @@ pub unsafe trait Token: Sized {
     unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self;
 }
 
+/// Tokens that mean something without their queue: who takes one off may keep it. Others are
+/// handed out for as long as the queue is borrowed only.
+pub trait Portable: Token {}
+
+impl<T: Send> Portable for KBox<T> {}
+
 // SAFETY: A box is its pointer.
 unsafe impl<T: Send> Token for KBox<T> {
     type Source = ();

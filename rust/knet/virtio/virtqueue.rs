@@ -4,9 +4,9 @@
 //!
 //! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h)
 
-use super::{DeviceLength, FoundQueue, PushError, QueueSet, SgTable, Token};
+use super::{DeviceLength, FoundQueue, Portable, PushError, QueueSet, SgTable, Token};
 use crate::bindings;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
 use kernel::{ffi::c_void, prelude::*, sync::Arc};
 
 /// A virtqueue whose tokens are all of type `T`.
@@ -250,7 +250,16 @@ impl<T: Token> Virtqueue<T> {
     /// Takes the next used token and the length that the device claims
     /// (`virtqueue_get_buf_ctx`).
     #[inline]
-    pub fn pop(&mut self) -> Option<(T, DeviceLength)> {
+    pub fn pop(&mut self) -> Option<(T, DeviceLength)>
+    where
+        T: Portable,
+    {
+        self.take()
+    }
+
+    /// The same for tokens of any kind.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<(T, DeviceLength)> {
         let mut len = 0;
         let mut context = core::ptr::null_mut();
         // SAFETY: By the type invariant.
@@ -317,7 +326,63 @@ impl<T: Token> Virtqueue<T> {
 impl<T: Token> Virtqueue<T> {
     /// The end of the queue, as by dropping it, and what `f` is called with is in it. The
     /// tokens are of no use but to be dropped.
-    pub fn discard(mut self, f: impl FnMut(T)) {
+    pub fn discard(mut self, f: impl FnMut(T))
+    where
+        T: Portable,
+    {
+        self.empty(f);
+    }
+
+    /// Has the queue take tokens of another type, and gives back where those of this one
+    /// came from.
+    ///
+    /// # Errors
+    ///
+    /// The queue and the new source, while tokens are in the queue.
+    pub(crate) fn retype<U: Token>(
+        self,
+        source: U::Source,
+    ) -> Result<(Virtqueue<U>, T::Source), (Self, U::Source)> {
+        const { assert!(T::CONTEXT || !U::CONTEXT) };
+        if !self.is_empty() {
+            return Err((self, source));
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: The fields are moved out once, as `this` is neither used nor dropped any
+        // more.
+        let (set, old) = unsafe {
+            (
+                core::ptr::read(&raw const this.set),
+                core::ptr::read(&raw const this.source),
+            )
+        };
+        // INVARIANT: No token is in the queue.
+        let queue = Virtqueue {
+            vq: this.vq,
+            set,
+            source,
+            dma: this.dma,
+            _tokens: PhantomData,
+        };
+        Ok((queue, old))
+    }
+
+    /// The device of the queue.
+    pub(crate) fn device(&self) -> &super::Device {
+        self.set.binding().device()
+    }
+
+    /// Where the memory of its tokens comes from, to be changed.
+    #[inline]
+    pub(crate) fn source_mut(&mut self) -> &mut T::Source {
+        &mut self.source
+    }
+
+    /// Takes all tokens back from a device that does not give them: it is reset, and works
+    /// no more.
+    pub(super) fn take_back(&mut self, f: impl FnMut(T)) {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::virtio_break_device(self.device().as_raw()) };
         self.empty(f);
     }
 

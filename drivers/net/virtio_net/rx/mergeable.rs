@@ -5,7 +5,7 @@
 //! The first buffer begins with the header, which says how many there are.
 
 use super::{
-    buffers_for_programs, copied, copy_header, spare::Spare, xdp, Common, Refill, COPY_LEN,
+    buffers_for_programs, copied, copy_header, rest, spare::Spare, xdp, Common, Refill, COPY_LEN,
     ETH_HLEN,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Assembly, Memory, Pages, Received, RxBuffer, RxPoll, RxSkb, XdpAssembly, XdpRoom},
+    net::{Memory, Pages, Received, RxBuffer, RxPoll, XdpRoom},
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
@@ -22,9 +22,9 @@ use virtio_net_wire::{
     HeaderLayout,
 };
 
-/// A ring of mergeable buffers.
-pub(super) struct Ring {
-    pub(super) vq: Virtqueue<RxBuffer>,
+/// A ring of mergeable buffers; `Q` is nothing while its queue is used in another way.
+pub(super) struct Ring<Q = Virtqueue<RxBuffer>> {
+    pub(super) vq: Q,
     spare: Spare,
     sizes: Mergeable,
     /// Sizes of buffers for programs.
@@ -34,7 +34,29 @@ pub(super) struct Ring {
     average: AveragePacketLen,
 }
 
+/// A further buffer of a packet, if it is there and its length can be.
+#[inline]
+fn next(vq: &mut Virtqueue<RxBuffer>) -> Option<Option<Received>> {
+    let (buffer, len) = vq.pop()?;
+    Some(buffer.received(len, 1).ok())
+}
+
 impl Ring {
+    /// The ring without its queue, and back: [`Ring::with_queue`].
+    pub(super) fn without_queue(mut self) -> (Virtqueue<RxBuffer>, Ring<()>) {
+        // They may be another pool's when the ring is used again.
+        self.spare.clear();
+        let ring = Ring {
+            vq: (),
+            spare: self.spare,
+            sizes: self.sizes,
+            xdp: self.xdp,
+            longest: self.longest,
+            average: self.average,
+        };
+        (self.vq, ring)
+    }
+
     /// `longest` is the longest IP packet, in bytes.
     pub(super) fn new(
         vq: Virtqueue<RxBuffer>,
@@ -58,6 +80,12 @@ impl Ring {
         })
     }
 
+    fn fit_to_size(&mut self) {
+        // The whole ring is to take the longest packet.
+        self.sizes.min_data_len =
+            Mergeable::min_data_len(self.sizes.header_len, self.longest, self.vq.size());
+    }
+
     /// Bytes of the buffers that the ring is filled with next.
     pub(super) fn buffer_len(&self) -> usize {
         self.sizes.buffer_len(self.average)
@@ -71,9 +99,7 @@ impl Ring {
 
     pub(super) fn resize(&mut self, size: usize) -> Result {
         let result = self.vq.resize(size, drop);
-        // The whole ring is to take the longest packet.
-        self.sizes.min_data_len =
-            Mergeable::min_data_len(self.sizes.header_len, self.longest, self.vq.size());
+        self.fit_to_size();
         result
     }
 
@@ -154,11 +180,11 @@ impl Ring {
                 self.spare.put(first.into_buffer(), coherent);
                 skb
             }
-            _ => Self::with_buffer(first, skip, poll),
+            _ => rest::with_buffer(first, skip, poll),
         };
         let skb = match (skb, buffers) {
             (Some(skb), 1) => skb,
-            (skb, buffers) => match self.rest(skb, buffers, common, batch) {
+            (skb, buffers) => match rest::of_packet(skb, buffers, common, batch, || next(&mut self.vq)) {
                 Some(skb) => skb,
                 None => {
                     batch.drops = batch.drops.wrapping_add(1);
@@ -194,7 +220,8 @@ impl Ring {
             let buffers = u16::from_le_bytes([header[10], header[11]]);
             let mut frame = room.begin(first, skip, &header, pages);
             if buffers != 1 {
-                frame = self.rest_for_program(frame, buffers, runner.common, pages);
+                let vq = &mut self.vq;
+                frame = rest::of_frame(frame, buffers, runner.common, pages, |_| next(vq));
             }
             match frame.and_then(|frame| frame.finish(pages)) {
                 Some(frame) => {
@@ -205,93 +232,20 @@ impl Ring {
             }
         }
     }
+}
 
-    /// Takes the further buffers of a frame off the ring and appends them to it. If that is
-    /// not there, or they are not, all go back.
-    fn rest_for_program<'r, 'p>(
-        &mut self,
-        mut frame: Option<XdpAssembly<'r, 'p>>,
-        buffers: u16,
-        common: &Common,
-        pages: &mut Pages<'_>,
-    ) -> Option<XdpAssembly<'r, 'p>> {
-        if buffers == 0 {
-            common.stats.length_errors.add(1);
-            return None;
-        }
-        for _ in 1..buffers {
-            let Some((buffer, len)) = self.vq.pop() else {
-                common.stats.length_errors.add(1);
-                return None;
-            };
-            let is_in = match (buffer.received(len, 1), frame.as_mut()) {
-                (Ok(received), Some(frame)) => frame.append(received, pages),
-                (Ok(_), None) => false,
-                (Err(_), _) => {
-                    common.stats.length_errors.add(1);
-                    false
-                }
-            };
-            if !is_in {
-                frame = None;
-            }
-        }
-        frame
-    }
-
-    /// A packet that keeps the buffer: around it, if there is room, or beside a copy of
-    /// the Ethernet header.
-    #[inline]
-    fn with_buffer(first: Received, skip: usize, poll: &RxPoll<'_>) -> Option<RxSkb> {
-        match RxSkb::around(poll, first, skip) {
-            Ok(skb) => Some(skb),
-            Err(first) => {
-                let mut skb = RxSkb::new(poll, COPY_LEN)?;
-                let ethernet = first.data().get(skip..skip + ETH_HLEN)?;
-                if !skb.put(ethernet) {
-                    return None;
-                }
-                skb.append(first, skip + ETH_HLEN).ok()?;
-                Some(skb)
-            }
-        }
-    }
-
-    /// Takes the further buffers of a packet off the ring and appends them to `skb`. If
-    /// that is not there, or they are not, all go back.
-    fn rest(
-        &mut self,
-        skb: Option<RxSkb>,
-        buffers: u16,
-        common: &Common,
-        batch: &mut RxBatch,
-    ) -> Option<RxSkb> {
-        if buffers == 0 {
-            common.stats.length_errors.add(1);
-            return None;
-        }
-        let mut assembly = skb.map(Assembly::new);
-        for _ in 1..buffers {
-            let Some((buffer, len)) = self.vq.pop() else {
-                common.stats.length_errors.add(1);
-                return None;
-            };
-            let refused = match (buffer.received(len, 1), assembly.as_mut()) {
-                (Ok(received), Some(packet)) => {
-                    batch.bytes = batch.bytes.wrapping_add(received.len());
-                    packet.append(received).err()
-                }
-                (Ok(received), None) => Some(received.into_buffer()),
-                (Err((_, buffer)), _) => {
-                    common.stats.length_errors.add(1);
-                    Some(buffer)
-                }
-            };
-            if let Some(buffer) = refused {
-                drop(buffer);
-                assembly = None;
-            }
-        }
-        assembly.map(Assembly::finish)
+impl Ring<()> {
+    /// The ring with a queue again, which may have another size.
+    pub(super) fn with_queue(self, vq: Virtqueue<RxBuffer>) -> Ring {
+        let mut ring = Ring {
+            vq,
+            spare: self.spare,
+            sizes: self.sizes,
+            xdp: self.xdp,
+            longest: self.longest,
+            average: self.average,
+        };
+        ring.fit_to_size();
+        ring
     }
 }

@@ -21,9 +21,9 @@ use virtio_net_wire::{
     HeaderLayout,
 };
 
-/// A ring of small buffers.
-pub(super) struct Ring {
-    pub(super) vq: Virtqueue<RxBuffer>,
+/// A ring of small buffers; `Q` is nothing while its queue is used in another way.
+pub(super) struct Ring<Q = Virtqueue<RxBuffer>> {
+    pub(super) vq: Q,
     spare: Spare,
     sizes: Small,
     /// Sizes of buffers for programs.
@@ -44,6 +44,19 @@ impl Ring {
             sizes,
             xdp: buffers_for_programs(layout),
         })
+    }
+
+    /// The ring without its queue, and back: [`Ring::with_queue`].
+    pub(super) fn without_queue(mut self) -> (Virtqueue<RxBuffer>, Ring<()>) {
+        // They may be another pool's when the ring is used again.
+        self.spare.clear();
+        let ring = Ring {
+            vq: (),
+            spare: self.spare,
+            sizes: self.sizes,
+            xdp: self.xdp,
+        };
+        (self.vq, ring)
     }
 
     pub(super) fn empty(&mut self) -> Result {
@@ -154,6 +167,18 @@ impl Ring {
                 }
                 None => runner.lost(),
             }
+        }
+    }
+}
+
+impl Ring<()> {
+    /// The ring with a queue again.
+    pub(super) fn with_queue(self, vq: Virtqueue<RxBuffer>) -> Ring {
+        Ring {
+            vq,
+            spare: self.spare,
+            sizes: self.sizes,
+            xdp: self.xdp,
         }
     }
 }

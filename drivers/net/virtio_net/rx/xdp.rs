@@ -8,7 +8,7 @@
 use super::{spare::Spare, Common};
 use crate::stats::{RxBatch, XdpBatch};
 use kernel::prelude::*;
-use knet::net::{RxPoll, RxSkb, Verdict, XdpBuff, XdpFrame};
+use knet::net::{Frame, RxPoll, Verdict, XdpBuff, XdpFrame};
 use virtio_net_wire::{
     checksum,
     header::{flag, Base},
@@ -69,10 +69,10 @@ impl Runner<'_> {
     /// Has the program look at a frame, and does what it says. The page of a frame that is of
     /// no use any more goes to `spare`.
     #[inline]
-    pub(super) fn frame(
+    pub(super) fn frame<F: Frame>(
         &mut self,
-        mut frame: XdpBuff<'_, '_>,
-        mut spare: impl FnMut(XdpBuff<'_, '_>),
+        mut frame: F,
+        spare: impl FnOnce(F),
         batch: &mut RxBatch,
     ) {
         batch.bytes = batch.bytes.wrapping_add(frame.len());
@@ -96,7 +96,7 @@ impl Runner<'_> {
     /// Completes the checksum of a frame that has a partial one, unless it is to be cut.
     #[cold]
     #[inline(never)]
-    fn complete(&self, frame: &mut XdpBuff<'_, '_>) -> Result<(), Unfit> {
+    fn complete<F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
         let decoded = rx::decode(self.common.layout, frame.record()).map_err(|_| Unfit)?;
         decoded.check_frame_len(frame.len()).map_err(|_| Unfit)?;
         if decoded.gso.is_some() {
@@ -117,7 +117,7 @@ impl Runner<'_> {
     /// Makes of a frame that was to be cut one that is whole: its checksum is complete.
     /// Nothing for other frames.
     #[inline]
-    fn make_whole(&self, frame: &mut XdpBuff<'_, '_>) -> Result<(), Unfit> {
+    fn make_whole<F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
         if base(frame.record()).is_plain() {
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Runner<'_> {
 
     #[cold]
     #[inline(never)]
-    fn make_whole_anyway(&self, frame: &mut XdpBuff<'_, '_>) -> Result<(), Unfit> {
+    fn make_whole_anyway<F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
         let decoded = rx::decode(self.common.layout, frame.record()).map_err(|_| Unfit)?;
         if let RxChecksum::Partial(partial) = decoded.checksum {
             // It is where it was, wherever the frame begins now.
@@ -139,19 +139,19 @@ impl Runner<'_> {
     }
 
     #[inline]
-    fn pass(&mut self, mut frame: XdpBuff<'_, '_>) {
+    fn pass<F: Frame>(&mut self, mut frame: F) {
         if !frame.is_where_it_was() && self.make_whole(&mut frame).is_err() {
             return self.lost();
         }
         let header = *frame.record();
-        match RxSkb::from_frame(self.poll, frame) {
+        match frame.into_skb(self.poll) {
             Some(skb) => self.common.deliver(skb, &header, self.poll),
             None => self.lost(),
         }
     }
 
     #[inline]
-    fn transmit(&mut self, frame: XdpBuff<'_, '_>) {
+    fn transmit<F: Frame>(&mut self, frame: F) {
         self.counts.tx = self.counts.tx.wrapping_add(1);
         if is_large(&frame) {
             frame.not_sent();
@@ -168,7 +168,7 @@ impl Runner<'_> {
     }
 
     #[inline]
-    fn redirect(&mut self, mut frame: XdpBuff<'_, '_>) {
+    fn redirect<F: Frame>(&mut self, mut frame: F) {
         self.counts.redirects = self.counts.redirects.wrapping_add(1);
         if self.make_whole(&mut frame).is_err() || frame.redirect(self.poll).is_err() {
             self.lost();
@@ -178,7 +178,7 @@ impl Runner<'_> {
 
 /// Whether the frame is to be cut into segments.
 #[inline]
-fn is_large(frame: &XdpBuff<'_, '_>) -> bool {
+fn is_large<F: Frame>(frame: &F) -> bool {
     !base(frame.record()).is_plain()
 }
 
@@ -198,13 +198,16 @@ fn set_verified(header: &mut Header) {
     header[1] = 0;
 }
 
-fn complete(frame: &mut XdpBuff<'_, '_>, partial: PartialChecksum) -> Result<(), Unfit> {
+fn complete<F: Frame>(frame: &mut F, partial: PartialChecksum) -> Result<(), Unfit> {
     let (data, frags) = frame.parts_mut();
     checksum::complete(data, frags, partial).map_err(|_| Unfit)
 }
 
 /// Where pages go that a ring can use again.
 #[inline]
-pub(super) fn keep(spare: &mut Spare, coherent: bool) -> impl FnMut(XdpBuff<'_, '_>) + '_ {
+pub(super) fn keep<'r, 'p>(
+    spare: &mut Spare,
+    coherent: bool,
+) -> impl FnOnce(XdpBuff<'r, 'p>) + use<'_, 'r, 'p> {
     move |frame| spare.put(frame.into_buffer(), coherent)
 }

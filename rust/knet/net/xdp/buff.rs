@@ -17,7 +17,7 @@ use kernel::{ffi::c_void, page::PAGE_SIZE};
 use virtio_net_wire::HeaderLayout;
 
 /// The header that came with a frame, with zeroes for what its layout lacks.
-pub(super) type Record = [u8; HeaderLayout::MAX_LEN];
+pub(in super::super) type Record = [u8; HeaderLayout::MAX_LEN];
 
 /// Where one frame at a time is described to a program, in a poll.
 #[repr(C)]
@@ -63,15 +63,15 @@ impl<'p> XdpRoom<'p> {
 pub struct XdpBuff<'r, 'p>(pub(super) &'r mut XdpRoom<'p>);
 
 /// What a program wants to be done with a frame.
-pub enum Verdict<'r, 'p> {
+pub enum Verdict<F> {
     /// The stack shall have it.
-    Pass(XdpBuff<'r, 'p>),
+    Pass(F),
     /// It goes out by the device that it came by.
-    Transmit(XdpBuff<'r, 'p>),
-    /// It goes where the program has said; see [`XdpBuff::redirect`].
-    Redirect(XdpBuff<'r, 'p>),
+    Transmit(F),
+    /// It goes where the program has said; see [`super::Frame::redirect`].
+    Redirect(F),
     /// It is of no use.
-    Drop(XdpBuff<'r, 'p>),
+    Drop(F),
 }
 
 impl<'r, 'p> XdpBuff<'r, 'p> {
@@ -211,21 +211,11 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
 
     /// Has the program look at the frame (`bpf_prog_run_xdp`).
     #[inline]
-    pub fn run(self) -> Verdict<'r, 'p> {
+    pub fn run(self) -> Verdict<Self> {
         let program = self.0.program;
         // SAFETY: The program is live, and the frame described as it expects. What it
         // changes keeps the type invariant. This is a poll.
-        let action = unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), &mut self.0.raw) };
-        match action {
-            bindings::xdp_action_XDP_DROP => Verdict::Drop(self),
-            bindings::xdp_action_XDP_PASS => Verdict::Pass(self),
-            bindings::xdp_action_XDP_TX => Verdict::Transmit(self),
-            bindings::xdp_action_XDP_REDIRECT => Verdict::Redirect(self),
-            action => {
-                self.refuse(action);
-                Verdict::Drop(self)
-            }
-        }
+        unsafe { run(program, &mut self.0.raw) }.of(self)
     }
 
     #[inline]
@@ -234,26 +224,11 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
         unsafe { (*self.0.raw.rxq).dev }
     }
 
-    /// Tells users of a verdict that is none.
-    #[cold]
-    fn refuse(&self, action: u32) {
-        if action != bindings::xdp_action_XDP_ABORTED {
-            // SAFETY: Device and program are live.
-            unsafe {
-                bindings::bpf_warn_invalid_xdp_action(self.dev(), self.0.program.as_ptr(), action)
-            };
-        }
-        self.trace(action);
-    }
-
-    /// Tells who traces that a verdict was not, or could not be, followed
-    /// (`trace_xdp_exception`).
+    /// Tells who traces that a verdict could not be followed.
     #[cold]
     fn trace(&self, action: u32) {
-        // SAFETY: Device and program are live.
-        unsafe {
-            bindings::trace_xdp_exception(self.dev(), self.0.program.as_ptr(), action);
-        }
+        // SAFETY: The frame is described.
+        unsafe { trace(self.0.program, &self.0.raw, action) };
     }
 
     /// Sends the frame where the program has said (`xdp_do_redirect`). It is on its way when
@@ -348,6 +323,75 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
     pub(super) fn forget(self) {
         let _ = ManuallyDrop::new(self);
     }
+}
+
+impl Verdict<()> {
+    /// The same of a frame.
+    #[inline]
+    pub(in super::super) fn of<F>(self, frame: F) -> Verdict<F> {
+        match self {
+            Self::Pass(()) => Verdict::Pass(frame),
+            Self::Transmit(()) => Verdict::Transmit(frame),
+            Self::Redirect(()) => Verdict::Redirect(frame),
+            Self::Drop(()) => Verdict::Drop(frame),
+        }
+    }
+}
+
+/// Has a program look at a frame (`bpf_prog_run_xdp`).
+///
+/// # Safety
+///
+/// This is the poll of the frame's queue, and the frame is described as a program expects it.
+#[inline]
+pub(in super::super) unsafe fn run(
+    program: Program<'_>,
+    frame: &mut bindings::xdp_buff,
+) -> Verdict<()> {
+    // SAFETY: The program is live; by the caller's promise.
+    match unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), frame) } {
+        bindings::xdp_action_XDP_DROP => Verdict::Drop(()),
+        bindings::xdp_action_XDP_PASS => Verdict::Pass(()),
+        bindings::xdp_action_XDP_TX => Verdict::Transmit(()),
+        bindings::xdp_action_XDP_REDIRECT => Verdict::Redirect(()),
+        action => {
+            // SAFETY: By the caller's promise.
+            unsafe { refuse(program, frame, action) };
+            Verdict::Drop(())
+        }
+    }
+}
+
+/// Tells users of a verdict that is none.
+///
+/// # Safety
+///
+/// As for [`run`].
+#[cold]
+unsafe fn refuse(program: Program<'_>, frame: &bindings::xdp_buff, action: u32) {
+    // SAFETY: Device and program are live.
+    unsafe {
+        if action != bindings::xdp_action_XDP_ABORTED {
+            bindings::bpf_warn_invalid_xdp_action((*frame.rxq).dev, program.as_ptr(), action);
+        }
+        trace(program, frame, action);
+    }
+}
+
+/// Tells who traces that a verdict was not, or could not be, followed
+/// (`trace_xdp_exception`).
+///
+/// # Safety
+///
+/// As for [`run`].
+#[cold]
+pub(in super::super) unsafe fn trace(
+    program: Program<'_>,
+    frame: &bindings::xdp_buff,
+    action: u32,
+) {
+    // SAFETY: Device and program are live.
+    unsafe { bindings::trace_xdp_exception((*frame.rxq).dev, program.as_ptr(), action) };
 }
 
 // SAFETY: All-zero is a valid `xdp_frame`.

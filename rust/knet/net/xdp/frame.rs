@@ -2,10 +2,12 @@
 
 //! Frames on their way to the device, beside the stack's packets.
 
-use super::super::{page_pool::needs_sync, skb_tx::MAX_SEGMENTS, TxHeader, TxSkb};
+use super::super::{
+    page_pool::needs_sync, skb_tx::MAX_SEGMENTS, TxHeader, TxSkb, XskSent, XskTx,
+};
 use crate::{
     bindings,
-    virtio::{FoundQueue, PushError, SgTable, Token, Virtqueue},
+    virtio::{FoundQueue, Portable, PushError, SgTable, Token, Virtqueue},
 };
 use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{ffi::c_void, page::PAGE_SIZE, prelude::*};
@@ -23,7 +25,7 @@ impl XdpFrame {
     ///
     /// The frame is valid, and its owner gives it away.
     #[inline]
-    pub(super) unsafe fn from_ptr(frame: NonNull<bindings::xdp_frame>) -> Self {
+    pub(in super::super) unsafe fn from_ptr(frame: NonNull<bindings::xdp_frame>) -> Self {
         Self(frame)
     }
 
@@ -193,17 +195,26 @@ pub enum TxPacket {
     Skb(TxSkb),
     /// A frame beside the stack.
     Xdp(XdpFrame),
+    /// A frame in memory of a process.
+    Xsk(XskSent),
 }
 
-/// What marks the address of a frame: both kinds are aligned.
+/// What marks the address of a frame: both kinds are aligned. Frames of processes have
+/// another mark, and no address.
 const FRAME: usize = 1;
 
-/// A header that says nothing, for frames that have no room for one.
-pub struct BlankHeader(KBox<[u8; HeaderLayout::MAX_LEN]>);
+/// Where a transmit queue has memory from, beside what is in its packets.
+pub struct TxSource {
+    /// A header that says nothing, for frames that have no room for one.
+    blank: KBox<[u8; HeaderLayout::MAX_LEN]>,
+    pub(in super::super) xsk: Option<XskTx>,
+}
 
-// SAFETY: Each word is the address of one kind, which the mark tells.
+impl Portable for TxPacket {}
+
+// SAFETY: Each word is of one kind, which the marks tell.
 unsafe impl Token for TxPacket {
-    type Source = BlankHeader;
+    type Source = TxSource;
 
     #[inline]
     fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
@@ -213,16 +224,24 @@ unsafe impl Token for TxPacket {
                 frame.into_ptr().cast::<c_void>().map_addr(|at| at | FRAME),
                 core::ptr::null_mut(),
             ),
+            Self::Xsk(sent) => (
+                // SAFETY: It has a mark.
+                unsafe { NonNull::new_unchecked(sent.into_word() as *mut c_void) },
+                core::ptr::null_mut(),
+            ),
         }
     }
 
     #[inline]
     unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self {
         let at = data.as_ptr() as usize;
+        const { assert!(core::mem::align_of::<bindings::xdp_frame>() >= 4) };
         // SAFETY: By the caller's promise, this is what `into_raw` gave away.
         unsafe {
-            if at & FRAME == 0 {
+            if at & (FRAME | XskSent::MARK) == 0 {
                 Self::Skb(TxSkb::from_raw(data, context))
+            } else if at & FRAME == 0 {
+                Self::Xsk(XskSent::from_word(at))
             } else {
                 Self::Xdp(XdpFrame(NonNull::new_unchecked(
                     data.as_ptr().wrapping_byte_sub(FRAME).cast(),
@@ -239,10 +258,10 @@ impl TxPacket {
     ///
     /// `ENOMEM`.
     pub fn queue(found: FoundQueue) -> Result<Virtqueue<Self>> {
-        found.with_source(BlankHeader(KBox::new(
-            [0; HeaderLayout::MAX_LEN],
-            GFP_KERNEL,
-        )?))
+        found.with_source(TxSource {
+            blank: KBox::new([0; HeaderLayout::MAX_LEN], GFP_KERNEL)?,
+            xsk: None,
+        })
     }
 }
 
@@ -282,7 +301,7 @@ impl Virtqueue<TxPacket> {
                 }
                 sg.push_linear(start, header_len.wrapping_add(len));
             } else {
-                sg.push_linear(self.source().0.as_ptr(), header_len);
+                sg.push_linear(self.source().blank.as_ptr(), header_len);
                 sg.push_linear(data, len);
             }
             if let Some(shared) = frame.shared_info() {

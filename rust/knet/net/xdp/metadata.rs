@@ -4,8 +4,9 @@
 //!
 //! C header: [`include/net/xdp.h`](srctree/include/net/xdp.h)
 
-use super::buff::XdpRoom;
+use super::buff::{Record, XdpRoom};
 use crate::bindings;
+use core::mem::offset_of;
 use kernel::prelude::*;
 use virtio_net_wire::rss::{Hash, Transport};
 
@@ -14,6 +15,19 @@ pub(super) static RX_HASH: bindings::xdp_metadata_ops = bindings::xdp_metadata_o
     xmo_rx_timestamp: None,
     xmo_rx_hash: Some(rx_hash),
     xmo_rx_vlan_tag: None,
+};
+
+/// How both kinds of frames begin: those in pages, and those of AF_XDP pools.
+#[repr(C)]
+struct Described {
+    _raw: bindings::xdp_buff,
+    record: Record,
+}
+
+const _: () = {
+    assert!(offset_of!(Described, record) == offset_of!(XdpRoom<'_>, record));
+    assert!(offset_of!(Described, record) == offset_of!(bindings::xdp_buff_xsk, cb));
+    assert!(offset_of!(bindings::xdp_buff_xsk, xdp) == 0);
 };
 
 /// The hash that came with the frame, and which headers it covers; `ENODATA` if none did.
@@ -26,9 +40,9 @@ unsafe extern "C" fn rx_hash(
     hash: *mut u32,
     kind: *mut bindings::xdp_rss_hash_type,
 ) -> c_int {
-    // SAFETY: Programs that are bound to our device run in `XdpBuff::run` only, on the frame
-    // that a room begins with.
-    let record = unsafe { &(*frame.cast::<XdpRoom<'_>>()).record };
+    // SAFETY: Programs that are bound to our device run in `run` only, on a frame that is so
+    // described.
+    let record = unsafe { &(*frame.cast::<Described>()).record };
     let Some(report) = Hash::decode(record) else {
         return ENODATA.to_errno();
     };

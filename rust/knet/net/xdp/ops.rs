@@ -40,6 +40,8 @@ pub struct XdpFeatures {
     pub rx_frags: bool,
     /// Tells programs the hash of a frame, where the device has reported one.
     pub rx_hash: bool,
+    /// Queues can use pools of processes (`NETDEV_XDP_ACT_XSK_ZEROCOPY`).
+    pub zero_copy: bool,
 }
 
 impl<D: Driver> Builder<D> {
@@ -51,6 +53,9 @@ impl<D: Driver> Builder<D> {
             | bindings::netdev_xdp_act_NETDEV_XDP_ACT_NDO_XMIT_SG;
         if features.rx_frags {
             bits |= bindings::netdev_xdp_act_NETDEV_XDP_ACT_RX_SG;
+        }
+        if features.zero_copy {
+            bits |= bindings::netdev_xdp_act_NETDEV_XDP_ACT_XSK_ZEROCOPY;
         }
         let dev = self.netdev().as_raw();
         // SAFETY: The device is not registered, and these fields are ours.
@@ -83,12 +88,19 @@ impl<D: Driver> Operations<D> {
         // SAFETY: By the caller's promise.
         unsafe {
             let command = &*command;
-            if command.command != bindings::bpf_netdev_command_XDP_SETUP_PROG {
-                return EINVAL.to_errno();
-            }
-            let setup = command.__bindgen_anon_1.__bindgen_anon_1;
             from_result(|| {
-                Self::set_program(dev, setup.prog, &mut Extack::new(setup.extack)).map(|()| 0)
+                match command.command {
+                    bindings::bpf_netdev_command_XDP_SETUP_PROG => {
+                        let setup = command.__bindgen_anon_1.__bindgen_anon_1;
+                        Self::set_program(dev, setup.prog, &mut Extack::new(setup.extack))?;
+                    }
+                    bindings::bpf_netdev_command_XDP_SETUP_XSK_POOL => {
+                        let setup = command.__bindgen_anon_1.xsk;
+                        Self::set_xsk_pool(dev, setup.pool, setup.queue_id.into())?;
+                    }
+                    _ => return Err(EINVAL),
+                }
+                Ok(0)
             })
         }
     }

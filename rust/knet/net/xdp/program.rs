@@ -34,7 +34,7 @@ impl Program<'_> {
     }
 
     #[inline]
-    pub(super) fn as_ptr(self) -> *mut bindings::bpf_prog {
+    pub(in super::super) fn as_ptr(self) -> *mut bindings::bpf_prog {
         self.prog.as_ptr()
     }
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! AF_XDP zero-copy: queues that receive into, and send from, memory of processes.
+//!
+//! A process offers a pool of frames for one queue pair ([`XskOffer`]). The driver has it mapped
+//! ([`XskPool`]), and gives it to both of its queues: [`Virtqueue<RxFrame>`] takes frames of the
+//! pool from the process's fill ring, and a [`Virtqueue<TxPacket>`] sends what is in its transmit
+//! rings. Who binds a queue waits until nobody holds the pool any more, when it is taken away.
+//!
+//! C header: [`include/net/xdp_sock_drv.h`](srctree/include/net/xdp_sock_drv.h)
+//!
+//! [`Virtqueue<RxFrame>`]: crate::virtio::Virtqueue
+//! [`Virtqueue<TxPacket>`]: crate::virtio::Virtqueue
+
+mod frame;
+mod ops;
+mod pool;
+mod rx;
+mod tx;
+
+pub use frame::XskFrame;
+pub use ops::Xsk;
+pub(super) use ops::Pools;
+pub use pool::{XskOffer, XskPool};
+pub use rx::{Arrived, ArrivedFrame, Filled, RxFrame};
+pub use tx::{XskSent, XskTx};

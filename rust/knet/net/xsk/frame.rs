@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A received frame in memory of a process, as a program works on it.
+
+use super::super::{
+    napi::RxPoll,
+    xdp::{run, trace, Frame, Program, Record, Verdict, XdpFrame},
+    RxSkb, XDP_HEADROOM,
+};
+use crate::bindings;
+use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use kernel::ffi::c_void;
+
+/// A received frame of an AF_XDP pool. It is copied for whoever but the process is to have it.
+///
+/// # Invariants
+///
+/// The value owns the frame, of a pool that its queue holds: `data_meta` to `data_end` of its
+/// description are in its memory.
+pub struct XskFrame<'q> {
+    xskb: NonNull<bindings::xdp_buff_xsk>,
+    program: Option<Program<'q>>,
+    /// Where it began, and how long it was, as it came.
+    came: (*mut c_void, usize),
+    _queue: PhantomData<&'q mut ()>,
+}
+
+impl<'q> XskFrame<'q> {
+    /// # Safety
+    ///
+    /// The caller gives the frame away, which has `len` initialised bytes behind its headroom,
+    /// and is of a queue that is borrowed for as long as the value lives. The poll is the
+    /// queue's.
+    #[inline]
+    pub(super) unsafe fn new(
+        xskb: NonNull<bindings::xdp_buff_xsk>,
+        len: usize,
+        record: &Record,
+        poll: &'q RxPoll<'_>,
+    ) -> Self {
+        // SAFETY: The frame is ours, its description too.
+        let data = unsafe {
+            let raw = &mut *xskb.as_ptr();
+            let data = raw.xdp.data_hard_start.wrapping_byte_add(XDP_HEADROOM);
+            raw.xdp.data = data;
+            raw.xdp.data_meta = data;
+            raw.xdp.data_end = data.wrapping_byte_add(len);
+            raw.xdp.__bindgen_anon_1.__bindgen_anon_1.flags = 0;
+            raw.cb = *record;
+            data
+        };
+        Self {
+            xskb,
+            program: poll.program(),
+            came: (data, len),
+            _queue: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn xdp(&self) -> &bindings::xdp_buff {
+        // SAFETY: By the type invariant.
+        unsafe { &self.xskb.as_ref().xdp }
+    }
+
+    #[inline]
+    fn xdp_mut(&mut self) -> &mut bindings::xdp_buff {
+        // SAFETY: By the type invariant.
+        unsafe { &mut self.xskb.as_mut().xdp }
+    }
+
+    /// Bytes of the frame, and of the metadata in front of it.
+    #[inline]
+    fn lens(&self) -> (usize, usize) {
+        let raw = self.xdp();
+        let (meta, data, end) = (
+            raw.data_meta as usize,
+            raw.data as usize,
+            raw.data_end as usize,
+        );
+        (end.wrapping_sub(data), data.saturating_sub(meta))
+    }
+
+    #[cold]
+    fn trace(&self, action: u32) {
+        if let Some(program) = self.program {
+            // SAFETY: The frame is described.
+            unsafe { trace(program, self.xdp(), action) };
+        }
+    }
+}
+
+impl Frame for XskFrame<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.lens().0
+    }
+
+    #[inline]
+    fn record(&self) -> &Record {
+        // SAFETY: By the type invariant; it was written in `new`.
+        unsafe { &self.xskb.as_ref().cb }
+    }
+
+    #[inline]
+    fn record_mut(&mut self) -> &mut Record {
+        // SAFETY: By the type invariant.
+        unsafe { &mut self.xskb.as_mut().cb }
+    }
+
+    fn parts_mut(&mut self) -> (&mut [u8], impl Iterator<Item = &[u8]>) {
+        // SAFETY: By the type invariant.
+        let data = unsafe {
+            core::slice::from_raw_parts_mut(self.xdp().data.cast::<u8>(), self.lens().0)
+        };
+        (data, core::iter::empty())
+    }
+
+    #[inline]
+    fn moved(&self) -> isize {
+        (self.xdp().data as isize).wrapping_sub(self.came.0 as isize)
+    }
+
+    #[inline]
+    fn is_where_it_was(&self) -> bool {
+        self.moved() == 0 && self.len() == self.came.1
+    }
+
+    #[inline]
+    fn run(mut self) -> Verdict<Self> {
+        match self.program {
+            // SAFETY: The frame is described as a program expects it. What it changes keeps
+            // the type invariant. This is a poll.
+            Some(program) => unsafe { run(program, self.xdp_mut()) }.of(self),
+            None => Verdict::Pass(self),
+        }
+    }
+
+    #[inline]
+    fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
+        let Some(program) = self.program else {
+            return Err(self);
+        };
+        let xdp = self.xdp_mut();
+        // SAFETY: Device, frame and program are valid; this is the poll that has run it.
+        let ret = unsafe { bindings::xdp_do_redirect((*xdp.rxq).dev, xdp, program.as_ptr()) };
+        if ret != 0 {
+            self.trace(bindings::xdp_action_XDP_REDIRECT);
+            return Err(self);
+        }
+        poll.redirected();
+        // Another has the memory.
+        let _ = ManuallyDrop::new(self);
+        Ok(())
+    }
+
+    /// By copying it (`xdp_convert_zc_to_xdp_frame`).
+    fn into_frame(mut self) -> Result<XdpFrame, Self> {
+        // SAFETY: The frame is ours, and goes away if there is a copy.
+        let frame = unsafe { bindings::xdp_convert_zc_to_xdp_frame(self.xdp_mut()) };
+        match NonNull::new(frame) {
+            Some(frame) => {
+                let _ = ManuallyDrop::new(self);
+                // SAFETY: The copy is ours.
+                Ok(unsafe { XdpFrame::from_ptr(frame) })
+            }
+            None => {
+                self.trace(bindings::xdp_action_XDP_TX);
+                Err(self)
+            }
+        }
+    }
+
+    /// By copying it, with its metadata.
+    fn into_skb(self, poll: &RxPoll<'_>) -> Option<RxSkb> {
+        let (len, metadata) = self.lens();
+        let all = len.wrapping_add(metadata);
+        let mut skb = RxSkb::new(poll, all)?;
+        // SAFETY: By the type invariant.
+        let bytes = unsafe {
+            core::slice::from_raw_parts(
+                self.xdp().data.wrapping_byte_sub(metadata).cast::<u8>(),
+                all,
+            )
+        };
+        (skb.put(bytes) && skb.pull_metadata(metadata)).then_some(skb)
+    }
+
+    #[cold]
+    fn not_sent(&self) {
+        self.trace(bindings::xdp_action_XDP_TX);
+    }
+}
+
+impl Drop for XskFrame<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; this is the queue's poll.
+        unsafe { bindings::xp_free(self.xskb.as_ptr()) };
+    }
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A pool of frames, mapped for a device.
+
+use super::super::{page_pool::needs_sync, xdp::QueueInfo, XDP_HEADROOM};
+use crate::{
+    bindings,
+    virtio::{page_to_phys, Token, Virtqueue},
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    sync::{Arc, Completion},
+};
+
+/// A pool that a process offers for a queue pair.
+pub struct XskOffer<'a> {
+    pub(super) raw: NonNull<bindings::xsk_buff_pool>,
+    pub(super) netdev: *mut bindings::net_device,
+    pub(super) index: usize,
+    pub(super) release: Release,
+    pub(super) _core: PhantomData<&'a mut ()>,
+}
+
+/// Tells who offered a pool, when this is dropped, that nobody uses it any more.
+pub(super) struct Release(pub(super) Arc<Completion>);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.0.complete_all();
+    }
+}
+
+/// A pool that is mapped for the device of a queue.
+///
+/// # Invariants
+///
+/// `raw` is live until `_release` is dropped, and mapped for `device`.
+pub(super) struct Mapped {
+    raw: NonNull<bindings::xsk_buff_pool>,
+    device: *mut bindings::device,
+    needs_sync: bool,
+    /// What programs are told of the queue: frames of the pool point to it.
+    info: Option<QueueInfo>,
+    /// Whether a queue has the part that is received into, and that is sent from.
+    taken: [AtomicBool; 2],
+    _release: Release,
+}
+
+// SAFETY: Pools are not bound to threads. The fill ring is used by who has the one part only,
+// the transmit rings by who has the other.
+unsafe impl Send for Mapped {}
+// SAFETY: As above.
+unsafe impl Sync for Mapped {}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant. Nothing of the pool is in a queue any more, as who
+        // has put it there would hold this. Who has offered it has RTNL, and waits for this.
+        unsafe { bindings::xp_dma_unmap(self.raw.as_ptr(), 0) };
+    }
+}
+
+/// A pool of frames that a queue pair uses, until all holders have dropped it.
+#[derive(Clone)]
+pub struct XskPool(Arc<Mapped>);
+
+impl XskOffer<'_> {
+    /// Maps the pool for the device of `queue` (`xsk_pool_dma_map`). A device that does without
+    /// the DMA API is given addresses of memory itself: then every one must be what the DMA API
+    /// has for its bus, too, or else an IOMMU or a bounce buffer were in between.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` if the addresses are others; `ENOMEM`.
+    pub fn map<T: Token>(self, queue: &Virtqueue<T>) -> Result<XskPool> {
+        let vdev = queue.device().as_raw();
+        // SAFETY: The device is valid, and has a parent.
+        let device = unsafe {
+            match (queue.dma_device(), (*vdev).map.is_null()) {
+                (dma, _) if !dma.is_null() => dma,
+                (_, true) => (*vdev).dev.parent,
+                (_, false) => return Err(EOPNOTSUPP),
+            }
+        };
+        let raw = self.raw.as_ptr();
+        // SAFETY: The core offers a live pool with its memory, and RTNL is held.
+        unsafe {
+            let umem = (*raw).umem;
+            to_result(bindings::xp_dma_map(
+                raw,
+                device,
+                0,
+                (*umem).pgs,
+                (*umem).npgs,
+            ))?;
+        }
+        // INVARIANT: Who offers the pool waits for the release.
+        let mut mapped = Mapped {
+            raw: self.raw,
+            device,
+            // SAFETY: The device is valid.
+            needs_sync: unsafe { needs_sync(device) },
+            info: None,
+            taken: [const { AtomicBool::new(false) }; 2],
+            _release: self.release,
+        };
+        if !queue.uses_dma() && (mapped.needs_sync || !mapped.is_physical()) {
+            return Err(EOPNOTSUPP);
+        }
+        // SAFETY: The pool is live.
+        let step = unsafe {
+            if (*raw).unaligned {
+                0
+            } else {
+                (*raw).chunk_size
+            }
+        };
+        // SAFETY: The device is valid as long as it has queues with pools.
+        mapped.info = Some(unsafe { QueueInfo::of_frames(self.netdev, self.index, step as usize)? });
+        let mapped = Arc::new(mapped, GFP_KERNEL)?;
+        if let Some(info) = &mapped.info {
+            // SAFETY: The pool is live; what is in an `Arc` stays in place, and frames are
+            // looked at only while that is there.
+            unsafe { bindings::xp_set_rxq_info(raw, info.as_raw()) };
+        }
+        Ok(XskPool(mapped))
+    }
+}
+
+impl Mapped {
+    /// Whether the DMA addresses of all pages are their physical addresses.
+    fn is_physical(&self) -> bool {
+        /// In the lowest bit: that the next page follows.
+        const CONTIGUOUS: u64 = 1;
+        // SAFETY: By the type invariant, the pool is live and mapped, all of its pages.
+        unsafe {
+            let pool = self.raw.as_ptr();
+            let umem = (*pool).umem;
+            let n = ((*pool).dma_pages_cnt).min((*umem).npgs) as usize;
+            (0..n).all(|index| {
+                let address = *(*pool).dma_pages.add(index) & !CONTIGUOUS;
+                address == page_to_phys(*(*umem).pgs.add(index))
+            })
+        }
+    }
+}
+
+/// Which part of a pool.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Rx = 0,
+    Tx = 1,
+}
+
+/// A part of a pool, in one hand at a time.
+pub(super) struct Taken {
+    mapped: Arc<Mapped>,
+    part: Part,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(taken) = self.mapped.taken.get(self.part as usize) {
+            taken.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl XskPool {
+    /// Takes a part of the pool, unless somebody has it.
+    pub(super) fn take(&self, part: Part) -> Result<Taken> {
+        match self.0.taken.get(part as usize) {
+            Some(taken) if !taken.swap(true, Ordering::Acquire) => Ok(Taken {
+                mapped: self.0.clone(),
+                part,
+            }),
+            _ => Err(EBUSY),
+        }
+    }
+}
+
+impl Taken {
+    #[inline]
+    pub(super) fn raw(&self) -> *mut bindings::xsk_buff_pool {
+        self.mapped.raw.as_ptr()
+    }
+
+    /// What the pool is mapped for.
+    #[inline]
+    pub(super) fn device(&self) -> *mut bindings::device {
+        self.mapped.device
+    }
+
+    /// Whether the device's memory must be handed over explicitly.
+    #[inline]
+    pub(super) fn needs_sync(&self) -> bool {
+        self.mapped.needs_sync
+    }
+
+    /// Whether it is mapped for the device of `queue`.
+    pub(super) fn is_for<T: Token>(&self, queue: &Virtqueue<T>) -> bool {
+        let dma = queue.dma_device();
+        if dma.is_null() {
+            // SAFETY: The device is valid.
+            let parent = unsafe { (*queue.device().as_raw()).dev.parent };
+            // It was seen in `map` that this makes no difference.
+            return parent == self.mapped.device;
+        }
+        dma == self.mapped.device
+    }
+
+    /// Bytes of a frame that can be received into (`xsk_pool_get_rx_frame_size`).
+    pub(super) fn frame_len(&self) -> usize {
+        // SAFETY: The pool is live.
+        let (chunk, headroom, flags) = unsafe {
+            let pool = self.raw();
+            (
+                (*pool).chunk_size as usize,
+                (*pool).headroom as usize,
+                (*(*pool).umem).flags,
+            )
+        };
+        let tailroom = if u32::from(flags) & bindings::XDP_UMEM_SG_FLAG != 0 {
+            bindings::SKB_SHINFO_SIZE
+        } else {
+            0
+        };
+        let len = chunk
+            .saturating_sub(XDP_HEADROOM)
+            .saturating_sub(headroom)
+            .saturating_sub(tailroom);
+        len & !127
+    }
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Receiving into frames of a pool.
+
+use super::{
+    super::{napi::RxPoll, page_pool::PoolRef, Memory, Pages, Received, RxBuffer, XDP_HEADROOM},
+    pool::{Part, Taken},
+    XskFrame, XskPool,
+};
+use crate::{
+    bindings,
+    virtio::{DeviceLength, LengthError, PushError, Token, Virtqueue, SG_END},
+};
+use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use kernel::{ffi::c_void, page::PAGE_SIZE, prelude::*};
+use virtio_net_wire::HeaderLayout;
+
+/// A frame of a pool that is the device's to fill.
+///
+/// # Invariants
+///
+/// The value owns the frame, of a pool that its queue holds. The device had `posted` bytes
+/// when it was posted, or this is not known and 0.
+pub(super) struct Buffer {
+    pub(super) xskb: NonNull<bindings::xdp_buff_xsk>,
+    posted: usize,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant. Queues are in their poll, or paused.
+        unsafe { bindings::xp_free(self.xskb.as_ptr()) };
+    }
+}
+
+/// What is in a queue that receives for AF_XDP: frames of its pool, and pages while it has too
+/// few of them.
+pub struct RxFrame(Posted);
+
+enum Posted {
+    Page(RxBuffer),
+    Frame(Buffer),
+}
+
+// SAFETY: Memory is not bound to a thread.
+unsafe impl Send for RxFrame {}
+
+/// What marks the address of a frame: descriptions of pages and frames are aligned.
+const FRAME: usize = 1;
+
+/// Where the memory comes from.
+pub struct Sources {
+    pages: PoolRef,
+    pool: Taken,
+    /// Bytes of a frame that can be received into.
+    frame_len: usize,
+}
+
+// SAFETY: Each word is the address of one kind, which the mark tells.
+unsafe impl Token for RxFrame {
+    const CONTEXT: bool = true;
+
+    type Source = Sources;
+
+    #[inline]
+    fn into_raw(self) -> (NonNull<c_void>, *mut c_void) {
+        match self.0 {
+            Posted::Page(buffer) => buffer.into_raw(),
+            Posted::Frame(buffer) => {
+                let buffer = ManuallyDrop::new(buffer);
+                (
+                    buffer.xskb.cast::<c_void>().map_addr(|at| at | FRAME),
+                    buffer.posted as *mut c_void,
+                )
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn from_raw(data: NonNull<c_void>, context: *mut c_void) -> Self {
+        let at = data.as_ptr();
+        // SAFETY: By the caller's promise, this is what `into_raw` gave away.
+        unsafe {
+            if at as usize & FRAME == 0 {
+                Self(Posted::Page(RxBuffer::from_raw(data, context)))
+            } else {
+                Self(Posted::Frame(Buffer {
+                    xskb: NonNull::new_unchecked(at.wrapping_byte_sub(FRAME).cast()),
+                    posted: context as usize,
+                }))
+            }
+        }
+    }
+}
+
+/// What filling a queue has come to.
+pub struct Filled {
+    /// Frames that were posted.
+    pub frames: usize,
+    /// Whether the process has too few for the queue.
+    pub is_short: bool,
+}
+
+/// What the device has filled; with the header in front, and not in other hands for as long as
+/// the queue is borrowed.
+pub enum Arrived<'q> {
+    /// A page, as of other queues.
+    Page(Received),
+    /// A frame of the pool.
+    Frame(ArrivedFrame<'q>),
+}
+
+/// A frame that the device has filled.
+///
+/// # Invariants
+///
+/// The `len` bytes from `start` on are initialised, and in the frame.
+pub struct ArrivedFrame<'q> {
+    buffer: Buffer,
+    start: *mut u8,
+    len: usize,
+    _queue: PhantomData<&'q mut ()>,
+}
+
+impl Arrived<'_> {
+    /// What the device wrote.
+    #[inline]
+    pub fn data(&self) -> &[u8] {
+        match self {
+            Self::Page(received) => received.data(),
+            // SAFETY: By the type invariant.
+            Self::Frame(frame) => unsafe { core::slice::from_raw_parts(frame.start, frame.len) },
+        }
+    }
+
+    /// The same in a page, to be kept: a frame is copied, and free for the process to have
+    /// again. None if there is no memory.
+    pub fn into_page(self, pages: &mut Pages<'_>) -> Option<Received> {
+        let frame = match self {
+            Self::Page(received) => return Some(received),
+            Self::Frame(frame) => frame,
+        };
+        // As far from the page's start as in the frame.
+        let headroom = XDP_HEADROOM.checked_sub(frame.header_len())?;
+        let buffer = pages.alloc(PAGE_SIZE, Memory::Atomic)?;
+        if headroom.saturating_add(frame.len) > buffer.capacity() {
+            return None;
+        }
+        // SAFETY: There is room, and the memory is new.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                frame.start,
+                buffer.start().wrapping_add(headroom),
+                frame.len,
+            )
+        };
+        Some(Received {
+            buffer,
+            headroom: headroom as u16,
+            len: frame.len as u16,
+        })
+    }
+}
+
+impl<'q> ArrivedFrame<'q> {
+    /// Bytes in front of where frames of the pool begin.
+    #[inline]
+    fn header_len(&self) -> usize {
+        // SAFETY: The frame is ours.
+        let hard_start = unsafe { (*self.buffer.xskb.as_ptr()).xdp.data_hard_start };
+        (hard_start as usize)
+            .wrapping_add(XDP_HEADROOM)
+            .wrapping_sub(self.start as usize)
+    }
+
+    /// The frame behind its header, of which the device has said `record`.
+    #[inline]
+    pub fn begin(
+        self,
+        record: &[u8; HeaderLayout::MAX_LEN],
+        poll: &'q RxPoll<'_>,
+    ) -> XskFrame<'q> {
+        let len = self.len.wrapping_sub(self.header_len());
+        let xskb = ManuallyDrop::new(self.buffer).xskb;
+        // SAFETY: The frame is ours, and has these bytes.
+        unsafe { XskFrame::new(xskb, len, record, poll) }
+    }
+}
+
+/// How many frames are taken from the process at once.
+const BATCH: usize = 64;
+
+impl Virtqueue<RxBuffer> {
+    /// Has the queue, which is empty, receive into frames of `pool`, too.
+    ///
+    /// # Errors
+    ///
+    /// The queue, if it is not empty, another queue receives into the pool, or that is mapped
+    /// for another device.
+    pub fn with_pool(self, pool: &XskPool) -> Result<Virtqueue<RxFrame>, Self> {
+        let pool = match pool.take(Part::Rx) {
+            Ok(pool) if pool.is_for(&self) => pool,
+            _ => return Err(self),
+        };
+        let source = Sources {
+            pages: self.source().share(),
+            frame_len: pool.frame_len(),
+            pool,
+        };
+        match self.retype(source) {
+            Ok((queue, _)) => Ok(queue),
+            Err((queue, _)) => Err(queue),
+        }
+    }
+}
+
+impl Virtqueue<RxFrame> {
+    /// Has the queue receive into pages only; it gives its pool back. Whatever is in it goes.
+    pub fn without_pool(mut self) -> (Virtqueue<RxBuffer>, Result) {
+        let result = self.empty_any(drop);
+        let pages = self.source().pages.share();
+        match self.retype(pages) {
+            Ok((queue, _)) => (queue, result),
+            // It is empty by now.
+            Err(_) => unreachable!(),
+        }
+    }
+
+    /// Pages come from another pool from here on.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the queue is not empty.
+    pub fn use_pages(&mut self, pages: PoolRef) -> Result {
+        if !self.is_empty() {
+            return Err(EBUSY);
+        }
+        self.source_mut().pages = pages;
+        Ok(())
+    }
+
+    /// Takes all buffers back; those of [`Virtqueue::reset`] are errors.
+    pub fn reset_frames(&mut self) -> Result {
+        self.reset_any(drop)
+    }
+
+    /// As [`Virtqueue::resize`]; buffers are freed.
+    pub fn resize_frames(&mut self, size: usize) -> Result {
+        self.resize_any(size, drop)
+    }
+
+    /// Posts as many frames as the process has and there is room for, each with `header_len`
+    /// bytes in front of where it begins. If they are too few, the process is asked to wake
+    /// the queue when there are more (`xsk_buff_alloc_batch`, `xsk_set_rx_need_wakeup`).
+    pub fn post_frames(&mut self, header_len: usize) -> Filled {
+        let header_len = header_len.min(HeaderLayout::MAX_LEN);
+        let raw = self.source().pool.raw();
+        let len = self.source().frame_len.wrapping_add(header_len);
+        let (mut frames, mut is_short) = (0usize, false);
+        while !is_short && self.free() > 0 {
+            let want = self.free().min(BATCH);
+            let mut batch = [core::ptr::null_mut::<bindings::xdp_buff>(); BATCH];
+            // SAFETY: The pool is live, we have its part, and there is room for as many.
+            let n = unsafe { bindings::xp_alloc_batch(raw, batch.as_mut_ptr(), want as u32) };
+            is_short = (n as usize) < want;
+            for xdp in batch.iter().take(n as usize) {
+                let Some(xskb) = NonNull::new(xdp.cast::<bindings::xdp_buff_xsk>()) else {
+                    continue;
+                };
+                let buffer = Buffer { xskb, posted: len };
+                if self.post_frame(buffer, header_len).is_err() {
+                    // The rest is freed as well, and no more are tried.
+                    is_short = true;
+                } else {
+                    frames = frames.wrapping_add(1);
+                }
+            }
+        }
+        // SAFETY: As above.
+        unsafe {
+            if is_short {
+                bindings::xsk_set_rx_need_wakeup(raw);
+            } else {
+                bindings::xsk_clear_rx_need_wakeup(raw);
+            }
+        }
+        Filled { frames, is_short }
+    }
+
+    #[inline]
+    fn post_frame(
+        &mut self,
+        buffer: Buffer,
+        header_len: usize,
+    ) -> Result<(), PushError<RxFrame>> {
+        // SAFETY: The frame is ours; all-zero is a valid `scatterlist`.
+        let (dma, mut entry): (_, bindings::scatterlist) =
+            unsafe { ((*buffer.xskb.as_ptr()).dma, core::mem::zeroed()) };
+        entry.dma_address = dma.wrapping_sub(header_len as u64);
+        entry.dma_length = buffer.posted as u32;
+        entry.page_link = SG_END;
+        // SAFETY: The frame owns these bytes, as it has more headroom than any header has
+        // bytes; the queue holds the pool, which maps them.
+        unsafe {
+            self.push_in(
+                core::slice::from_mut(&mut entry),
+                true,
+                RxFrame(Posted::Frame(buffer)),
+            )
+        }
+    }
+
+    /// Posts a page, as [`Virtqueue::post`] does; false if it is not taken.
+    pub fn post_page(&mut self, mut buffer: RxBuffer, headroom: usize, len: usize) -> bool {
+        let mapped = self.uses_dma();
+        let pool = self.source().pages.as_raw();
+        let Some(mut entry) = buffer.describe(pool, headroom, len, mapped) else {
+            return false;
+        };
+        // SAFETY: The buffer owns the bytes; the entry is filled as `mapped` says.
+        unsafe {
+            self.push_in(
+                core::slice::from_mut(&mut entry),
+                mapped,
+                RxFrame(Posted::Page(buffer)),
+            )
+        }
+        .is_ok()
+    }
+
+    /// The next buffer that the device has filled, with `least` bytes or more.
+    #[inline]
+    pub fn receive(&mut self, least: usize) -> Option<Result<Arrived<'_>, LengthError>> {
+        let (RxFrame(posted), len) = self.take()?;
+        Some(match posted {
+            Posted::Frame(buffer) => self.arrived(buffer, len, least).map(Arrived::Frame),
+            Posted::Page(buffer) => match buffer.received(len, least) {
+                Ok(received) => Ok(Arrived::Page(received)),
+                Err((error, _)) => Err(error),
+            },
+        })
+    }
+
+    #[inline]
+    fn arrived(
+        &mut self,
+        buffer: Buffer,
+        len: DeviceLength,
+        least: usize,
+    ) -> Result<ArrivedFrame<'_>, LengthError> {
+        let pool = &self.source().pool;
+        let len = len.checked(least, buffer.posted)?;
+        let header_len = buffer.posted.wrapping_sub(self.source().frame_len);
+        // SAFETY: The frame is ours, and mapped.
+        let start = unsafe {
+            let xskb = buffer.xskb.as_ptr();
+            if pool.needs_sync() {
+                bindings::__dma_sync_single_for_cpu(
+                    pool.device(),
+                    (*xskb).dma.wrapping_sub(header_len as u64),
+                    len,
+                    bindings::dma_data_direction::DMA_BIDIRECTIONAL,
+                );
+            }
+            (*xskb)
+                .xdp
+                .data_hard_start
+                .wrapping_byte_add(XDP_HEADROOM.wrapping_sub(header_len))
+        };
+        Ok(ArrivedFrame {
+            buffer,
+            start: start.cast(),
+            len,
+            _queue: PhantomData,
+        })
+    }
+}
