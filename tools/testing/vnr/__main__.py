@@ -52,6 +52,8 @@ def main():
             sys.exit(f"error: {error}")
         build.traffic()
         build.bpf()
+        if any(entry["case"].startswith("afxdp.") for plan in plans for entry in plan.cases):
+            build.samples()
         if model.wanted(plans):
             model.build()
         for booted, _ in runs:

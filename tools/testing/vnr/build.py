@@ -29,3 +29,20 @@ def bpf():
         subprocess.run(["clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
                         "-I/usr/include/x86_64-linux-gnu", "-c", str(source), "-o", str(fresh)], check=True)
         fresh.rename(program)
+
+
+def samples():
+    """The samples that cases run, by the tree's own cargo; nothing is done if they are new enough."""
+    for name in ("xdpsock",):
+        target = paths.PROJECT / "build" / "samples"
+        subprocess.run(["cargo", "build", "--quiet", "--locked",
+                        "--manifest-path", str(paths.PROJECT / "samples" / name / "Cargo.toml"),
+                        "--target-dir", str(target)], check=True)
+        program = paths.OUT / "bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        built = target / "debug" / name
+        if not program.exists() or program.stat().st_mtime < built.stat().st_mtime:
+            fresh = program.with_suffix(".new")
+            fresh.write_bytes(built.read_bytes())
+            fresh.chmod(0o755)
+            fresh.rename(program)

@@ -49,6 +49,14 @@ MAP(devices_frags, BPF_MAP_TYPE_DEVMAP);
 MAP(processors, BPF_MAP_TYPE_CPUMAP);
 MAP(processors_frags, BPF_MAP_TYPE_CPUMAP);
 
+/* Sockets of processes, by the queue that they are bound to. */
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u32);
+} sockets SEC(".maps");
+
 static __always_inline void count(__u32 what, __u64 n)
 {
 	__u64 *value = bpf_map_lookup_elem(&seen, &what);
@@ -163,6 +171,15 @@ static __always_inline int do_map(struct xdp_md *ctx, void *map)
 		return XDP_PASS;
 	look(ctx);
 	return bpf_redirect_map(map, 0, XDP_PASS);
+}
+
+/* What is meant is the process's, if it has bound the queue. */
+static __always_inline int do_socket(struct xdp_md *ctx)
+{
+	if (!is_meant(ctx))
+		return XDP_PASS;
+	look(ctx);
+	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 }
 
 /* Moves head and tail of what is meant as the case says, and sends it back. */
@@ -314,6 +331,7 @@ BOTH(aborted)
 BOTH(nonsense)
 BOTH(tx)
 BOTH(redirect)
+BOTH(socket)
 BOTH(adjust)
 BOTH(meta)
 BOTH(verify)

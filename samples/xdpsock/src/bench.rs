@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done with frames.
+
+use crate::content;
+use crate::frames::{place, Frames, Owner};
+use crate::options::{Mode, Options};
+use crate::report::Report;
+use crate::socket::Bound;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use xdpilone::xdp::XdpDesc;
+
+/// How long frames that were to be sent may take to come back.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long `poll` waits.
+const POLL_MS: libc::c_int = 100;
+
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn end(_signal: libc::c_int) {
+    ENDED.store(true, Ordering::Relaxed);
+}
+
+/// Has SIGINT and SIGTERM end the run in good order.
+pub fn end_by_signals() {
+    let end = end as extern "C" fn(libc::c_int);
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: All that the handler does is to set a flag.
+        unsafe { libc::signal(signal, end as libc::sighandler_t) };
+    }
+}
+
+/// A run.
+pub struct Bench<'o> {
+    socket: Bound,
+    options: &'o Options,
+    started: Instant,
+    /// Who has which frame.
+    pub frames: Frames,
+    /// Frames received.
+    pub rx: u64,
+    /// Frames given to the kernel to be sent.
+    pub tx: u64,
+    /// Frames that came back from that.
+    pub completed: u64,
+    /// Received frames whose content is not that of their number.
+    pub wrong: u64,
+    /// The numbers of the others.
+    pub numbers: HashSet<u64>,
+}
+
+impl<'o> Bench<'o> {
+    /// With a socket that is bound.
+    pub fn new(socket: Bound, options: &'o Options) -> Self {
+        Self {
+            frames: Frames::new(options.frames, options.frame_size),
+            socket,
+            options,
+            started: Instant::now(),
+            rx: 0,
+            tx: 0,
+            completed: 0,
+            wrong: 0,
+            numbers: HashSet::new(),
+        }
+    }
+
+    /// The kernel's counters of the socket.
+    pub fn statistics(&self) -> Option<xdpilone::xdp::XdpStatisticsV2> {
+        self.socket.user.statistics_v2().ok()
+    }
+
+    fn is_over(&self) -> bool {
+        let seconds = self.options.duration;
+        ENDED.load(Ordering::Relaxed)
+            || seconds != 0 && self.started.elapsed().as_secs() >= seconds
+    }
+
+    fn received_all(&self) -> bool {
+        self.options.rx_pkt_count != 0 && self.rx >= self.options.rx_pkt_count
+    }
+
+    /// Nothing.
+    pub fn hold(&mut self) {
+        if self.options.mode() != Mode::TxOnly {
+            self.fill();
+        }
+        while !self.is_over() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Receives frames.
+    pub fn rx_drop(&mut self, report: &mut Report<'_>) {
+        self.fill();
+        while !self.is_over() && !self.received_all() {
+            self.wait(libc::POLLIN);
+            for frame in self.receive() {
+                self.frames.release(frame.addr);
+            }
+            self.fill();
+            report.tick(self);
+        }
+    }
+
+    /// Sends frames.
+    pub fn tx_only(&mut self, report: &mut Report<'_>) {
+        let len = self.options.tx_pkt_size.max(content::LEAST);
+        let most = self.options.tx_pkt_count;
+        while !self.is_over() && (most == 0 || self.tx < most) {
+            let mut n = self.options.batch_size.min(self.frames.free() as u32);
+            if most != 0 {
+                n = n.min(u32::try_from(most - self.tx).unwrap_or(u32::MAX));
+            }
+            let mut batch = Vec::with_capacity(n as usize);
+            for number in self.tx..self.tx + u64::from(n) {
+                let Some(addr) = self.frames.give(Owner::Tx) else {
+                    break;
+                };
+                if let Some(frame) = self.socket.area.frame(addr, len) {
+                    content::write(frame, number, self.options.tx_dmac, self.options.tx_smac);
+                }
+                batch.push(XdpDesc {
+                    addr,
+                    len: len as u32,
+                    options: 0,
+                });
+            }
+            self.send(batch);
+            if n == 0 {
+                self.wait(libc::POLLOUT);
+            }
+            self.complete();
+            report.tick(self);
+        }
+    }
+
+    /// Sends frames back to whom they came from.
+    pub fn l2_fwd(&mut self, report: &mut Report<'_>) {
+        self.fill();
+        while !self.is_over() && !self.received_all() {
+            self.wait(libc::POLLIN);
+            let mut batch = self.receive();
+            for frame in &mut batch {
+                if let Some(bytes) = self.socket.area.frame(place(frame.addr), frame.len as usize) {
+                    content::swap_addresses(bytes);
+                }
+                frame.options = 0;
+                self.frames.set(frame.addr, Owner::Tx);
+            }
+            self.send(batch);
+            self.complete();
+            self.fill();
+            report.tick(self);
+        }
+    }
+
+    /// Waits until all that was to be sent has come back.
+    pub fn drain(&mut self) {
+        let begin = Instant::now();
+        while self.completed < self.tx && begin.elapsed() < PATIENCE {
+            self.wake_tx();
+            self.complete();
+        }
+    }
+
+    /// Gives the kernel all free frames that it has room for.
+    fn fill(&mut self) {
+        let n = self.frames.free() as u32;
+        let mut fill = self.socket.queue.fill(n.min(crate::socket::RING));
+        while fill.capacity() != 0 {
+            let Some(addr) = self.frames.give(Owner::Fill) else {
+                break;
+            };
+            if !fill.insert_once(addr) {
+                self.frames.take(addr, Owner::Fill);
+                self.frames.release(addr);
+                break;
+            }
+        }
+        fill.commit();
+        drop(fill);
+        if self.options.busy_poll || self.socket.queue.needs_wakeup() {
+            self.wake_rx();
+        }
+    }
+
+    fn receive(&mut self) -> Vec<XdpDesc> {
+        let Some(rx) = &mut self.socket.rx else {
+            return Vec::new();
+        };
+        let mut batch = Vec::new();
+        let mut ring = rx.receive(self.options.batch_size);
+        while let Some(frame) = ring.read() {
+            batch.push(frame);
+        }
+        ring.release();
+        drop(ring);
+        for frame in &batch {
+            self.frames.take(frame.addr, Owner::Fill);
+            self.rx += 1;
+            if !self.options.verify {
+                continue;
+            }
+            let bytes = self
+                .socket
+                .area
+                .frame(place(frame.addr), frame.len as usize);
+            match bytes.and_then(|bytes| content::number(bytes)) {
+                Some(number) => {
+                    self.numbers.insert(number);
+                }
+                None => self.wrong += 1,
+            }
+        }
+        batch
+    }
+
+    /// Gives frames to the kernel, all of them in the end.
+    fn send(&mut self, batch: Vec<XdpDesc>) {
+        let mut rest = batch.into_iter().peekable();
+        while rest.peek().is_some() {
+            let n = rest.len() as u32;
+            let Some(tx) = &mut self.socket.tx else {
+                return;
+            };
+            let mut ring = tx.transmit(n);
+            let sent = ring.insert(rest.by_ref().take(ring.capacity() as usize));
+            ring.commit();
+            drop(ring);
+            self.tx += u64::from(sent);
+            self.wake_tx();
+            if sent == 0 {
+                self.complete();
+                if ENDED.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+        for frame in rest {
+            self.frames.take(frame.addr, Owner::Tx);
+            self.frames.release(frame.addr);
+        }
+    }
+
+    fn complete(&mut self) {
+        let mut ring = self.socket.queue.complete(crate::socket::RING);
+        let mut n = 0;
+        while let Some(addr) = ring.read() {
+            self.frames.take(addr, Owner::Tx);
+            self.frames.release(addr);
+            n += 1;
+        }
+        ring.release();
+        self.completed += n;
+    }
+
+    fn wait(&self, events: libc::c_short) {
+        if !self.options.poll {
+            return;
+        }
+        let mut poll = libc::pollfd {
+            fd: self.socket.user.as_raw_fd(),
+            events,
+            revents: 0,
+        };
+        // SAFETY: One structure, which is valid.
+        unsafe { libc::poll(&mut poll, 1, POLL_MS) };
+    }
+
+    fn wake_rx(&self) {
+        // SAFETY: Nothing is to be received this way.
+        unsafe {
+            libc::recvfrom(
+                self.socket.user.as_raw_fd(),
+                std::ptr::null_mut(),
+                0,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+            )
+        };
+    }
+
+    fn wake_tx(&self) {
+        let wants = self.socket.tx.as_ref().is_some_and(|tx| tx.needs_wakeup());
+        if !wants && !self.options.busy_poll {
+            return;
+        }
+        // SAFETY: Nothing is sent but what is in the ring.
+        unsafe {
+            libc::sendto(
+                self.socket.user.as_raw_fd(),
+                std::ptr::null(),
+                0,
+                libc::MSG_DONTWAIT,
+                std::ptr::null(),
+                0,
+            )
+        };
+    }
+}

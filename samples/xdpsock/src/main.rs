@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `xdpsock`: receives, sends and forwards frames by an AF_XDP socket.
+//!
+//! Options and output are those of the program of this name in bpf-examples, as far as they are
+//! there; what it adds is for tests: frames have counted contents that the other end can check,
+//! each frame of the memory has an owner at any time, and all of it is said as JSON.
+
+mod area;
+mod bench;
+mod content;
+mod frames;
+mod map;
+mod options;
+mod report;
+mod socket;
+
+use bench::Bench;
+use clap::Parser;
+use options::{Mode, Options};
+use report::Report;
+use socket::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("xdpsock: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<bool, Failure> {
+    bench::end_by_signals();
+    let socket = socket::open(options)?;
+    let mut report = Report::new(options, socket.zero_copy);
+    report.ready();
+    let mut bench = Bench::new(socket, options);
+    match options.mode() {
+        _ if options.hold => bench.hold(),
+        Mode::RxDrop => bench.rx_drop(&mut report),
+        Mode::TxOnly => bench.tx_only(&mut report),
+        Mode::L2Fwd => bench.l2_fwd(&mut report),
+    }
+    bench.drain();
+    Ok(report.end(&bench))
+}

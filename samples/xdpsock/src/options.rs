@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use clap::{ArgGroup, Parser};
+use std::path::PathBuf;
+
+/// What is done with frames.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Received, and dropped.
+    RxDrop,
+    /// Sent.
+    TxOnly,
+    /// Received, and sent back with the addresses swapped.
+    L2Fwd,
+}
+
+/// Receives, sends and forwards frames by AF_XDP.
+#[derive(Parser)]
+#[command(group(ArgGroup::new("mode").args(["rxdrop", "txonly", "l2fwd"])))]
+pub struct Options {
+    /// Discard all received frames (default).
+    #[arg(short = 'r', long)]
+    pub rxdrop: bool,
+    /// Only send frames.
+    #[arg(short = 't', long)]
+    pub txonly: bool,
+    /// Swap the addresses of received frames and send them back.
+    #[arg(short = 'l', long)]
+    pub l2fwd: bool,
+
+    /// The interface.
+    #[arg(short, long)]
+    pub interface: String,
+    /// The queue.
+    #[arg(short, long, default_value_t = 0)]
+    pub queue: u32,
+    /// Wait by poll.
+    #[arg(short, long)]
+    pub poll: bool,
+    /// Force zero-copy mode.
+    #[arg(short, long, conflicts_with = "copy")]
+    pub zero_copy: bool,
+    /// Force copy mode.
+    #[arg(short, long)]
+    pub copy: bool,
+    /// Do without need-wakeup flags.
+    #[arg(short = 'm', long)]
+    pub no_need_wakeup: bool,
+    /// Poll the device from here, by system calls.
+    #[arg(short = 'B', long)]
+    pub busy_poll: bool,
+    /// Chunks at any place of the memory.
+    #[arg(short = 'u', long)]
+    pub unaligned: bool,
+    /// Bytes of a chunk.
+    #[arg(short, long, default_value_t = 4096)]
+    pub frame_size: u32,
+    /// Chunks of the memory.
+    #[arg(long, default_value_t = 4096)]
+    pub frames: u32,
+    /// Frames at a time.
+    #[arg(short, long, default_value_t = 64)]
+    pub batch_size: u32,
+    /// Seconds between lines.
+    #[arg(short = 'n', long, default_value_t = 1)]
+    pub interval: u64,
+    /// Seconds to run, or no end.
+    #[arg(short, long, default_value_t = 0)]
+    pub duration: u64,
+    /// Frames to send, or no end.
+    #[arg(short = 'C', long, default_value_t = 0)]
+    pub tx_pkt_count: u64,
+    /// Bytes of a frame that is sent, without checksum.
+    #[arg(short = 's', long, default_value_t = 64)]
+    pub tx_pkt_size: usize,
+    /// Whom frames are sent to.
+    #[arg(short = 'G', long, default_value = "ff:ff:ff:ff:ff:ff", value_parser = mac)]
+    pub tx_dmac: [u8; 6],
+    /// Whom they are from.
+    #[arg(short = 'H', long, default_value = "02:00:00:00:00:01", value_parser = mac)]
+    pub tx_smac: [u8; 6],
+
+    /// The pinned XSKMAP to be in; its program is attached already.
+    #[arg(long)]
+    pub map: Option<PathBuf>,
+    /// Frames to receive, or no end.
+    #[arg(long, default_value_t = 0)]
+    pub rx_pkt_count: u64,
+    /// Frames that are received have counted contents.
+    #[arg(long)]
+    pub verify: bool,
+    /// Bind, and do nothing until the end.
+    #[arg(long)]
+    pub hold: bool,
+    /// A line of JSON when the socket is there, and one at the end.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Options {
+    /// What to do.
+    pub fn mode(&self) -> Mode {
+        if self.txonly {
+            Mode::TxOnly
+        } else if self.l2fwd {
+            Mode::L2Fwd
+        } else {
+            Mode::RxDrop
+        }
+    }
+}
+
+fn mac(text: &str) -> Result<[u8; 6], String> {
+    let mut bytes = text.split(':').map(|part| u8::from_str_radix(part, 16));
+    let mut mac = [0; 6];
+    for byte in &mut mac {
+        *byte = bytes
+            .next()
+            .and_then(Result::ok)
+            .ok_or_else(|| format!("{text}: no MAC address"))?;
+    }
+    Ok(mac)
+}

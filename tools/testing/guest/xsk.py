@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Processes with AF_XDP sockets: samples/xdpsock, and what it says."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+
+from packet import ethernet, udp4
+from vnrtest import Failed, check, equal
+from xdp import PLACE
+
+HEADERS, NUMBER = 42, 8
+FRAMES = 4096
+
+
+def payload(number, length):
+    """The counted content of a datagram, as the sample has it."""
+    return number.to_bytes(NUMBER, "big") + bytes((number + at) % 251 for at in range(length - NUMBER))
+
+
+def numbered(env, count, port, longest=1472, first=0):
+    """Frames of the peer for the DUT, of all sizes, each with its number."""
+    return [ethernet(env.dut.mac, env.peer.mac, 0x0800,
+                     udp4(env.peer.ip4, env.dut.ip4, payload(number, 18 + number * 37 % (longest - 17)),
+                          ports=(4000, port)))
+            for number in range(first, first + count)]
+
+
+def number_of(frame):
+    """The number of a frame of the sample, or None if its content is not that of a number."""
+    length = int.from_bytes(frame[16:18], "big") + 14
+    body = frame[HEADERS:length]
+    number = int.from_bytes(body[:NUMBER], "big")
+    return number if body == payload(number, len(body)) else None
+
+
+class Client:
+    """A process with a socket; a context, which ends it."""
+
+    def __init__(self, env, *words, queue=0, mapped=True):
+        words = ["--json", "-i", env.dut.name, "-q", str(queue), *map(str, words)]
+        if mapped:
+            words += ["--map", f"{PLACE}-maps/sockets"]
+        self.result = None
+        with env.dut.enter():
+            self.process = subprocess.Popen([f"{env.job['bpf']}/xdpsock", *words], stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        line = self.process.stdout.readline() if select.select([self.process.stdout], [], [], 20)[0] else ""
+        self.error = ""
+        if not line.startswith("{"):
+            self.process.kill()
+            self.error = line + self.process.stdout.read()
+            self.process.wait()
+        self.zero_copy = None if self.error else json.loads(line)["zero_copy"]
+
+    def __enter__(self):
+        check(self.zero_copy is not None, f"no socket: {self.error}")
+        return self
+
+    def end(self, by=signal.SIGTERM, seconds=20):
+        """Ends it, and has what it says at its end."""
+        if self.result is None:
+            if by:
+                self.process.send_signal(by)
+            return self.finish(seconds)
+        return self.result
+
+    def finish(self, seconds=20):
+        """Waits for its end."""
+        self.process.wait(seconds)
+        out = self.process.stdout.read().strip()
+        if self.process.returncode not in (0, 1):
+            raise Failed(f"xdpsock: status {self.process.returncode}: {out}")
+        self.result = json.loads(out.splitlines()[-1])
+        return self.result
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.kill()
+
+
+def adds_up(result):
+    """Every frame has one owner, and none was given back by who did not have it."""
+    frames = result["frames"]
+    equal(frames["misplaced"], 0, f"frames misplaced, of {result}")
+    equal(frames["us"] + frames["fill"] + frames["tx"], FRAMES, f"frames, of {result}")
+    equal(frames["tx"], 0, f"frames that were not sent, of {result}")
+    equal(result["completed"], result["tx"], f"frames completed, of {result}")
+
+
+def pinned():
+    """Pages of sockets' memory, and all other pages pinned for long."""
+    with open("/proc/vmstat") as file:
+        counts = dict(line.split() for line in file)
+    return int(counts["nr_foll_pin_acquired"]) - int(counts["nr_foll_pin_released"])
+
+
+def queues(env):
+    """The numbers of the queue pairs in use."""
+    return range(len([name for name in os.listdir(f"/sys/class/net/{env.dut.name}/queues")
+                      if name.startswith("rx-")]))
