@@ -66,4 +66,6 @@ pub use xdp::{
     Frame, Program, TxPacket, Verdict, Xdp, XdpAssembly, XdpBuff, XdpFeatures, XdpFrame, XdpFrames,
     XdpRoom, XDP_HEADROOM,
 };
-pub use xsk::{Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskPool, XskSent, XskTx};
+pub use xsk::{
+    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskPool, XskSent, XskTx,
+};

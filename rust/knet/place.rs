@@ -6,7 +6,10 @@
 /// meanwhile.
 pub fn transform<T>(place: &mut T, f: impl FnOnce(T) -> T) {
     const {
-        assert!(cfg!(panic = "abort"), "nobody may see the place without a value");
+        assert!(
+            cfg!(panic = "abort"),
+            "nobody may see the place without a value"
+        );
     }
     // SAFETY: The value is moved out, and another is put there; as panics do not unwind, `f`
     // returns, or nothing runs on.

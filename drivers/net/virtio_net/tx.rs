@@ -6,7 +6,8 @@ use crate::stats;
 use kernel::{prelude::*, sync::Arc};
 use knet::{
     net::{
-        Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, XdpFrame, XdpFrames, XskPool, MAX_SEGMENTS,
+        Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, XdpFrame, XdpFrames, XskPool,
+        MAX_SEGMENTS,
     },
     virtio::{SgTable, Virtqueue},
 };

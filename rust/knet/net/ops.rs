@@ -28,7 +28,17 @@ use kernel::{error::from_result, prelude::*};
 
 /// A driver of network devices; one value for each device.
 pub trait Driver:
-    QueueStatistics + Resize + Rss + Coalescing + RxQueueAttribute + Xdp + Xsk + Sized + Send + Sync + 'static
+    QueueStatistics
+    + Resize
+    + Rss
+    + Coalescing
+    + RxQueueAttribute
+    + Xdp
+    + Xsk
+    + Sized
+    + Send
+    + Sync
+    + 'static
 {
     /// The body of a receive queue, touched from its poll.
     type Rx: Send;

@@ -126,10 +126,7 @@ impl RxBuffer {
         mapped: bool,
     ) -> Option<bindings::scatterlist> {
         // Another pool's buffer is mapped for another device, or not at all.
-        if len == 0
-            || headroom.saturating_add(len) > self.capacity()
-            || self.pool() != pool
-        {
+        if len == 0 || headroom.saturating_add(len) > self.capacity() || self.pool() != pool {
             return None;
         }
         (self.headroom, self.posted) = (headroom as u16, len as u16);

@@ -16,8 +16,8 @@ mod skb;
 
 pub use any::Frame;
 pub use assembly::XdpAssembly;
-pub use buff::{Verdict, XdpBuff, XdpRoom};
 pub(super) use buff::{run, trace, Record};
+pub use buff::{Verdict, XdpBuff, XdpRoom};
 pub use frame::{TxPacket, XdpFrame, XdpFrames};
 pub use ops::{Xdp, XdpFeatures};
 pub(super) use program::Attached;

@@ -19,8 +19,8 @@ mod rx;
 mod tx;
 
 pub use frame::XskFrame;
-pub use ops::Xsk;
 pub(super) use ops::Pools;
+pub use ops::Xsk;
 pub use pool::{XskOffer, XskPool};
 pub use rx::{Arrived, ArrivedFrame, Filled, RxFrame};
 pub use tx::{XskSent, XskTx};

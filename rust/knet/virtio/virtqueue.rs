@@ -336,17 +336,11 @@ impl<T: Token> Virtqueue<T> {
     /// Has the queue take tokens of another type, and gives back where those of this one
     /// came from.
     ///
-    /// # Errors
+    /// # Safety
     ///
-    /// The queue and the new source, while tokens are in the queue.
-    pub(crate) fn retype<U: Token>(
-        self,
-        source: U::Source,
-    ) -> Result<(Virtqueue<U>, T::Source), (Self, U::Source)> {
+    /// No token is in the queue.
+    pub(crate) unsafe fn retype<U: Token>(self, source: U::Source) -> (Virtqueue<U>, T::Source) {
         const { assert!(T::CONTEXT || !U::CONTEXT) };
-        if !self.is_empty() {
-            return Err((self, source));
-        }
         let this = ManuallyDrop::new(self);
         // SAFETY: The fields are moved out once, as `this` is neither used nor dropped any
         // more.
@@ -356,7 +350,7 @@ impl<T: Token> Virtqueue<T> {
                 core::ptr::read(&raw const this.source),
             )
         };
-        // INVARIANT: No token is in the queue.
+        // INVARIANT: By the caller's promise.
         let queue = Virtqueue {
             vq: this.vq,
             set,
@@ -364,7 +358,7 @@ impl<T: Token> Virtqueue<T> {
             dma: this.dma,
             _tokens: PhantomData,
         };
-        Ok((queue, old))
+        (queue, old)
     }
 
     /// The device of the queue.

@@ -74,8 +74,7 @@ impl<'o> Bench<'o> {
 
     fn is_over(&self) -> bool {
         let seconds = self.options.duration;
-        ENDED.load(Ordering::Relaxed)
-            || seconds != 0 && self.started.elapsed().as_secs() >= seconds
+        ENDED.load(Ordering::Relaxed) || seconds != 0 && self.started.elapsed().as_secs() >= seconds
     }
 
     fn received_all(&self) -> bool {
@@ -133,6 +132,9 @@ impl<'o> Bench<'o> {
                 self.wait(libc::POLLOUT);
             }
             self.complete();
+            if self.options.tx_cycle != 0 {
+                std::thread::sleep(Duration::from_micros(self.options.tx_cycle));
+            }
             report.tick(self);
         }
     }
@@ -144,7 +146,11 @@ impl<'o> Bench<'o> {
             self.wait(libc::POLLIN);
             let mut batch = self.receive();
             for frame in &mut batch {
-                if let Some(bytes) = self.socket.area.frame(place(frame.addr), frame.len as usize) {
+                if let Some(bytes) = self
+                    .socket
+                    .area
+                    .frame(place(frame.addr), frame.len as usize)
+                {
                     content::swap_addresses(bytes);
                 }
                 frame.options = 0;

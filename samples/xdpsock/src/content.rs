@@ -23,7 +23,7 @@ fn byte(number: u64, at: usize) -> u8 {
 fn checksum(bytes: &[u8]) -> u16 {
     let mut sum: u32 = bytes
         .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))
+        .map(|pair| (u32::from(pair[0]) << 8) | u32::from(*pair.get(1).unwrap_or(&0)))
         .sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -76,5 +76,36 @@ pub fn swap_addresses(frame: &mut [u8]) {
     if frame.len() >= 12 {
         let (to, from) = frame.split_at_mut(6);
         to.swap_with_slice(&mut from[..6]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_again() {
+        for len in [LEAST, 64, 1514] {
+            let mut frame = vec![0; len];
+            write(&mut frame, 300, [1; 6], [2; 6]);
+            assert_eq!(number(&frame), Some(300));
+            assert_eq!(checksum(&frame[14..34]), 0);
+            // Padding is not looked at.
+            frame.extend([7; 5]);
+            assert_eq!(number(&frame), Some(300));
+        }
+    }
+
+    #[test]
+    fn any_change_is_seen() {
+        let mut frame = [0; 64];
+        write(&mut frame, 5, [1; 6], [2; 6]);
+        for at in HEADERS..frame.len() {
+            let mut other = frame;
+            other[at] ^= 1;
+            assert_eq!(number(&other), None, "byte {at}");
+        }
+        assert_eq!(number(&frame[..63]), None);
+        assert_eq!(number(&[]), None);
     }
 }

@@ -49,7 +49,10 @@ impl Frames {
         Self {
             size,
             owners: vec![Owner::Us; count as usize],
-            free: (0..u64::from(count)).rev().map(|index| index * size).collect(),
+            free: (0..u64::from(count))
+                .rev()
+                .map(|index| index * size)
+                .collect(),
             misplaced: 0,
         }
     }
@@ -101,5 +104,31 @@ impl Frames {
     /// Whether none was misplaced, and all that are ours are free.
     pub fn add_up(&self) -> bool {
         self.misplaced == 0 && self.owned().us == self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_one_owner() {
+        let mut frames = Frames::new(4, 2048);
+        let first = frames.give(Owner::Fill).unwrap();
+        let second = frames.give(Owner::Tx).unwrap();
+        assert!(frames.add_up());
+        // Wherever in its chunk it comes back.
+        frames.take(first + 256, Owner::Fill);
+        frames.release(first + 256);
+        assert!(frames.add_up());
+        assert_eq!(frames.free(), 3);
+        frames.take(second, Owner::Fill);
+        assert!(!frames.add_up());
+    }
+
+    #[test]
+    fn an_offset_is_in_the_upper_bits() {
+        assert_eq!(place((256 << 48) | 8192), 8448);
+        assert_eq!(place(4096), 4096);
     }
 }

@@ -50,7 +50,7 @@ pub fn enter(path: &Path, queue: u32, socket: libc::c_int) -> io::Result<()> {
     let map = bpf(
         BPF_OBJ_GET,
         &ObjGet {
-            pathname: name.as_ptr() as u64,
+            pathname: name.as_bytes_with_nul().as_ptr() as u64,
             ..ObjGet::default()
         },
     )?;

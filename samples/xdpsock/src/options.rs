@@ -72,6 +72,9 @@ pub struct Options {
     /// Frames to send, or no end.
     #[arg(short = 'C', long, default_value_t = 0)]
     pub tx_pkt_count: u64,
+    /// Microseconds from one batch that is sent to the next.
+    #[arg(short = 'T', long, default_value_t = 0)]
+    pub tx_cycle: u64,
     /// Bytes of a frame that is sent, without checksum.
     #[arg(short = 's', long, default_value_t = 64)]
     pub tx_pkt_size: usize,

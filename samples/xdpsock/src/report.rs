@@ -93,16 +93,14 @@ impl<'o> Report<'o> {
 
     /// The end; whether all adds up.
     pub fn end(&self, bench: &Bench<'_>) -> bool {
-        let good =
-            bench.wrong == 0 && bench.completed == bench.tx && bench.frames.add_up();
+        let good = bench.wrong == 0 && bench.completed == bench.tx && bench.frames.add_up();
         if !self.options.json {
             self.table(bench, self.started.elapsed().as_secs_f64(), 0, 0);
             return good;
         }
         let statistics = bench.statistics();
-        let of = |get: fn(&xdpilone::xdp::XdpStatisticsV2) -> u64| {
-            statistics.as_ref().map_or(0, get)
-        };
+        let of =
+            |get: fn(&xdpilone::xdp::XdpStatisticsV2) -> u64| statistics.as_ref().map_or(0, get);
         line(&End {
             zero_copy: self.zero_copy,
             seconds: self.started.elapsed().as_secs_f64(),

@@ -120,7 +120,8 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
     }
     umem.bind(&user).map_err(refused("bind"))?;
     let zero_copy = is_zero_copy(user.as_raw_fd()).map_err(failed("options"))?;
-    if let Some(path) = &options.map {
+    // One that only sends cannot be in it.
+    if let (Some(path), true) = (&options.map, rx.is_some()) {
         map::enter(path, options.queue, user.as_raw_fd()).map_err(failed("map"))?;
     }
     Ok(Bound {

@@ -150,7 +150,7 @@ impl Ring {
             batch.packets = batch.packets.wrapping_add(1);
             match self.copy(&mut chain, len, &mut room, runner.common, pages) {
                 Ok(frame) => match frame.and_then(|frame| frame.finish(pages)) {
-                    Some(frame) => runner.frame(frame, |frame| drop(frame), batch),
+                    Some(frame) => runner.frame(frame, drop, batch),
                     None => runner.lost(),
                 },
                 Err(LengthError) => runner.common.count_length_error(batch),

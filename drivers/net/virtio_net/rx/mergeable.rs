@@ -184,13 +184,15 @@ impl Ring {
         };
         let skb = match (skb, buffers) {
             (Some(skb), 1) => skb,
-            (skb, buffers) => match rest::of_packet(skb, buffers, common, batch, || next(&mut self.vq)) {
-                Some(skb) => skb,
-                None => {
-                    batch.drops = batch.drops.wrapping_add(1);
-                    return;
+            (skb, buffers) => {
+                match rest::of_packet(skb, buffers, common, batch, || next(&mut self.vq)) {
+                    Some(skb) => skb,
+                    None => {
+                        batch.drops = batch.drops.wrapping_add(1);
+                        return;
+                    }
                 }
-            },
+            }
         };
         self.average.add(skb.len());
         common.deliver(skb, &header, poll);

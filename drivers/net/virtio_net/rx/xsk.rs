@@ -8,9 +8,7 @@
 //! stack's gets there anyway, such as beside a socket that only sends, and when a packet has
 //! come, the queue looks for frames again.
 
-use super::{
-    buffers_for_programs, copy_header, mergeable, rest, small, xdp, Refill, ETH_HLEN,
-};
+use super::{buffers_for_programs, copy_header, mergeable, rest, small, xdp, Refill, ETH_HLEN};
 use crate::{
     stats::{self, RxBatch},
     xdp::Receiver,

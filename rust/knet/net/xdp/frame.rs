@@ -2,9 +2,7 @@
 
 //! Frames on their way to the device, beside the stack's packets.
 
-use super::super::{
-    page_pool::needs_sync, skb_tx::MAX_SEGMENTS, TxHeader, TxSkb, XskSent, XskTx,
-};
+use super::super::{page_pool::needs_sync, skb_tx::MAX_SEGMENTS, TxHeader, TxSkb, XskSent, XskTx};
 use crate::{
     bindings,
     virtio::{FoundQueue, Portable, PushError, SgTable, Token, Virtqueue},

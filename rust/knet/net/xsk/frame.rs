@@ -110,9 +110,8 @@ impl Frame for XskFrame<'_> {
 
     fn parts_mut(&mut self) -> (&mut [u8], impl Iterator<Item = &[u8]>) {
         // SAFETY: By the type invariant.
-        let data = unsafe {
-            core::slice::from_raw_parts_mut(self.xdp().data.cast::<u8>(), self.lens().0)
-        };
+        let data =
+            unsafe { core::slice::from_raw_parts_mut(self.xdp().data.cast::<u8>(), self.lens().0) };
         (data, core::iter::empty())
     }
 

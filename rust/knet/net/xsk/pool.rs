@@ -122,7 +122,8 @@ impl XskOffer<'_> {
             }
         };
         // SAFETY: The device is valid as long as it has queues with pools.
-        mapped.info = Some(unsafe { QueueInfo::of_frames(self.netdev, self.index, step as usize)? });
+        let info = unsafe { QueueInfo::of_frames(self.netdev, self.index, step as usize)? };
+        mapped.info = Some(info);
         let mapped = Arc::new(mapped, GFP_KERNEL)?;
         if let Some(info) = &mapped.info {
             // SAFETY: The pool is live; what is in an `Arc` stays in place, and frames are

@@ -175,11 +175,7 @@ impl<'q> ArrivedFrame<'q> {
 
     /// The frame behind its header, of which the device has said `record`.
     #[inline]
-    pub fn begin(
-        self,
-        record: &[u8; HeaderLayout::MAX_LEN],
-        poll: &'q RxPoll<'_>,
-    ) -> XskFrame<'q> {
+    pub fn begin(self, record: &[u8; HeaderLayout::MAX_LEN], poll: &'q RxPoll<'_>) -> XskFrame<'q> {
         let len = self.len.wrapping_sub(self.header_len());
         let xskb = ManuallyDrop::new(self.buffer).xskb;
         // SAFETY: The frame is ours, and has these bytes.
@@ -199,7 +195,7 @@ impl Virtqueue<RxBuffer> {
     /// for another device.
     pub fn with_pool(self, pool: &XskPool) -> Result<Virtqueue<RxFrame>, Self> {
         let pool = match pool.take(Part::Rx) {
-            Ok(pool) if pool.is_for(&self) => pool,
+            Ok(pool) if pool.is_for(&self) && self.is_empty() => pool,
             _ => return Err(self),
         };
         let source = Sources {
@@ -207,10 +203,8 @@ impl Virtqueue<RxBuffer> {
             frame_len: pool.frame_len(),
             pool,
         };
-        match self.retype(source) {
-            Ok((queue, _)) => Ok(queue),
-            Err((queue, _)) => Err(queue),
-        }
+        // SAFETY: It was empty just now.
+        Ok(unsafe { self.retype(source) }.0)
     }
 }
 
@@ -219,11 +213,8 @@ impl Virtqueue<RxFrame> {
     pub fn without_pool(mut self) -> (Virtqueue<RxBuffer>, Result) {
         let result = self.empty_any(drop);
         let pages = self.source().pages.share();
-        match self.retype(pages) {
-            Ok((queue, _)) => (queue, result),
-            // It is empty by now.
-            Err(_) => unreachable!(),
-        }
+        // SAFETY: All tokens were taken out.
+        (unsafe { self.retype(pages) }.0, result)
     }
 
     /// Pages come from another pool from here on.
@@ -288,11 +279,7 @@ impl Virtqueue<RxFrame> {
     }
 
     #[inline]
-    fn post_frame(
-        &mut self,
-        buffer: Buffer,
-        header_len: usize,
-    ) -> Result<(), PushError<RxFrame>> {
+    fn post_frame(&mut self, buffer: Buffer, header_len: usize) -> Result<(), PushError<RxFrame>> {
         // SAFETY: The frame is ours; all-zero is a valid `scatterlist`.
         let (dma, mut entry): (_, bindings::scatterlist) =
             unsafe { ((*buffer.xskb.as_ptr()).dma, core::mem::zeroed()) };
