@@ -6,8 +6,9 @@ import os
 import select
 import signal
 import subprocess
+import time
 
-from packet import ethernet, udp4
+from packet import Capture, ethernet, udp4
 from vnrtest import Failed, check, equal
 from xdp import PLACE
 
@@ -99,6 +100,25 @@ def pinned():
     with open("/proc/vmstat") as file:
         counts = dict(line.split() for line in file)
     return int(counts["nr_foll_pin_acquired"]) - int(counts["nr_foll_pin_released"])
+
+
+def send(env, frames, gap=0.0):
+    """Frames of the peer, with a pause after each 32."""
+    with env.peer.packet_socket(protocol=0) as sender:
+        for at, frame in enumerate(frames):
+            sender.send(frame)
+            if at % 32 == 31:
+                time.sleep(gap)
+
+
+def forwarded(env, frames, port):
+    """The peer sends frames, and all come back with the addresses swapped."""
+    with Capture(env.peer) as capture:
+        send(env, frames, gap=0.05)
+        got = [frame.data for frame in capture.frames(quiet=0.6) if not frame.outgoing
+               and frame.data[36:38] == port.to_bytes(2, "big")]
+    equal(len(got), len(frames), "frames that came back")
+    check(sorted(got) == sorted(frame[6:12] + frame[:6] + frame[12:] for frame in frames), "they are as they were")
 
 
 def queues(env):

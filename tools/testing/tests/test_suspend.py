@@ -8,6 +8,8 @@ import re
 
 from nic import read, run, write
 from vnrtest import case, check, equal, wait_for
+from xdp import Xdp
+from xsk import Client, adds_up, forwarded, numbered
 
 ORDER = 45
 IN_MEMORY = True
@@ -210,4 +212,28 @@ def program_survives(env):
             now = env.dut.statistics()["rx_xdp_drops"]
             check(now > dropped, f"frames that the program dropped went from {dropped} to {now}")
         env.dut.ip("link set dev dut xdpdrv off")
+        works(env)
+
+
+@case(120)
+def sockets_survive(env):
+    """A process that has bound a queue for zero-copy receives and sends after suspend, hibernation and a
+    reset of the function, and has all of its frames in the end."""
+    env.dut.ethtool("-L", "combined", "1")
+    xdp = Xdp(env)
+    xdp.set(port=4001)
+    xdp.attach("socket")
+    cycles = [lambda: None, suspend, lambda: suspend("disk")]
+    if env.dut.port is not None and env.driver == "rust":
+        cycles.append(lambda: function_reset(env))
+    with to_the_end(env), Client(env, "-l", "-z", "-p", "--verify") as client:
+        for turn, cycle in enumerate(cycles):
+            cycle()
+            wait_for(env.dut.carrier, "the link")
+            wait_for(env.reachable, "traffic of the stack")
+            forwarded(env, numbered(env, 64, 4001, first=64 * turn), 4001)
+        result = client.end()
+        adds_up(result)
+        equal(result["right"], 64 * len(cycles), f"frames of {result}")
+        xdp.detach()
         works(env)

@@ -31,6 +31,10 @@ def bpf():
         fresh.rename(program)
 
 
+def needs_samples(case):
+    return case.startswith("afxdp.") or case == "suspend.sockets_survive"
+
+
 def samples():
     """The samples that cases run, by the tree's own cargo; nothing is done if they are new enough."""
     for name in ("xdpsock",):

@@ -11,7 +11,7 @@ from pathlib import Path
 from . import paths
 
 PROGRAMS = ("sh", "busybox", "python3", "ip", "ethtool", "ping", "modprobe", "insmod", "rmmod",
-            "sysctl", "mount", "umount", "rtcwake", "bridge")
+            "sysctl", "mount", "umount", "rtcwake", "bridge", "bpftool")
 TOP = ("bin", "sbin", "lib", "lib64")
 # What python3 has and no case uses.
 LEFT_OUT = re.compile(r"/python3[^/]*/(__pycache__|test|idlelib|tkinter|turtledemo|ensurepip|pydoc_data|lib2to3)(/|$)")
@@ -22,12 +22,13 @@ def archive(target, kernel, job_file, job):
     files = {Path("/etc/passwd"), Path("/etc/group"), Path("/etc/protocols"), Path("/etc/iproute2"),
              Path(job_file), paths.GUEST, paths.TESTS}
     files |= {Path(job[key]) for key in ("module", "fault_module", "traffic")}
-    files.add(Path(job["bpf"]) / "xdp.o")
+    samples = {Path(job["bpf"]) / "xdpsock"}
+    files |= {Path(job["bpf"]) / "xdp.o"} | samples
     found = subprocess.run(["which", *PROGRAMS], capture_output=True, text=True, check=False, timeout=20)
     programs = {Path(line) for line in found.stdout.split()}
     standard = Path("/usr/lib") / Path("/usr/bin/python3").resolve().name
     extensions = set((standard / "lib-dynload").glob("*.so"))
-    files |= programs | {standard} | _libraries(programs | extensions)
+    files |= programs | {standard} | _libraries(programs | extensions | {path for path in samples if path.exists()})
     if not kernel.modules:
         files |= _modules(kernel.release)
     with tarfile.open(target, "w") as tar:
