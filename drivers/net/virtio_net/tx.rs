@@ -17,7 +17,7 @@ use virtio_net_wire::{
 };
 use zerocopy::{Immutable, IntoBytes};
 
-/// Descriptors that a frame of a process takes, at most: one for the header.
+/// Descriptors that a part of a frame of a process takes, at most: one for the header.
 const SEGMENTS_OF_SOCKET: usize = 2;
 
 /// One transmit queue.
@@ -388,15 +388,23 @@ impl Queue {
     /// Sends frames of the process that has bound the queue, but leaves room for the longest
     /// packet of the stack; true if there may be more.
     #[inline(never)]
-    fn send_for_socket(&mut self, poll: &Poll<'_>) -> bool {
+    fn send_for_socket(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> bool {
         self.socket_waits = false;
-        let room = self.vq.free().saturating_sub(self.reserve) / SEGMENTS_OF_SOCKET;
+        let mut room = self.vq.free().saturating_sub(self.reserve) / SEGMENTS_OF_SOCKET;
+        if self.vq.is_empty() {
+            // The longest frame of a process gets its turn, too.
+            room = room.max(MAX_SEGMENTS.wrapping_sub(1));
+        }
         let most = poll.budget().min(room);
         let n = self
             .vq
             .send_pool_frames(&mut self.sg, self.layout.len(), most, poll);
         if n != 0 {
             self.stats.xdp_tx.add(n as u64);
+            if self.vq.free() < self.reserve && !queue.is_stopped() {
+                queue.stop();
+                self.stats.stop.add(1);
+            }
             self.kick();
         }
         n != 0 && n == poll.budget()
@@ -433,7 +441,7 @@ impl Queue {
             self.vq.disable_interrupts();
             self.reclaim(queue, |skb| skb.consume(poll));
             // Who polls this queue only for what it receives wants to send as well.
-            if self.vq.has_pool() && self.send_for_socket(poll) {
+            if self.vq.has_pool() && self.send_for_socket(queue, poll) {
                 queue.schedule_poll(|| ());
                 return;
             }
@@ -451,7 +459,7 @@ impl Queue {
             if poll.budget() == 0 {
                 // Netpoll's, which is for the stack's packets.
                 self.call_for_socket(queue);
-            } else if self.send_for_socket(poll) {
+            } else if self.send_for_socket(queue, poll) {
                 return Polled::Again;
             }
         }

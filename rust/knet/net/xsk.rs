@@ -23,4 +23,5 @@ pub(super) use ops::Pools;
 pub use ops::Xsk;
 pub use pool::{XskOffer, XskPool};
 pub use rx::{Arrived, ArrivedFrame, Filled, RxFrame};
+pub(super) use tx::MAX_PARTS;
 pub use tx::{XskSent, XskTx};

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long `poll` waits.
 const POLL_MS: libc::c_int = 100;
 
+/// In the options of a descriptor: the frame goes on in the next one.
+const XDP_PKT_CONTD: u32 = 1;
+
 static ENDED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn end(_signal: libc::c_int) {
@@ -41,10 +44,14 @@ pub struct Bench<'o> {
     pub frames: Frames,
     /// Frames received.
     pub rx: u64,
-    /// Frames given to the kernel to be sent.
+    /// Frames that were to be sent.
+    pub packets: u64,
+    /// Chunks given to the kernel to be sent.
     pub tx: u64,
-    /// Frames that came back from that.
+    /// Chunks that came back from that.
     pub completed: u64,
+    /// What has come of a frame that goes on.
+    begun: Vec<u8>,
     /// Received frames whose content is not that of their number.
     pub wrong: u64,
     /// The numbers of the others.
@@ -60,8 +67,10 @@ impl<'o> Bench<'o> {
             options,
             started: Instant::now(),
             rx: 0,
+            packets: 0,
             tx: 0,
             completed: 0,
+            begun: Vec::new(),
             wrong: 0,
             numbers: HashSet::new(),
         }
@@ -106,26 +115,33 @@ impl<'o> Bench<'o> {
 
     /// Sends frames.
     pub fn tx_only(&mut self, report: &mut Report<'_>) {
-        let len = self.options.tx_pkt_size.max(content::LEAST);
+        let mut content = vec![0; self.options.tx_pkt_size.max(content::LEAST)];
+        let chunk = self.options.frame_size as usize;
+        let parts = content.len().div_ceil(chunk);
         let most = self.options.tx_pkt_count;
-        while !self.is_over() && (most == 0 || self.tx < most) {
-            let mut n = self.options.batch_size.min(self.frames.free() as u32);
+        while !self.is_over() && (most == 0 || self.packets < most) {
+            let mut n = (self.options.batch_size as u64).min((self.frames.free() / parts) as u64);
             if most != 0 {
-                n = n.min(u32::try_from(most - self.tx).unwrap_or(u32::MAX));
+                n = n.min(most - self.packets);
             }
-            let mut batch = Vec::with_capacity(n as usize);
-            for number in self.tx..self.tx + u64::from(n) {
-                let Some(addr) = self.frames.give(Owner::Tx) else {
-                    break;
-                };
-                if let Some(frame) = self.socket.area.frame(addr, len) {
-                    content::write(frame, number, self.options.tx_dmac, self.options.tx_smac);
+            let mut batch = Vec::with_capacity(n as usize * parts);
+            for _ in 0..n {
+                let (to, from) = (self.options.tx_dmac, self.options.tx_smac);
+                content::write(&mut content, self.packets, to, from);
+                self.packets += 1;
+                for (index, bytes) in content.chunks(chunk).enumerate() {
+                    let Some(addr) = self.frames.give(Owner::Tx) else {
+                        break;
+                    };
+                    if let Some(frame) = self.socket.area.frame(addr, bytes.len()) {
+                        frame.copy_from_slice(bytes);
+                    }
+                    batch.push(XdpDesc {
+                        addr,
+                        len: bytes.len() as u32,
+                        options: if index + 1 < parts { XDP_PKT_CONTD } else { 0 },
+                    });
                 }
-                batch.push(XdpDesc {
-                    addr,
-                    len: len as u32,
-                    options: 0,
-                });
             }
             self.send(batch);
             if n == 0 {
@@ -141,19 +157,22 @@ impl<'o> Bench<'o> {
 
     /// Sends frames back to whom they came from.
     pub fn l2_fwd(&mut self, report: &mut Report<'_>) {
+        let mut goes_on = false;
         self.fill();
         while !self.is_over() && !self.received_all() {
             self.wait(libc::POLLIN);
             let mut batch = self.receive();
             for frame in &mut batch {
-                if let Some(bytes) = self
+                let bytes = self
                     .socket
                     .area
-                    .frame(place(frame.addr), frame.len as usize)
-                {
+                    .frame(place(frame.addr), frame.len as usize);
+                if let (Some(bytes), false) = (bytes, goes_on) {
                     content::swap_addresses(bytes);
+                    self.packets += 1;
                 }
-                frame.options = 0;
+                frame.options &= XDP_PKT_CONTD;
+                goes_on = frame.options != 0;
                 self.frames.set(frame.addr, Owner::Tx);
             }
             self.send(batch);
@@ -206,7 +225,10 @@ impl<'o> Bench<'o> {
         drop(ring);
         for frame in &batch {
             self.frames.take(frame.addr, Owner::Fill);
-            self.rx += 1;
+            let goes_on = frame.options & XDP_PKT_CONTD != 0;
+            if !goes_on {
+                self.rx += 1;
+            }
             if !self.options.verify {
                 continue;
             }
@@ -214,12 +236,18 @@ impl<'o> Bench<'o> {
                 .socket
                 .area
                 .frame(place(frame.addr), frame.len as usize);
-            match bytes.and_then(|bytes| content::number(bytes)) {
+            self.begun
+                .extend_from_slice(bytes.as_deref().unwrap_or(&[]));
+            if goes_on {
+                continue;
+            }
+            match content::number(&self.begun) {
                 Some(number) => {
                     self.numbers.insert(number);
                 }
                 None => self.wrong += 1,
             }
+            self.begun.clear();
         }
         batch
     }

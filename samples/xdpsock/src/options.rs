@@ -54,8 +54,11 @@ pub struct Options {
     /// Chunks at any place of the memory.
     #[arg(short = 'u', long)]
     pub unaligned: bool,
+    /// Frames over several chunks.
+    #[arg(short = 'F', long)]
+    pub frags: bool,
     /// Bytes of a chunk.
-    #[arg(short, long, default_value_t = 4096)]
+    #[arg(short = 'f', long, default_value_t = 4096)]
     pub frame_size: u32,
     /// Chunks of the memory.
     #[arg(long, default_value_t = 4096)]

@@ -20,6 +20,7 @@ struct End {
     zero_copy: bool,
     seconds: f64,
     rx: u64,
+    packets: u64,
     tx: u64,
     completed: u64,
     /// Different numbers of verified frames.
@@ -105,6 +106,7 @@ impl<'o> Report<'o> {
             zero_copy: self.zero_copy,
             seconds: self.started.elapsed().as_secs_f64(),
             rx: bench.rx,
+            packets: bench.packets,
             tx: bench.tx,
             completed: bench.completed,
             right: bench.numbers.len(),

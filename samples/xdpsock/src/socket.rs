@@ -14,6 +14,7 @@ use xdpilone::{DeviceQueue, IfInfo, RingRx, RingTx, Socket, SocketConfig, Umem, 
 /// Entries of each ring.
 pub const RING: u32 = 2048;
 const XDP_UMEM_UNALIGNED_CHUNK_FLAG: u32 = 1;
+const XDP_USE_SG: u16 = 1 << 4;
 const XDP_OPTIONS: libc::c_int = 8;
 const XDP_OPTIONS_ZEROCOPY: u32 = 1;
 const SO_PREFER_BUSY_POLL: libc::c_int = 69;
@@ -94,6 +95,9 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
     }
     if !options.no_need_wakeup {
         bind_flags |= SocketConfig::XDP_BIND_NEED_WAKEUP;
+    }
+    if options.frags {
+        bind_flags |= XDP_USE_SG;
     }
     let ring = NonZeroU32::new(RING);
     let config = SocketConfig {

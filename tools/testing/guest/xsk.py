@@ -14,11 +14,12 @@ from xdp import PLACE
 
 HEADERS, NUMBER = 42, 8
 FRAMES = 4096
+PATTERN = bytes(range(251))
 
 
 def payload(number, length):
     """The counted content of a datagram, as the sample has it."""
-    return number.to_bytes(NUMBER, "big") + bytes((number + at) % 251 for at in range(length - NUMBER))
+    return number.to_bytes(NUMBER, "big") + (PATTERN * (length // 251 + 2))[number % 251:][:length - NUMBER]
 
 
 def numbered(env, count, port, longest=1472, first=0):

@@ -43,11 +43,11 @@ def clients(env, stack, *words):
     return made
 
 
-def receive(env, xdp, *words, count=250):
+def receive(env, xdp, *words, count=250, longest=1472):
     """All of what the peer sends arrives at the processes, once and unchanged."""
     with contextlib.ExitStack() as stack:
         made = clients(env, stack, "--verify", *words)
-        send(env, numbered(env, count, PORT), gap=0.05)
+        send(env, numbered(env, count, PORT, longest), gap=0.05)
         wait_for(lambda: xdp.seen()["frames"] >= count, "frames at the program")
         time.sleep(0.3)
         results = [client.end() for client in made]
@@ -67,7 +67,7 @@ def transmit(env, *words, count=200, size=64, queue=0):
             result = client.finish(30)
         frames = [frame.data for frame in capture.frames(quiet=0.6) if not frame.outgoing]
     adds_up(result)
-    equal(result["completed"], count, "frames sent")
+    equal(result["packets"], count, "frames sent")
     got = [number_of(frame) for frame in frames if frame[36:38] == (4096).to_bytes(2, "big")]
     equal(got.count(None), 0, "changed frames")
     equal(len(got), len(set(got)), "frames, each once")
@@ -125,6 +125,28 @@ def forwards(env):
         equal(result["wrong"], 0, f"changed frames, of {result}")
     equal(xdp.seen()["frames"], 200, "frames at the program")
     env.ping()
+
+
+@case(90, nics="*-mergeable-*iommu_platform=on", sample=PLAIN)
+def jumbo(env):
+    """Frames over several chunks, received, sent and sent back, with an MTU of 9000."""
+    for nic in (env.dut, env.peer):
+        nic.ip(f"link set dev {nic.name} mtu 9000")
+    xdp = Xdp(env)
+    for chunk in (4096, 2048):
+        words = (mode(env), "-F", "-f", chunk)
+        for size in (chunk, chunk + 1, 9014):
+            transmit(env, *words, count=60, size=size)
+        xdp.set(port=PORT)
+        xdp.attach("socket", frags=True, overwrite=True)
+        receive(env, xdp, *words, "-p", count=100, longest=8972)
+        with contextlib.ExitStack() as stack:
+            made = clients(env, stack, *words, "-l", "-p", "--verify")
+            forwarded(env, numbered(env, 100, PORT, 8972), PORT)
+            for result in [client.end() for client in made]:
+                adds_up(result)
+                equal(result["wrong"], 0, f"changed frames, of {result}")
+    env.ping(size=8000)
 
 
 @case(60, nics=ZERO_COPY, sample=PLAIN)

@@ -11,6 +11,7 @@ use super::{
         locks::OpsLocked,
         ops::{Driver, Operations},
         txq::{TxGuard, TxQueue},
+        xsk::MAX_PARTS,
         Extack,
     },
     frame::XdpFrames,
@@ -61,6 +62,9 @@ impl<D: Driver> Builder<D> {
         // SAFETY: The device is not registered, and these fields are ours.
         unsafe {
             (*dev).xdp_features = bits;
+            if features.zero_copy {
+                (*dev).xdp_zc_max_segs = MAX_PARTS as u32;
+            }
             if features.rx_hash {
                 (*dev).xdp_metadata_ops = &metadata::RX_HASH;
             }

@@ -135,6 +135,8 @@ impl Frame for XskFrame<'_> {
         }
     }
 
+    /// A frame that comes back may have been freed already; to do so again does nothing, as
+    /// nobody has taken it meanwhile.
     #[inline]
     fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
         let Some(program) = self.program else {

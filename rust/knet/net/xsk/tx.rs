@@ -17,27 +17,42 @@ use virtio_net_wire::HeaderLayout;
 
 /// A frame that is in a transmit queue, or was.
 pub struct XskSent {
-    /// Its turn, counted up from any number.
+    /// Its turn, counted up from any number; each of its parts has one.
     turn: u32,
+    parts: u32,
     len: u32,
 }
 
+/// How many parts a frame can have at most (`net_device::xdp_zc_max_segs`): as the table of
+/// segments has one for the header.
+pub(in super::super) const MAX_PARTS: usize = MAX_SEGMENTS - 1;
+
 impl XskSent {
-    /// Both numbers and a mark in one word.
+    /// All numbers and a mark are in one word.
     pub(in super::super) const MARK: usize = 2;
+    const PARTS_SHIFT: u32 = 26;
 
     #[inline]
     pub(in super::super) fn into_word(self) -> usize {
-        // Turns are compared by their lower bits only.
-        const { assert!(usize::BITS == 64) };
-        (self.turn as usize) << 32 | (self.len as usize) << 2 | Self::MARK
+        const {
+            assert!(usize::BITS == 64);
+            assert!(MAX_PARTS < 1 << (32 - Self::PARTS_SHIFT));
+            // No part is longer than a page.
+            assert!(MAX_PARTS * PAGE_SIZE < 1 << (Self::PARTS_SHIFT - 2));
+        };
+        (self.turn as usize) << 32
+            | (self.parts as usize) << Self::PARTS_SHIFT
+            | (self.len as usize) << 2
+            | Self::MARK
     }
 
     #[inline]
     pub(in super::super) fn from_word(word: usize) -> Self {
+        let low = word as u32;
         Self {
             turn: (word >> 32) as u32,
-            len: (word as u32) >> 2,
+            parts: low >> Self::PARTS_SHIFT,
+            len: (low & ((1 << Self::PARTS_SHIFT) - 1)) >> 2,
         }
     }
 
@@ -152,6 +167,16 @@ impl XskTx {
         self.sent.get_mut(turn as usize & mask)
     }
 
+    /// Notes whether parts of frames were sent.
+    #[inline]
+    fn mark(&mut self, turn: u32, parts: u32, sent: bool) {
+        for part in 0..parts {
+            if let Some(slot) = self.slot(turn.wrapping_add(part)) {
+                *slot = sent;
+            }
+        }
+    }
+
     /// Gives frames back to the process that were sent, if all before them were
     /// (`xsk_tx_completed`); how many.
     fn complete(&mut self) -> usize {
@@ -225,9 +250,7 @@ impl Virtqueue<TxPacket> {
     #[inline]
     pub fn frame_sent(&mut self, frame: XskSent) {
         if let Some(xsk) = &mut self.source_mut().xsk {
-            if let Some(sent) = xsk.slot(frame.turn) {
-                *sent = true;
-            }
+            xsk.mark(frame.turn, frame.parts, true);
         }
     }
 
@@ -250,9 +273,9 @@ impl Virtqueue<TxPacket> {
         }
     }
 
-    /// Queues up to `most` frames that the process wants sent, each behind a header of
-    /// `header_len` bytes that says nothing; how many. A queue that takes no more of them
-    /// keeps the rest for the next time (`xsk_tx_peek_release_desc_batch`).
+    /// Queues frames that the process wants sent, of up to `most` parts, each frame behind a
+    /// header of `header_len` bytes that says nothing; how many parts. A queue that takes no
+    /// more of them keeps the rest for the next time (`xsk_tx_peek_release_desc_batch`).
     pub fn send_pool_frames(
         &mut self,
         sg: &mut SgTable<MAX_SEGMENTS>,
@@ -274,12 +297,12 @@ impl Virtqueue<TxPacket> {
             xsk.left = 0..n;
         }
         let (needs_sync, device) = (xsk.pool.needs_sync(), xsk.pool.device());
-        let (header, left) = (xsk.header.address, xsk.left.clone());
-        let (mut turn, mut sent) = (xsk.next, 0u32);
+        let (header, first, left) = (xsk.header.address, xsk.next, xsk.left.clone());
+        let (mut sent, mut parts, mut len) = (0u32, 0u32, 0u32);
         for index in left.clone() {
             // SAFETY: The core has filled as many descriptors; it has checked that each is in
             // the pool's memory, which is mapped.
-            let (address, len) = unsafe {
+            let (address, descriptor) = unsafe {
                 let descriptor = *(*raw).tx_descs.add(index as usize);
                 let address = bindings::xp_raw_get_dma(raw, descriptor.addr);
                 if needs_sync {
@@ -290,30 +313,34 @@ impl Virtqueue<TxPacket> {
                         bindings::dma_data_direction::DMA_BIDIRECTIONAL,
                     );
                 }
-                (address, descriptor.len)
+                (address, descriptor)
             };
-            sg.clear();
             // SAFETY: The queue holds the pool and the header for as long as it has frames,
             // and the process has given the frame away.
-            let result = unsafe {
-                sg.push_mapped(header, header_len);
-                sg.push_mapped(address, len as usize);
-                self.push_out(sg, true, TxPacket::Xsk(XskSent { turn, len }))
+            let fits = unsafe {
+                if parts == 0 {
+                    sg.clear();
+                    sg.push_mapped(header, header_len);
+                }
+                sg.push_mapped(address, descriptor.len as usize)
             };
-            if result.is_err() {
+            parts = parts.wrapping_add(1);
+            len = len.wrapping_add(descriptor.len);
+            if descriptor.options & bindings::XDP_PKT_CONTD != 0 && fits {
+                continue;
+            }
+            let turn = first.wrapping_add(sent);
+            let token = TxPacket::Xsk(XskSent { turn, parts, len });
+            // SAFETY: As above.
+            if !fits || unsafe { self.push_out(sg, true, token) }.is_err() {
                 break;
             }
-            turn = turn.wrapping_add(1);
-            sent = sent.wrapping_add(1);
+            sent = sent.wrapping_add(parts);
+            (parts, len) = (0, 0);
         }
         if let Some(xsk) = &mut self.source_mut().xsk {
-            for turn in 0..sent {
-                let turn = xsk.next.wrapping_add(turn);
-                if let Some(sent) = xsk.slot(turn) {
-                    *sent = false;
-                }
-            }
-            xsk.next = turn;
+            xsk.mark(first, sent, false);
+            xsk.next = first.wrapping_add(sent);
             xsk.left = left.start.wrapping_add(sent)..left.end;
         }
         sent as usize
