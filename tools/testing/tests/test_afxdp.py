@@ -85,13 +85,13 @@ def receives(env):
     env.ping()
 
 
-@case(60, nics=ZERO_COPY, sample=PLAIN)
+@case(90, nics=ZERO_COPY, sample=PLAIN)
 def receives_by_turns(env):
-    """The same without need-wakeup flags, and by busy polling."""
+    """The same without need-wakeup flags, by busy polling, and in chunks of other kinds."""
     xdp = ready(env)
-    receive(env, xdp, mode(env), "-m", "-p")
-    xdp.set(port=PORT)
-    receive(env, xdp, mode(env), "-B")
+    for words in (("-m", "-p"), ("-B",), ("-u", "-p"), ("-f", 2048, "-p")):
+        xdp.set(port=PORT)
+        receive(env, xdp, mode(env), *words, count=100)
     env.ping()
 
 
@@ -106,10 +106,11 @@ def transmits(env):
 
 @case(60, nics=ZERO_COPY, sample=PLAIN)
 def transmits_by_turns(env):
-    """The same without need-wakeup flags, by busy polling, and many."""
-    transmit(env, mode(env), "-m")
-    transmit(env, mode(env), "-B")
+    """The same without need-wakeup flags, from chunks of other kinds, many, and by busy polling."""
+    for words in (("-m",), ("-u",), ("-f", 2048)):
+        transmit(env, mode(env), *words, count=100)
     transmit(env, mode(env), "-T", 20000, count=3000)
+    transmit(env, mode(env), "-B", count=100)
 
 
 @case(60, nics=ZERO_COPY, sample=PLAIN)
