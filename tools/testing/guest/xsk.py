@@ -14,6 +14,8 @@ from xdp import PLACE
 
 HEADERS, NUMBER = 42, 8
 FRAMES = 4096
+# How long frames may be on their way, in seconds.
+PATIENCE = 8
 PATTERN = bytes(range(251))
 
 
@@ -112,12 +114,22 @@ def send(env, frames, gap=0.0):
                 time.sleep(gap)
 
 
+def gather(capture, count, port):
+    """The UDP frames to a port that came in: `count` and any that follow soon, or what there is."""
+    found, end = [], time.monotonic() + PATIENCE
+    while True:
+        enough = len(found) >= count
+        frames = capture.frames(quiet=0.2)
+        found += [frame.data for frame in frames if not frame.outgoing and frame.data[36:38] == port.to_bytes(2, "big")]
+        if enough or time.monotonic() > end:
+            return found
+
+
 def forwarded(env, frames, port):
     """The peer sends frames, and all come back with the addresses swapped."""
     with Capture(env.peer) as capture:
         send(env, frames, gap=0.05)
-        got = [frame.data for frame in capture.frames(quiet=0.6) if not frame.outgoing
-               and frame.data[36:38] == port.to_bytes(2, "big")]
+        got = gather(capture, len(frames), port)
     equal(len(got), len(frames), "frames that came back")
     check(sorted(got) == sorted(frame[6:12] + frame[:6] + frame[12:] for frame in frames), "they are as they were")
 
