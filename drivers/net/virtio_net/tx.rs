@@ -130,19 +130,29 @@ impl Queue {
         result
     }
 
-    /// Has the queue send frames of a process too.
+    /// Whether the queue could send frames of a process too.
     ///
     /// # Errors
     ///
-    /// Those of [`Virtqueue::use_pool`]; `EOPNOTSUPP` if NAPI does not reclaim what was sent;
-    /// `ENOSPC` if packets of the stack leave no room for others.
-    pub(crate) fn bind(&mut self, pool: &XskPool) -> Result {
+    /// `EOPNOTSUPP` if NAPI does not reclaim what was sent; `ENOSPC` if packets of the stack
+    /// leave no room for others.
+    pub(crate) fn check_pool(&self) -> Result {
         if !self.napi {
             return Err(EOPNOTSUPP);
         }
         if self.vq.size() <= self.reserve.saturating_add(SEGMENTS_OF_SOCKET) {
             return Err(ENOSPC);
         }
+        Ok(())
+    }
+
+    /// Has the queue send them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::check_pool`] and of [`Virtqueue::use_pool`].
+    pub(crate) fn bind(&mut self, pool: &XskPool) -> Result {
+        self.check_pool()?;
         self.vq.use_pool(Some(pool))
     }
 

@@ -74,11 +74,12 @@ fn reason(error: Error) -> &'static str {
 impl Nic {
     fn bind(&self, paused: &mut PausedPair<'_, '_, Self>, offer: XskOffer<'_>) -> Result<XskPool> {
         let pool = paused.rx().0.map(offer)?;
-        paused.tx().bind(&pool)?;
+        paused.tx().check_pool()?;
         let rx = paused.rx().0;
-        let result = rx.empty().and_then(|()| rx.bind(&pool));
-        if let Err(error) = result {
-            let _ = paused.tx().unbind();
+        rx.empty().and_then(|()| rx.bind(&pool))?;
+        // What the stack has in the transmit ring stays there.
+        if let Err(error) = paused.tx().bind(&pool) {
+            let _ = paused.rx().0.unbind();
             return Err(error);
         }
         Ok(pool)

@@ -5,7 +5,7 @@ import contextlib
 import time
 
 from packet import Capture
-from vnrtest import case, check, equal, wait_for
+from vnrtest import Failed, case, check, equal, wait_for
 from xdp import Xdp
 from xsk import Client, adds_up, forwarded, gather, number_of, numbered, pinned, queues, send
 
@@ -172,6 +172,36 @@ def refusals(env):
         adds_up(first.end())
     wait_for(lambda: pinned() == 0, "the memory of sockets is free")
     env.ping()
+
+
+@case(60, nics=ZERO_COPY, sample=PLAIN)
+def without_transmit_napi(env):
+    """Where NAPI does not reclaim what was sent, a process is refused or served; and NAPI stays while
+    there is one."""
+    def use_napi(on):
+        env.dut.ip("link set dev dut down")
+        try:
+            env.dut.ethtool("-C", "tx-frames", str(int(on)))
+            return True
+        except Failed:
+            return False
+        finally:
+            env.dut.ip("link set dev dut up")
+            env.dut.wait_carrier()
+            env.dut.addresses()
+
+    check(use_napi(False), "transmit NAPI cannot be turned off")
+    client = Client(env, mode(env), "-t", "--hold", mapped=False)
+    if client.zero_copy is None:
+        check(f"os error {EOPNOTSUPP}" in client.error, client.error)
+    else:
+        client.end()
+        transmit(env, mode(env))
+    check(use_napi(True), "transmit NAPI cannot be turned on")
+    with Client(env, mode(env), "-t", "--hold", mapped=False) as client:
+        check(not use_napi(False), "transmit NAPI can be turned off while a socket is bound")
+        adds_up(client.end())
+    transmit(env, mode(env))
 
 
 @case(60, nics="modern-split-mergeable-1q")
