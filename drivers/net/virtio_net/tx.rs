@@ -36,7 +36,7 @@ pub(crate) struct Queue {
     tunnels: bool,
     /// Whether the device relies on `hdr_len` of segmented packets.
     exact_header_len: bool,
-    /// Frames of a process were sent, and others of it may wait for the queue's own poll.
+    /// Frames of a process were sent: it does not know yet, and others of it may wait.
     socket_waits: bool,
     stats: Arc<stats::Tx>,
 }
@@ -186,6 +186,7 @@ impl Queue {
     /// limits have counted.
     pub(crate) fn take_sent(&mut self) -> (usize, usize) {
         let (packets, bytes) = self.pop_sent(TxSkb::consume_any);
+        self.vq.complete_frames();
         if self.napi {
             (packets, bytes)
         } else {
@@ -306,7 +307,6 @@ impl Queue {
     fn pop_sent(&mut self, free: impl Fn(TxSkb)) -> (usize, usize) {
         let (mut packets, mut bytes) = (0usize, 0usize);
         let (mut frames, mut frame_bytes) = (0usize, 0usize);
-        let mut of_socket = false;
         while let Some((packet, _)) = self.vq.pop() {
             match packet {
                 TxPacket::Skb(skb) => {
@@ -323,13 +323,9 @@ impl Queue {
                     frames = frames.wrapping_add(1);
                     frame_bytes = frame_bytes.wrapping_add(frame.len());
                     self.vq.frame_sent(frame);
-                    of_socket = true;
+                    self.socket_waits = true;
                 }
             }
-        }
-        if of_socket {
-            self.vq.complete_frames();
-            self.socket_waits = true;
         }
         let all = packets.wrapping_add(frames);
         if all != 0 {
@@ -391,6 +387,7 @@ impl Queue {
     #[inline]
     fn call_for_socket(&mut self, queue: &TxQueue) {
         if core::mem::take(&mut self.socket_waits) {
+            self.vq.complete_frames();
             queue.schedule_poll(|| self.vq.disable_interrupts());
         }
     }
@@ -399,6 +396,7 @@ impl Queue {
     /// packet of the stack; true if there may be more.
     #[inline(never)]
     fn send_for_socket(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> bool {
+        self.vq.complete_frames();
         self.socket_waits = false;
         let mut room = self.vq.free().saturating_sub(self.reserve) / SEGMENTS_OF_SOCKET;
         if self.vq.is_empty() {

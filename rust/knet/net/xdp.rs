@@ -16,7 +16,7 @@ mod skb;
 
 pub use any::Frame;
 pub use assembly::XdpAssembly;
-pub(super) use buff::{run, trace, Record};
+pub(super) use buff::{refuse, trace, Record};
 pub use buff::{Verdict, XdpBuff, XdpRoom};
 pub use frame::{TxPacket, XdpFrame, XdpFrames};
 pub use ops::{Xdp, XdpFeatures};

@@ -215,7 +215,11 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
         let program = self.0.program;
         // SAFETY: The program is live, and the frame described as it expects. What it
         // changes keeps the type invariant. This is a poll.
-        unsafe { run(program, &mut self.0.raw) }.of(self)
+        let action = unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), &mut self.0.raw) };
+        // SAFETY: The frame is described.
+        Verdict::new(action, self, |frame, action| unsafe {
+            refuse(program, &frame.0.raw, action);
+        })
     }
 
     #[inline]
@@ -325,39 +329,19 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
     }
 }
 
-impl Verdict<()> {
-    /// The same of a frame.
-    #[inline]
-    pub(in super::super) fn of<F>(self, frame: F) -> Verdict<F> {
-        match self {
-            Self::Pass(()) => Verdict::Pass(frame),
-            Self::Transmit(()) => Verdict::Transmit(frame),
-            Self::Redirect(()) => Verdict::Redirect(frame),
-            Self::Drop(()) => Verdict::Drop(frame),
-        }
-    }
-}
-
-/// Has a program look at a frame (`bpf_prog_run_xdp`).
-///
-/// # Safety
-///
-/// This is the poll of the frame's queue, and the frame is described as a program expects it.
-#[inline]
-pub(in super::super) unsafe fn run(
-    program: Program<'_>,
-    frame: &mut bindings::xdp_buff,
-) -> Verdict<()> {
-    // SAFETY: The program is live; by the caller's promise.
-    match unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), frame) } {
-        bindings::xdp_action_XDP_DROP => Verdict::Drop(()),
-        bindings::xdp_action_XDP_PASS => Verdict::Pass(()),
-        bindings::xdp_action_XDP_TX => Verdict::Transmit(()),
-        bindings::xdp_action_XDP_REDIRECT => Verdict::Redirect(()),
-        action => {
-            // SAFETY: By the caller's promise.
-            unsafe { refuse(program, frame, action) };
-            Verdict::Drop(())
+impl<F> Verdict<F> {
+    /// What a program has answered of a frame; `refuse` is told of an answer that is none.
+    #[inline(always)]
+    pub(in super::super) fn new(action: u32, frame: F, refuse: impl FnOnce(&F, u32)) -> Self {
+        match action {
+            bindings::xdp_action_XDP_DROP => Self::Drop(frame),
+            bindings::xdp_action_XDP_PASS => Self::Pass(frame),
+            bindings::xdp_action_XDP_TX => Self::Transmit(frame),
+            bindings::xdp_action_XDP_REDIRECT => Self::Redirect(frame),
+            action => {
+                refuse(&frame, action);
+                Self::Drop(frame)
+            }
         }
     }
 }
@@ -366,9 +350,13 @@ pub(in super::super) unsafe fn run(
 ///
 /// # Safety
 ///
-/// As for [`run`].
+/// The program is live, and the frame described, in the poll of its queue.
 #[cold]
-unsafe fn refuse(program: Program<'_>, frame: &bindings::xdp_buff, action: u32) {
+pub(in super::super) unsafe fn refuse(
+    program: Program<'_>,
+    frame: &bindings::xdp_buff,
+    action: u32,
+) {
     // SAFETY: Device and program are live.
     unsafe {
         if action != bindings::xdp_action_XDP_ABORTED {
@@ -383,7 +371,7 @@ unsafe fn refuse(program: Program<'_>, frame: &bindings::xdp_buff, action: u32) 
 ///
 /// # Safety
 ///
-/// As for [`run`].
+/// As for [`refuse`].
 #[cold]
 pub(in super::super) unsafe fn trace(
     program: Program<'_>,

@@ -4,7 +4,7 @@
 
 use super::super::{
     napi::RxPoll,
-    xdp::{run, trace, Frame, Program, Record, Verdict, XdpFrame},
+    xdp::{refuse, trace, Frame, Program, Record, Verdict, XdpFrame},
     RxSkb, XDP_HEADROOM,
 };
 use crate::bindings;
@@ -127,12 +127,16 @@ impl Frame for XskFrame<'_> {
 
     #[inline]
     fn run(mut self) -> Verdict<Self> {
-        match self.program {
-            // SAFETY: The frame is described as a program expects it. What it changes keeps
-            // the type invariant. This is a poll.
-            Some(program) => unsafe { run(program, self.xdp_mut()) }.of(self),
-            None => Verdict::Pass(self),
-        }
+        let Some(program) = self.program else {
+            return Verdict::Pass(self);
+        };
+        // SAFETY: The program is live, and the frame described as it expects. What it
+        // changes keeps the type invariant. This is a poll.
+        let action = unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), self.xdp_mut()) };
+        // SAFETY: The frame is described.
+        Verdict::new(action, self, |frame, action| unsafe {
+            refuse(program, frame.xdp(), action);
+        })
     }
 
     /// A frame that comes back may have been freed already; to do so again does nothing, as
