@@ -27,6 +27,7 @@ pub(super) fn with_buffer(first: Received, skip: usize, poll: &RxPoll<'_>) -> Op
 /// Takes the further buffers of a packet off the ring by `next`, and appends them to `skb`.
 /// If that is not there, or they are not, all go back. `next` has nothing, if the ring is
 /// empty, or less than nothing, if the length cannot be.
+#[inline(never)]
 pub(super) fn of_packet(
     skb: Option<RxSkb>,
     buffers: u16,
@@ -63,6 +64,7 @@ pub(super) fn of_packet(
 }
 
 /// The same for a frame that a program is to see.
+#[inline(never)]
 pub(super) fn of_frame<'r, 'p>(
     mut frame: Option<XdpAssembly<'r, 'p>>,
     buffers: u16,
