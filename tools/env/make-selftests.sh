@@ -31,7 +31,7 @@ programs() {
 }
 
 make "$out" ARCH=x86 HOSTCC=gcc-14 headers
-programs net/lib csum gro xdp_helper xdp_dummy.bpf.o xdp_native.bpf.o xdp_metadata.bpf.o
+programs net/lib csum gro xdp_helper xdp_dummy.bpf.o
 programs drivers/net napi_id_helper
 programs drivers/net/hw toeplitz
 

@@ -75,19 +75,6 @@ def gro(env):
                  *(word for pattern in chosen for word in ("-t", pattern)))
 
 
-@case(1200, nics=QEMU)
-def xdp(env):
-    """drivers/net/xdp.py: verdicts, heads and tails that move, counters, over one buffer and several."""
-    selftest.run(env, "drivers/net/xdp.py", 1100)
-
-
-@case(120, nics=HASH)
-def xdp_metadata(env):
-    """drivers/net/hw/xdp_metadata.py: a program bound to the device asks for the hash."""
-    env.dut.offload(rxhash=True)
-    selftest.run(env, "drivers/net/hw/xdp_metadata.py", 100)
-
-
 @case(120, nics=QEMU)
 def csum(env):
     """drivers/net/hw/csum.py: checksums of every kind, right and wrong, both ways."""
