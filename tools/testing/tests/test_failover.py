@@ -108,7 +108,7 @@ def check_is_standby(env):
     equal(os.path.basename(os.path.realpath(f"{NET}/dut/master")), master_name(env), "master")
 
 
-@case(40, ci=True)
+@case(40)
 def standby_carries_traffic(env):
     """There is a master with the device's address and the first name; the device is below it."""
     check(env.dut.negotiated("STANDBY"), "STANDBY was not negotiated")

@@ -92,6 +92,11 @@ class Splats(unittest.TestCase):
                   "Call Trace:", " __xa_alloc+0xe9/0x1a0", " page_pool_dma_map+0x27f/0x810", " </TASK>")
         self.assertEqual(seen(asleep), [])
         self.assertEqual(len(seen([line for line in asleep if "page_pool" not in line])), 2)
+        key = ("INFO: trying to register non-static key.", "turning off the locking correctness validator.",
+               "Call Trace:", " net_failover_get_stats+0x43/0x420 [net_failover]", " </TASK>")
+        self.assertEqual(seen(key, "failover.probe/x@c"), [])
+        self.assertEqual(len(seen(key)), 2)
+        self.assertEqual(len(seen((*key[:3], key[4]), "failover.probe/x@c")), 2)
         both = (*report[:2], BAD[0], *report[2:])
         self.assertEqual(seen(both), [f"[1.0] {BAD[0]}"])
 
