@@ -97,6 +97,7 @@ int main(void)
 	SIZE(xdp_desc);
 	FIELD(xdp_desc, addr);
 	FIELD(xdp_desc, len);
+	FIELD(xdp_desc, options);
 
 	FIELD(xsk_buff_pool, umem);
 	FIELD(xsk_buff_pool, dma_pages);
@@ -105,6 +106,10 @@ int main(void)
 	FIELD(xsk_buff_pool, headroom);
 	FIELD(xsk_buff_pool, chunk_size);
 	FIELD(xsk_buff_pool, unaligned);
+	FIELD(xsk_buff_pool, tx_metadata_len);
+
+	SIZE(xsk_tx_metadata);
+	FIELD(xsk_tx_metadata, flags);
 
 	FIELD(xdp_umem, npgs);
 	FIELD(xdp_umem, flags);

@@ -94,6 +94,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
             rx::large_mtu(interface.netdev(), negotiated),
         ),
         rx_hash: negotiated.contains(Features::HASH_REPORT),
+        tx_checksum: negotiated.contains(Features::CSUM),
         zero_copy: xsk::is_possible(negotiated, rx::large_mtu(interface.netdev(), negotiated)),
     });
     interface.queues_in_use(pairs.used)?;

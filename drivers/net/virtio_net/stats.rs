@@ -56,6 +56,8 @@ pub(crate) struct Tx {
     pub(crate) xdp_tx: Counter,
     /// Those of them that were lost.
     pub(crate) xdp_tx_drops: Counter,
+    /// Frames of processes that were sent without what was asked for them.
+    pub(crate) xsk_refused: Counter,
 }
 
 /// What one poll received; added to the counters once.
@@ -122,13 +124,14 @@ impl Tx {
         }
     }
 
-    /// What `ethtool -S` shows, by the names of the C driver.
-    fn named(&self) -> [(&'static str, &Counter); 4] {
+    /// What `ethtool -S` shows, by the names of the C driver, and what that does not count.
+    fn named(&self) -> [(&'static str, &Counter); 5] {
         [
             ("xdp_tx", &self.xdp_tx),
             ("xdp_tx_drops", &self.xdp_tx_drops),
             ("kicks", &self.kicks),
             ("tx_timeouts", &self.timeouts),
+            ("xsk_metadata_errors", &self.xsk_refused),
         ]
     }
 }

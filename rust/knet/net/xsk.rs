@@ -13,15 +13,18 @@
 //! [`Virtqueue<TxPacket>`]: crate::virtio::Virtqueue
 
 mod frame;
+mod headers;
+mod metadata;
 mod ops;
 mod pool;
 mod rx;
 mod tx;
 
 pub use frame::XskFrame;
+pub(super) use metadata::CHECKSUM;
 pub(super) use ops::Pools;
 pub use ops::Xsk;
 pub use pool::{XskOffer, XskPool};
 pub use rx::{Arrived, ArrivedFrame, Filled, RxFrame};
 pub(super) use tx::MAX_PARTS;
-pub use tx::{XskSent, XskTx};
+pub use tx::{XskQueued, XskSent, XskTx};

@@ -4,6 +4,7 @@
 
 use crate::content;
 use crate::frames::{place, Frames, Owner};
+use crate::metadata;
 use crate::options::{Mode, Options};
 use crate::report::Report;
 use crate::socket::Bound;
@@ -115,8 +116,11 @@ impl<'o> Bench<'o> {
 
     /// Sends frames.
     pub fn tx_only(&mut self, report: &mut Report<'_>) {
-        let mut content = vec![0; self.options.tx_pkt_size.max(content::LEAST)];
-        let chunk = self.options.frame_size as usize;
+        let flow = self.options.flow();
+        let partial = flow.partial();
+        let mut content = vec![0; self.options.tx_pkt_size.max(flow.least())];
+        let offset = partial.map_or(0, |_| metadata::LEN);
+        let chunk = self.options.frame_size as usize - offset;
         let parts = content.len().div_ceil(chunk);
         let most = self.options.tx_pkt_count;
         while !self.is_over() && (most == 0 || self.packets < most) {
@@ -126,20 +130,25 @@ impl<'o> Bench<'o> {
             }
             let mut batch = Vec::with_capacity(n as usize * parts);
             for _ in 0..n {
-                let (to, from) = (self.options.tx_dmac, self.options.tx_smac);
-                content::write(&mut content, self.packets, to, from);
+                flow.write(&mut content, self.packets);
                 self.packets += 1;
                 for (index, bytes) in content.chunks(chunk).enumerate() {
                     let Some(addr) = self.frames.give(Owner::Tx) else {
                         break;
                     };
+                    let addr = addr + offset as u64;
+                    let mut options = if index + 1 < parts { XDP_PKT_CONTD } else { 0 };
+                    if let (Some(partial), 0) = (partial, index) {
+                        metadata::ask(&mut self.socket.area, addr, partial);
+                        options |= metadata::XDP_TX_METADATA;
+                    }
                     if let Some(frame) = self.socket.area.frame(addr, bytes.len()) {
                         frame.copy_from_slice(bytes);
                     }
                     batch.push(XdpDesc {
                         addr,
                         len: bytes.len() as u32,
-                        options: if index + 1 < parts { XDP_PKT_CONTD } else { 0 },
+                        options,
                     });
                 }
             }

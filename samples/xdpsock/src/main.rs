@@ -11,12 +11,13 @@ mod bench;
 mod content;
 mod frames;
 mod map;
+mod metadata;
 mod options;
 mod report;
 mod socket;
 
 use bench::Bench;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use options::{Mode, Options};
 use report::Report;
 use socket::Failure;
@@ -24,6 +25,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.tx_sip.is_ipv4() != options.tx_dip.is_ipv4() {
+        let what = "the IP addresses of frames are of different versions";
+        let kind = clap::error::ErrorKind::ArgumentConflict;
+        Options::command().error(kind, what).exit();
+    }
     match run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

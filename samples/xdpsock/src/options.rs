@@ -2,7 +2,9 @@
 
 //! The command line.
 
+use crate::content::Flow;
 use clap::{ArgGroup, Parser};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// What is done with frames.
@@ -78,7 +80,7 @@ pub struct Options {
     /// Microseconds from one batch that is sent to the next.
     #[arg(short = 'T', long, default_value_t = 0)]
     pub tx_cycle: u64,
-    /// Bytes of a frame that is sent, without checksum.
+    /// Bytes of a frame that is sent, without its own checksum.
     #[arg(short = 's', long, default_value_t = 64)]
     pub tx_pkt_size: usize,
     /// Whom frames are sent to.
@@ -87,6 +89,19 @@ pub struct Options {
     /// Whom they are from.
     #[arg(short = 'H', long, default_value = "02:00:00:00:00:01", value_parser = mac)]
     pub tx_smac: [u8; 6],
+
+    /// Which IP address frames are from (default: of networks under test).
+    #[arg(long, default_value_t = Ipv4Addr::new(198, 18, 0, 1).into())]
+    pub tx_sip: IpAddr,
+    /// Which IP address they are for.
+    #[arg(long, default_value_t = Ipv4Addr::new(198, 18, 0, 2).into())]
+    pub tx_dip: IpAddr,
+    /// Their UDP port.
+    #[arg(long, default_value_t = 4096)]
+    pub tx_port: u16,
+    /// Has the device complete their UDP checksums.
+    #[arg(long)]
+    pub tx_checksum: bool,
 
     /// The pinned XSKMAP to be in; its program is attached already.
     #[arg(long)]
@@ -106,6 +121,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// How frames that are sent are addressed.
+    pub fn flow(&self) -> Flow {
+        Flow {
+            macs: [self.tx_smac, self.tx_dmac],
+            ips: [self.tx_sip, self.tx_dip],
+            port: self.tx_port,
+            is_partial: self.tx_checksum,
+        }
+    }
+
     /// What to do.
     pub fn mode(&self) -> Mode {
         if self.txonly {

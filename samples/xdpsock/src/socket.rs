@@ -3,8 +3,8 @@
 //! The socket: memory, rings, and the queue that it is bound to.
 
 use crate::area::Area;
-use crate::map;
 use crate::options::{Mode, Options};
+use crate::{map, metadata};
 use std::ffi::CString;
 use std::fmt;
 use std::io;
@@ -77,8 +77,12 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
             0
         },
     };
+    let files = metadata::open_files().map_err(failed("files"))?;
     // SAFETY: The memory stays until the process ends.
-    let umem = unsafe { Umem::new(config, area.all()) }.map_err(refused("umem"))?;
+    let umem = unsafe { Umem::new(config.clone(), area.all()) }.map_err(refused("umem"))?;
+    if options.tx_checksum {
+        metadata::reserve(&files, &config, area).map_err(failed("metadata"))?;
+    }
     let name = CString::new(options.interface.as_str())
         .map_err(|error| failed("interface")(error.into()))?;
     let mut info = IfInfo::invalid();

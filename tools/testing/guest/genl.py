@@ -9,6 +9,8 @@ NETLINK_GENERIC, CTRL_ID, CTRL_GETFAMILY = 16, 16, 3
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 FAMILY_ID, FAMILY_NAME = 1, 2
+DEV_GET, DEV_IFINDEX, DEV_XSK_FEATURES = 1, 1, 6
+XSK_FEATURES = {1: "tx-timestamp", 2: "tx-checksum", 4: "tx-launch-time-fifo"}
 PAGE_POOL_GET = 5
 PAGE_POOL_STATS_GET, STATS_INFO = 9, 1
 QSTATS_GET, QSTATS_IFINDEX, QSTATS_QUEUE_ID, QSTATS_SCOPE, SCOPE_QUEUE = 12, 1, 3, 4, 1
@@ -70,6 +72,13 @@ def _dump(command, payload=b""):
 
 def _number(value):
     return int.from_bytes(value, "little")
+
+
+def xsk_features(ifindex):
+    """What a netdev says that it does for frames of AF_XDP sockets."""
+    bits = next(_number(device.get(DEV_XSK_FEATURES, b"")) for device in _dump(DEV_GET)
+                if _number(device[DEV_IFINDEX]) == ifindex)
+    return {name for bit, name in XSK_FEATURES.items() if bits & bit}
 
 
 def page_pools():

@@ -11,7 +11,7 @@ use super::{
         locks::OpsLocked,
         ops::{Driver, Operations},
         txq::{TxGuard, TxQueue},
-        xsk::MAX_PARTS,
+        xsk::{CHECKSUM, MAX_PARTS},
         Extack,
     },
     frame::XdpFrames,
@@ -43,6 +43,8 @@ pub struct XdpFeatures {
     pub rx_hash: bool,
     /// Queues can use pools of processes (`NETDEV_XDP_ACT_XSK_ZEROCOPY`).
     pub zero_copy: bool,
+    /// The device completes checksums of frames that processes send.
+    pub tx_checksum: bool,
 }
 
 impl<D: Driver> Builder<D> {
@@ -64,6 +66,9 @@ impl<D: Driver> Builder<D> {
             (*dev).xdp_features = bits;
             if features.zero_copy {
                 (*dev).xdp_zc_max_segs = MAX_PARTS as u32;
+            }
+            if features.tx_checksum {
+                (*dev).xsk_tx_metadata_ops = &CHECKSUM;
             }
             if features.rx_hash {
                 (*dev).xdp_metadata_ops = &metadata::RX_HASH;

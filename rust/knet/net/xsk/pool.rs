@@ -216,6 +216,12 @@ impl Taken {
         dma == self.mapped.device
     }
 
+    /// Whether frames that are sent can have metadata.
+    pub(super) fn has_metadata(&self) -> bool {
+        // SAFETY: The pool is live.
+        unsafe { (*self.raw()).tx_metadata_len != 0 }
+    }
+
     /// Bytes of a frame that can be received into (`xsk_pool_get_rx_frame_size`).
     pub(super) fn frame_len(&self) -> usize {
         // SAFETY: The pool is live.

@@ -4,16 +4,19 @@
 
 use super::{
     super::{napi::Poll, skb_tx::MAX_SEGMENTS, TxPacket},
+    headers::Headers,
+    metadata::{Metadata, Refused},
     pool::{Part, Taken},
     XskPool,
 };
 use crate::{
     bindings,
-    virtio::{page_to_phys, virt_to_page, SgTable, Virtqueue},
+    virtio::{SgTable, Virtqueue},
 };
-use core::{ops::Range, ptr::NonNull};
+use core::ops::Range;
 use kernel::{page::PAGE_SIZE, prelude::*};
-use virtio_net_wire::HeaderLayout;
+use virtio_net_wire::{tx::TxOffload, HeaderLayout};
+use zerocopy::IntoBytes;
 
 /// A frame that is in a transmit queue, or was.
 pub struct XskSent {
@@ -21,6 +24,15 @@ pub struct XskSent {
     turn: u32,
     parts: u32,
     len: u32,
+}
+
+/// What came of frames that a process wants sent.
+#[derive(Default)]
+pub struct XskQueued {
+    /// Parts that are queued.
+    pub parts: usize,
+    /// Frames that are queued without what the process asked for.
+    pub refused: usize,
 }
 
 /// How many parts a frame can have at most (`net_device::xdp_zc_max_segs`): as the table of
@@ -68,69 +80,6 @@ impl XskSent {
     }
 }
 
-/// A header that says nothing, mapped for the device for as long as this is there.
-struct Header {
-    start: NonNull<[u8; HeaderLayout::MAX_LEN]>,
-    address: u64,
-    /// Null if the device does without the DMA API.
-    device: *mut bindings::device,
-}
-
-// SAFETY: The memory is written once, before anybody else has it.
-unsafe impl Send for Header {}
-
-impl Header {
-    fn new(device: *mut bindings::device) -> Result<Self> {
-        if device.is_null() {
-            let start = KBox::new([0; HeaderLayout::MAX_LEN], GFP_KERNEL)?;
-            let start = NonNull::from(KBox::leak(start));
-            let at = start.as_ptr().cast_const().cast::<u8>();
-            let offset = at as usize & (PAGE_SIZE - 1);
-            let address = page_to_phys(virt_to_page(at)).wrapping_add(offset as u64);
-            return Ok(Self {
-                start,
-                address,
-                device,
-            });
-        }
-        let mut address = 0;
-        // SAFETY: The device is valid, and its queue has it.
-        let start = unsafe {
-            bindings::dma_alloc_attrs(
-                device,
-                HeaderLayout::MAX_LEN,
-                &mut address,
-                bindings::GFP_KERNEL | bindings::__GFP_ZERO,
-                0,
-            )
-        };
-        Ok(Self {
-            start: NonNull::new(start.cast()).ok_or(ENOMEM)?,
-            address,
-            device,
-        })
-    }
-}
-
-impl Drop for Header {
-    fn drop(&mut self) {
-        // SAFETY: The memory came from the one or the other, and no queue has it any more.
-        unsafe {
-            if self.device.is_null() {
-                drop(KBox::from_raw(self.start.as_ptr()));
-            } else {
-                bindings::dma_free_attrs(
-                    self.device,
-                    HeaderLayout::MAX_LEN,
-                    self.start.as_ptr().cast(),
-                    self.address,
-                    0,
-                );
-            }
-        }
-    }
-}
-
 /// The part of a pool that a transmit queue sends from.
 ///
 /// What is in the pool's completion ring is given to the process in the order in which it was
@@ -138,7 +87,8 @@ impl Drop for Header {
 /// were sent are given back once all before them were.
 pub struct XskTx {
     pool: Taken,
-    header: Header,
+    /// The first says nothing; each of the others, if there are any, is for one turn.
+    headers: Headers,
     /// The turns of frames that are in the queue, or were sent before one that is.
     first: u32,
     next: u32,
@@ -151,9 +101,10 @@ pub struct XskTx {
 impl XskTx {
     fn new(pool: Taken, size: usize, device: *mut bindings::device) -> Result<Self> {
         let turns = size.max(1).checked_next_power_of_two().ok_or(EINVAL)?;
+        let headers = if pool.has_metadata() { turns } else { 0 };
         Ok(Self {
             pool,
-            header: Header::new(device)?,
+            headers: Headers::new(headers.saturating_add(1), device)?,
             first: 0,
             next: 0,
             sent: KVec::from_elem(false, turns, GFP_KERNEL)?,
@@ -165,6 +116,30 @@ impl XskTx {
     fn slot(&mut self, turn: u32) -> Option<&mut bool> {
         let mask = self.sent.len().wrapping_sub(1);
         self.sent.get_mut(turn as usize & mask)
+    }
+
+    /// The header of the frame whose turn this is, where the device has it.
+    #[cold]
+    fn header(
+        &mut self,
+        turn: u32,
+        metadata: &Metadata,
+        len: usize,
+        checksums: bool,
+    ) -> Result<u64, Refused> {
+        let Some(checksum) = metadata.checksum(len)? else {
+            return Ok(self.headers.first());
+        };
+        let mask = self.sent.len().wrapping_sub(1);
+        let index = (turn as usize & mask).wrapping_add(1);
+        let header = TxOffload {
+            checksum: Some(checksum),
+            gso: None,
+        };
+        // What longer layouts append stays zero.
+        let header = header.to_v1();
+        let written = self.headers.write(index, header.as_bytes());
+        written.filter(|_| checksums).ok_or(Refused)
     }
 
     /// Notes whether parts of frames were sent.
@@ -274,18 +249,20 @@ impl Virtqueue<TxPacket> {
     }
 
     /// Queues frames that the process wants sent, of up to `most` parts, each frame behind a
-    /// header of `header_len` bytes that says nothing; how many parts. A queue that takes no
-    /// more of them keeps the rest for the next time (`xsk_tx_peek_release_desc_batch`).
+    /// header of `header_len` bytes that says nothing, or where its checksum is to be completed,
+    /// if `checksums` says that the device does. A queue that takes no more of them keeps the
+    /// rest for the next time (`xsk_tx_peek_release_desc_batch`).
     pub fn send_pool_frames(
         &mut self,
         sg: &mut SgTable<MAX_SEGMENTS>,
         header_len: usize,
+        checksums: bool,
         most: usize,
         _poll: &Poll<'_>,
-    ) -> usize {
+    ) -> XskQueued {
         let header_len = header_len.min(HeaderLayout::MAX_LEN);
         let Some(xsk) = &mut self.source_mut().xsk else {
-            return 0;
+            return XskQueued::default();
         };
         let raw = xsk.pool.raw();
         if xsk.left.is_empty() {
@@ -297,8 +274,8 @@ impl Virtqueue<TxPacket> {
             xsk.left = 0..n;
         }
         let (needs_sync, device) = (xsk.pool.needs_sync(), xsk.pool.device());
-        let (header, first, left) = (xsk.header.address, xsk.next, xsk.left.clone());
-        let (mut sent, mut parts, mut len) = (0u32, 0u32, 0u32);
+        let (empty, first, left) = (xsk.headers.first(), xsk.next, xsk.left.clone());
+        let (mut sent, mut parts, mut len, mut refused) = (0u32, 0u32, 0u32, 0usize);
         for index in left.clone() {
             // SAFETY: The core has filled as many descriptors; it has checked that each is in
             // the pool's memory, which is mapped.
@@ -315,6 +292,23 @@ impl Virtqueue<TxPacket> {
                 }
                 (address, descriptor)
             };
+            let turn = first.wrapping_add(sent);
+            let mut header = empty;
+            if parts == 0 {
+                // SAFETY: As above.
+                if let Some(metadata) = unsafe { Metadata::of(raw, &descriptor) } {
+                    if let Some(xsk) = &mut self.source_mut().xsk {
+                        let len = descriptor.len as usize;
+                        // There is no way to tell the process.
+                        header =
+                            xsk.header(turn, &metadata, len, checksums)
+                                .unwrap_or_else(|Refused| {
+                                    refused = refused.wrapping_add(1);
+                                    empty
+                                });
+                    }
+                }
+            }
             // SAFETY: The queue holds the pool and the header for as long as it has frames,
             // and the process has given the frame away.
             let fits = unsafe {
@@ -329,7 +323,6 @@ impl Virtqueue<TxPacket> {
             if descriptor.options & bindings::XDP_PKT_CONTD != 0 && fits {
                 continue;
             }
-            let turn = first.wrapping_add(sent);
             let token = TxPacket::Xsk(XskSent { turn, parts, len });
             // SAFETY: As above.
             if !fits || unsafe { self.push_out(sg, true, token) }.is_err() {
@@ -343,6 +336,9 @@ impl Virtqueue<TxPacket> {
             xsk.next = first.wrapping_add(sent);
             xsk.left = left.start.wrapping_add(sent)..left.end;
         }
-        sent as usize
+        XskQueued {
+            parts: sent as usize,
+            refused,
+        }
     }
 }

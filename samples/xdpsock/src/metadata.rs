@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is asked of the kernel for a frame, in front of it (`struct xsk_tx_metadata`).
+
+use crate::area::Area;
+use crate::content::Partial;
+use std::fs;
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Bytes in front of each frame.
+pub const LEN: usize = size_of::<Metadata>();
+/// In the options of a descriptor: there is metadata.
+pub const XDP_TX_METADATA: u32 = 2;
+const XDP_TXMD_FLAGS_CHECKSUM: u64 = 2;
+const XDP_UMEM_TX_METADATA_LEN: u32 = 4;
+const XDP_UMEM_REG: libc::c_int = 4;
+
+#[repr(C)]
+struct Metadata {
+    flags: u64,
+    csum_start: u16,
+    csum_offset: u16,
+    reserved: u32,
+    launch_time: u64,
+}
+
+/// Asks for a checksum, in front of the frame at `address`.
+pub fn ask(area: &mut Area, address: u64, partial: Partial) -> Option<()> {
+    let metadata = area.frame(address.checked_sub(LEN as u64)?, LEN)?;
+    metadata.fill(0);
+    let mut put = |at: usize, bytes: &[u8]| metadata[at..at + bytes.len()].copy_from_slice(bytes);
+    put(
+        offset_of!(Metadata, flags),
+        &XDP_TXMD_FLAGS_CHECKSUM.to_ne_bytes(),
+    );
+    put(
+        offset_of!(Metadata, csum_start),
+        &partial.start.to_ne_bytes(),
+    );
+    put(
+        offset_of!(Metadata, csum_offset),
+        &partial.offset.to_ne_bytes(),
+    );
+    Some(())
+}
+
+/// The numbers of all open files.
+pub fn open_files() -> io::Result<Vec<RawFd>> {
+    fs::read_dir("/proc/self/fd")?
+        .map(|entry| {
+            let name = entry?.file_name();
+            name.to_str()
+                .and_then(|name| name.parse().ok())
+                .ok_or_else(|| io::ErrorKind::InvalidData.into())
+        })
+        .collect()
+}
+
+/// Has a socket with room for metadata take the place of the one that was opened since
+/// `before`. The crate registers memory without, as it has no name for that.
+pub fn reserve(before: &[RawFd], config: &xdpilone::UmemConfig, area: Area) -> io::Result<()> {
+    let is_socket = |fd: &RawFd| {
+        fs::read_link(format!("/proc/self/fd/{fd}"))
+            .is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))
+    };
+    let place = open_files()?
+        .into_iter()
+        .find(|fd| !before.contains(fd) && is_socket(fd))
+        .ok_or(io::ErrorKind::NotFound)?;
+    // SAFETY: Nothing is passed.
+    let socket = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW, 0) };
+    if socket < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: It is new, and nobody else's.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    let registration = xdpilone::xdp::XdpUmemReg {
+        addr: area.all().as_ptr().cast::<u8>() as u64,
+        len: area.all().len() as u64,
+        chunk_size: config.frame_size,
+        headroom: config.headroom,
+        flags: config.flags | XDP_UMEM_TX_METADATA_LEN,
+        tx_metadata_len: LEN as u32,
+    };
+    // SAFETY: The kernel reads the structure. The memory stays until the process ends.
+    let ret = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_XDP,
+            XDP_UMEM_REG,
+            std::ptr::from_ref(&registration).cast(),
+            size_of_val(&registration) as libc::socklen_t,
+        )
+    };
+    // SAFETY: Both are sockets of ours; the crate has none of its rings yet.
+    if ret < 0 || unsafe { libc::dup2(socket.as_raw_fd(), place) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
