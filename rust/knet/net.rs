@@ -67,5 +67,6 @@ pub use xdp::{
     XdpRoom, XDP_HEADROOM,
 };
 pub use xsk::{
-    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskPool, XskQueued, XskSent, XskTx,
+    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskPool, XskQueued, XskSent,
+    XskTx,
 };

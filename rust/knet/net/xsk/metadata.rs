@@ -85,4 +85,4 @@ pub(in super::super) static CHECKSUM: bindings::xsk_tx_metadata_ops =
     };
 
 /// That it is there is what counts: only drivers would call it, and ours does not.
-unsafe extern "C" fn no_call(_start: u16, _offset: u16, _frame: *mut kernel::ffi::c_void) {}
+extern "C" fn no_call(_start: u16, _offset: u16, _frame: *mut kernel::ffi::c_void) {}
