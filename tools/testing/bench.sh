@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # bench.sh [OPTION...] - compare the Rust with the C driver (make bench).
-#   B="NAME..."   scenarios, the quick set if empty
+#   B="NAME..."   scenarios or patterns of their names, the quick set if empty; "all"
 #   FULL=1        more repeats
 #   SYMBOLS=1     print costs by symbol too
 #   RATES=0       instruction counts only
@@ -23,6 +23,7 @@ case " $* " in
 	;;
 esac
 
+set -f
 cd "$project"
 # A network namespace of its own holds the tap and vanishes with the run.
 # shellcheck disable=SC2086

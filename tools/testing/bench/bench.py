@@ -8,6 +8,7 @@ bench.sh is the entry. Method and reading: README.md beside this file.
 import argparse
 import datetime
 import fcntl
+import fnmatch
 import os
 import signal
 import sys
@@ -45,10 +46,11 @@ def parse_arguments():
     parser.add_argument("--limit", type=int, default=0, help="seconds for one guest")
     args = parser.parse_args()
     names = " ".join(args.scenario).replace(",", " ").split() or list(QUICK)
-    unknown = [n for n in names if n not in SCENARIOS]
+    chosen = {name: fnmatch.filter(SCENARIOS, "*" if name == "all" else name) for name in names}
+    unknown = [name for name in names if not chosen[name]]
     if unknown:
         parser.error(f"no scenario {', '.join(unknown)}; there are: {', '.join(SCENARIOS)}")
-    args.scenarios = [SCENARIOS[n] for n in dict.fromkeys(names)]
+    args.scenarios = [SCENARIOS[n] for n in dict.fromkeys(sum(chosen.values(), []))]
     return args
 
 

@@ -112,6 +112,36 @@ SCENARIOS = {
             warm="xdp_pass 1024 600000 $mac",
             rate="xdp_pass 20000 0 $mac",
         ),
+        *(
+            Scenario(
+                name=f"xsk-{mode}-{what}",
+                guest="icount",
+                nic="rx",
+                method="minus-source",
+                parts=(
+                    ("source", 4096, f"xsk_rx {what} {mode} {{n}} 600000 $foreign_mac"),
+                    ("main", 4096, f"xsk_rx {what} {mode} {{n}} 600000 $mac"),
+                ),
+                warm=f"xsk_rx {what} {mode} 1024 600000 $mac",
+                rate=f"xsk_rx {what} {mode} 20000 0 $mac",
+            )
+            for mode, what in (("zc", "rxdrop"), ("zc", "l2fwd"), ("copy", "rxdrop"))
+        ),
+        *(
+            Scenario(
+                name=f"xsk-{mode}-txonly{variant}",
+                guest="icount",
+                nic="tx",
+                method="slope",
+                parts=(
+                    ("short", 2048, f"xsk_tx {mode} '{variant}' {{n}}"),
+                    ("long", 18432, f"xsk_tx {mode} '{variant}' {{n}}"),
+                ),
+                warm=f"xsk_tx {mode} '{variant}' 4096",
+                rate=f"xsk_tx {mode} '{variant}' 20000",
+            )
+            for mode, variant in (("zc", ""), ("zc", "@csum"), ("zc", "@sg"), ("copy", ""))
+        ),
         Scenario(
             name="pktgen-tx@4q",
             guest="icount",
@@ -153,7 +183,8 @@ SCENARIOS = {
 }
 
 QUICK = (
-    "udp-rx", "udp-tx", "pktgen-tx", "pktgen-tx@4q", "xdp-drop", "xdp-tx", "xdp-pass", "tcp-rx", "tcp-tx",
+    "udp-rx", "udp-tx", "pktgen-tx", "pktgen-tx@4q", "xdp-drop", "xdp-tx", "xdp-pass",
+    "xsk-zc-rxdrop", "xsk-zc-txonly", "xsk-zc-l2fwd", "tcp-rx", "tcp-tx",
 )
 
 SIDES = ("c", "rust")

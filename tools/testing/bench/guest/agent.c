@@ -23,19 +23,15 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "agent.h"
 
-/* Seen by the plugin as instruction bytes, a no-op without it. */
-#define MARK(n) asm volatile(".byte 0x0f, 0x1f, 0x80; .long 0x564e4200 + %c0" : : "i"(n) : "memory")
-#define MARK_BEGIN() MARK(1)
-#define MARK_END() MARK(2)
-
-static void fail(const char *what)
+void fail(const char *what)
 {
 	fprintf(stderr, "agent: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
 	struct timespec ts;
 
@@ -43,7 +39,7 @@ static uint64_t now_ns(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-static uint64_t number(const char *text)
+uint64_t number(const char *text)
 {
 	char *end;
 	uint64_t value = strtoull(text, &end, 0);
@@ -66,13 +62,13 @@ static struct sockaddr_in address(const char *ip, const char *port)
 	return sin;
 }
 
-static void report(uint64_t done, uint64_t ns)
+void report(uint64_t done, uint64_t ns)
 {
 	printf("%llu %llu\n", (unsigned long long)done, (unsigned long long)ns);
 }
 
 /* The write returns when pktgen has sent its configured count. */
-static void pktgen_start(int pgctrl)
+void pktgen_start(int pgctrl)
 {
 	if (write(pgctrl, "start\n", 6) != 6)
 		fail("pgctrl");
@@ -82,7 +78,7 @@ static void pktgen_start(int pgctrl)
  * pktgen's own account of INTERFACE's run: packets sent, which a last burst may
  * take past the count, and the time, without the idle waits of the write above.
  */
-static uint64_t pktgen_result(const char *interface, uint64_t count, uint64_t *ns)
+uint64_t pktgen_result(const char *interface, uint64_t count, uint64_t *ns)
 {
 	unsigned long long sent = 0, usec = 0;
 	char path[64], line[512];
@@ -334,6 +330,9 @@ static const struct {
 	{ "tcp-receive", 4, cmd_tcp_receive },
 	{ "rings", 1, cmd_rings },
 	{ "queue-pairs", 2, cmd_queue_pairs },
+	{ "xsk-rxdrop", 4, cmd_xsk_rxdrop },
+	{ "xsk-l2fwd", 4, cmd_xsk_l2fwd },
+	{ "xsk-txonly", 3, cmd_xsk_txonly },
 };
 
 int main(int argc, char **argv)

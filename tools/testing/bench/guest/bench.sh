@@ -40,6 +40,7 @@ load() {
 # attach SIDE DRIVER NIC ADDRESS - bind the driver and bring the interface up.
 attach() {
 	local dev try=0
+	driver=$2
 	dev=$(device_of "$3")
 	unbind "$dev"
 	echo "$dev" >"$bus/drivers/$2/bind" || fatal "$2 does not bind to $dev"
@@ -140,6 +141,25 @@ xdp_rx() {
 xdp_pass() {
 	program pass
 	udp_rx "$@"
+}
+
+# xsk_rx rxdrop|l2fwd MODE COUNT DELAY MAC - and from the program to a socket of AF_XDP.
+xsk_rx() {
+	local src
+	program to_socket
+	src=$(source_if)
+	ip link set "$src" up
+	pktgen_on "$src" "$5" "$3" burst=32 delay="$4" dst_min=10.0.0.2 dst_max=10.0.0.2 \
+		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9
+	agent "xsk-$1" "$ifname" "$2" "$src" "$3"
+}
+
+# xsk_tx MODE VARIANT COUNT - frames of a socket of AF_XDP. The C driver has no
+# variants; what it does without is what theirs are compared with.
+xsk_tx() {
+	local mode=$1$2
+	[ "$driver" != virtio_net ] || mode=$1
+	agent xsk-txonly "$ifname" "$mode" "$3"
 }
 
 # A MAC that the device's filter drops: the traffic costs only its source.
