@@ -23,6 +23,7 @@ mod napi;
 mod ops;
 mod page_pool;
 mod paused;
+mod private_flags;
 mod qstats;
 mod queue_mgmt;
 mod queues;
@@ -52,6 +53,7 @@ pub use napi::{Poll, Polled, RxPoll};
 pub use ops::{Driver, LinkStats};
 pub use page_pool::{Memory, PagePool, Pages, PoolRef};
 pub use paused::PausedPair;
+pub use private_flags::PrivateFlags;
 pub use qstats::{QueueStatistics, RxQueueStats, TxQueueStats};
 pub use queues::Queues;
 pub use resize::Resize;
@@ -67,6 +69,6 @@ pub use xdp::{
     XdpRoom, XDP_HEADROOM,
 };
 pub use xsk::{
-    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskPool, XskQueued, XskSent,
+    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskOffloads, XskPool, XskQueued, XskSent,
     XskTx,
 };

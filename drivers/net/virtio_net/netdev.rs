@@ -96,7 +96,7 @@ impl Driver for Nic {
     ) -> Polled<'q> {
         if let Some(mut guard) = self.netdev.queues().try_lock_tx(poll.queue(), poll) {
             let (tx, queue) = guard.parts();
-            tx.reclaim_beside(queue, poll);
+            tx.reclaim_beside(queue, &self.sw_time, poll);
         }
         rx.poll(pages, poll, |frames| {
             let queues = self.netdev.queues();
@@ -128,7 +128,7 @@ impl Driver for Nic {
 
     #[inline]
     fn poll_tx<'q>(&self, tx: &'q mut tx::Queue, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'q> {
-        tx.poll(queue, poll)
+        tx.poll(queue, &self.sw_time, poll)
     }
 
     fn tx_timeout(&self, index: usize) {

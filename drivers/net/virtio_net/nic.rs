@@ -6,7 +6,7 @@ use crate::{
     coalesce::Notifications, control::Control, device_stats::DeviceStats, features, link,
     queues::Queues, resize::Rings, rss::Rss, rx, stats, tx, xdp, xsk,
 };
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kernel::{prelude::*, sync::Arc};
 use knet::{
     net::{self, Builder, MacAddress, Rtnl, XdpFeatures},
@@ -36,6 +36,8 @@ pub(crate) struct Nic {
     pub(crate) pairs: AtomicUsize,
     /// Whom received frames are for.
     pub(crate) receiver: xdp::Current,
+    /// Whether programs and processes have times of frames.
+    pub(crate) sw_time: AtomicBool,
     pub(crate) netdev: net::Device<Nic>,
 }
 
@@ -94,7 +96,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
             rx::large_mtu(interface.netdev(), negotiated),
         ),
         rx_hash: negotiated.contains(Features::HASH_REPORT),
-        tx_checksum: negotiated.contains(Features::CSUM),
+        offloads: xsk::offloads(negotiated, false),
         zero_copy: xsk::is_possible(negotiated, rx::large_mtu(interface.netdev(), negotiated)),
     });
     interface.queues_in_use(pairs.used)?;
@@ -162,6 +164,7 @@ impl virtio::Driver for Nic {
             rings,
             pairs: AtomicUsize::new(pairs.used),
             receiver: xdp::Current::stack(),
+            sw_time: AtomicBool::new(false),
             netdev: interface.build(rx, tx)?,
         };
         nic.netdev.queues().set_weight(params::napi_weight());

@@ -3,6 +3,7 @@
 //! Transmit queues.
 
 use crate::stats;
+use core::sync::atomic::AtomicBool;
 use kernel::{prelude::*, sync::Arc};
 use knet::{
     net::{Poll, Polled, TxHeader, TxPacket, TxQueue, TxSkb, MAX_SEGMENTS},
@@ -32,8 +33,7 @@ pub(crate) struct Queue {
     tunnels: bool,
     /// Whether the device relies on `hdr_len` of segmented packets.
     exact_header_len: bool,
-    /// The device completes checksums.
-    checksums: bool,
+    negotiated: Features,
     /// Frames of a process were sent: it does not know yet, and others of it may wait.
     socket_waits: bool,
     stats: Arc<stats::Tx>,
@@ -60,7 +60,7 @@ impl Queue {
             napi,
             tunnels: negotiated.contains(Features::HOST_UDP_TUNNEL_GSO),
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
-            checksums: negotiated.contains(Features::CSUM),
+            negotiated,
             socket_waits: false,
             stats,
         })
@@ -302,7 +302,12 @@ impl Queue {
     }
 
     /// Reclaims from the receive queue's poll, which runs anyway.
-    pub(crate) fn reclaim_beside(&mut self, queue: &TxQueue, poll: &Poll<'_>) {
+    pub(crate) fn reclaim_beside(
+        &mut self,
+        queue: &TxQueue,
+        sw_time: &AtomicBool,
+        poll: &Poll<'_>,
+    ) {
         if !self.napi {
             return;
         }
@@ -310,7 +315,7 @@ impl Queue {
             self.vq.disable_interrupts();
             self.reclaim(queue, |skb| skb.consume(poll));
             // Who polls this queue only for what it receives wants to send as well.
-            if self.vq.has_pool() && self.send_for_socket(queue, poll) {
+            if self.vq.has_pool() && self.send_for_socket(queue, sw_time, poll) {
                 queue.schedule_poll(|| ());
                 return;
             }
@@ -321,14 +326,19 @@ impl Queue {
     }
 
     /// Reclaims from the queue's own poll.
-    pub(crate) fn poll(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'_> {
+    pub(crate) fn poll(
+        &mut self,
+        queue: &TxQueue,
+        sw_time: &AtomicBool,
+        poll: &Poll<'_>,
+    ) -> Polled<'_> {
         self.vq.disable_interrupts();
         self.reclaim(queue, |skb| skb.consume(poll));
         if self.vq.has_pool() {
             if poll.budget() == 0 {
                 // Netpoll's, which is for the stack's packets.
                 self.call_for_socket(queue);
-            } else if self.send_for_socket(queue, poll) {
+            } else if self.send_for_socket(queue, sw_time, poll) {
                 return Polled::Again;
             }
         }

@@ -35,6 +35,7 @@ mod features;
 mod link;
 mod netdev;
 mod nic;
+mod private_flags;
 mod queues;
 mod resize;
 mod restore;

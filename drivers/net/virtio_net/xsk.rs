@@ -4,13 +4,21 @@
 
 use crate::{nic::Nic, resize, rx};
 use kernel::prelude::*;
-use knet::net::{OpsLocked, PausedPair, Xsk, XskOffer, XskPool};
+use knet::net::{OpsLocked, PausedPair, Xsk, XskOffer, XskOffloads, XskPool};
 use virtio_net_wire::Features;
 
 /// Whether the device's queues can change hands.
 pub(crate) fn is_possible(negotiated: Features, max_mtu: usize) -> bool {
     // Their buffers are exchanged while the device runs, and packets must fit in frames.
     negotiated.contains(Features::RING_RESET) && rx::Queue::needs_context(negotiated, max_mtu)
+}
+
+/// What is done for frames that processes send.
+pub(crate) fn offloads(negotiated: Features, times: bool) -> XskOffloads {
+    XskOffloads {
+        checksum: negotiated.contains(Features::CSUM),
+        times,
+    }
 }
 
 impl Xsk for Nic {

@@ -87,7 +87,7 @@ pub trait Statistics {
 /// The C operations of driver `D`.
 pub(super) struct Operations<D>(PhantomData<D>);
 
-const NAME_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
+pub(super) const NAME_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
 
 struct Count(usize);
 
@@ -101,12 +101,18 @@ struct Names<'a>(core::slice::ChunksExactMut<'a, u8>);
 
 impl Statistics for Names<'_> {
     fn counter(&mut self, name: fmt::Arguments<'_>, _value: u64) {
-        let Some(entry) = self.0.next() else { return };
-        entry.fill(0);
-        // The last byte ends the string.
-        if let Some((_, room)) = entry.split_last_mut() {
-            let _ = fmt::write(&mut Truncated(room.iter_mut()), name);
+        if let Some(entry) = self.0.next() {
+            copy_name(entry, name);
         }
+    }
+}
+
+/// Writes a name, cut to fit.
+pub(super) fn copy_name(entry: &mut [u8], name: fmt::Arguments<'_>) {
+    entry.fill(0);
+    // The last byte ends the string.
+    if let Some((_, room)) = entry.split_last_mut() {
+        let _ = fmt::write(&mut Truncated(room.iter_mut()), name);
     }
 }
 
@@ -159,7 +165,9 @@ impl<D: Driver> Operations<D> {
         ops.get_ts_info = Some(Self::ts_info);
         ops.get_link_ksettings = Some(Self::link_ksettings);
         ops.set_link_ksettings = Some(Self::set_link_ksettings);
-        Self::with_coalescing(Self::with_rss(Self::with_resize(ops)))
+        Self::with_private_flags(Self::with_coalescing(Self::with_rss(Self::with_resize(
+            ops,
+        ))))
     };
 
     pub(super) const fn vtable() -> &'static bindings::ethtool_ops {
@@ -238,8 +246,10 @@ impl<D: Driver> Operations<D> {
     ///
     /// C calls this for a registered device of driver `D`.
     unsafe extern "C" fn sset_count(dev: *mut NetDevice, set: c_int) -> c_int {
-        if set as u32 != bindings::ethtool_stringset_ETH_SS_STATS {
-            return -(bindings::EOPNOTSUPP as c_int);
+        match set as u32 {
+            bindings::ethtool_stringset_ETH_SS_STATS => {}
+            bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS => return D::NAMES.len() as c_int,
+            _ => return -(bindings::EOPNOTSUPP as c_int),
         }
         let mut count = Count(0);
         // SAFETY: C calls this for a registered device, with its instance lock.
@@ -255,6 +265,11 @@ impl<D: Driver> Operations<D> {
     /// C calls this for a registered device of driver `D`, with room for what
     /// `sset_count` said.
     unsafe extern "C" fn strings(dev: *mut NetDevice, set: u32, data: *mut u8) {
+        if set == bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS {
+            let room = D::NAMES.len().wrapping_mul(NAME_LEN);
+            // SAFETY: There is room for as many names.
+            Self::private_flag_names(unsafe { core::slice::from_raw_parts_mut(data, room) });
+        }
         if set != bindings::ethtool_stringset_ETH_SS_STATS {
             return;
         }

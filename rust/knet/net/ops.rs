@@ -13,6 +13,7 @@ use super::{
     locks::OpsLocked,
     napi::{Poll, Polled, RxPoll},
     page_pool::{Pages, PoolRef},
+    private_flags::PrivateFlags,
     qstats::QueueStatistics,
     resize::Resize,
     rss::Rss,
@@ -32,6 +33,7 @@ pub trait Driver:
     + Resize
     + Rss
     + Coalescing
+    + PrivateFlags
     + RxQueueAttribute
     + Xdp
     + Xsk

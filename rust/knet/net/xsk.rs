@@ -12,6 +12,7 @@
 //! [`Virtqueue<RxFrame>`]: crate::virtio::Virtqueue
 //! [`Virtqueue<TxPacket>`]: crate::virtio::Virtqueue
 
+mod alarm;
 mod frame;
 mod headers;
 mod metadata;
@@ -21,7 +22,8 @@ mod rx;
 mod tx;
 
 pub use frame::XskFrame;
-pub(super) use metadata::CHECKSUM;
+pub use metadata::XskOffloads;
+pub(super) use metadata::{now, operations};
 pub(super) use ops::Pools;
 pub use ops::Xsk;
 pub use pool::{XskOffer, XskPool};

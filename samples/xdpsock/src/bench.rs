@@ -57,6 +57,8 @@ pub struct Bench<'o> {
     pub wrong: u64,
     /// The numbers of the others.
     pub numbers: HashSet<u64>,
+    /// When frames were sent, and when they should have been, in nanoseconds of TAI.
+    pub times: Vec<(u64, u64)>,
 }
 
 impl<'o> Bench<'o> {
@@ -74,6 +76,7 @@ impl<'o> Bench<'o> {
             begun: Vec::new(),
             wrong: 0,
             numbers: HashSet::new(),
+            times: Vec::new(),
         }
     }
 
@@ -117,9 +120,9 @@ impl<'o> Bench<'o> {
     /// Sends frames.
     pub fn tx_only(&mut self, report: &mut Report<'_>) {
         let flow = self.options.flow();
-        let partial = flow.partial();
+        let has_metadata = self.options.has_metadata();
         let mut content = vec![0; self.options.tx_pkt_size.max(flow.least())];
-        let offset = partial.map_or(0, |_| metadata::LEN);
+        let offset = if has_metadata { metadata::LEN } else { 0 };
         let chunk = self.options.frame_size as usize - offset;
         let parts = content.len().div_ceil(chunk);
         let most = self.options.tx_pkt_count;
@@ -129,6 +132,12 @@ impl<'o> Bench<'o> {
                 n = n.min(most - self.packets);
             }
             let mut batch = Vec::with_capacity(n as usize * parts);
+            let later = self.options.tx_launch * 1000;
+            let request = metadata::Request {
+                checksum: flow.partial(),
+                stamp: self.options.tx_timestamp,
+                launch: (later != 0).then(|| metadata::now() + later),
+            };
             for _ in 0..n {
                 flow.write(&mut content, self.packets);
                 self.packets += 1;
@@ -138,8 +147,12 @@ impl<'o> Bench<'o> {
                     };
                     let addr = addr + offset as u64;
                     let mut options = if index + 1 < parts { XDP_PKT_CONTD } else { 0 };
-                    if let (Some(partial), 0) = (partial, index) {
-                        metadata::ask(&mut self.socket.area, addr, partial);
+                    if has_metadata && index != 0 {
+                        // What was there before is not this frame's.
+                        let nothing = metadata::Request::default();
+                        metadata::ask(&mut self.socket.area, addr, nothing);
+                    } else if has_metadata {
+                        metadata::ask(&mut self.socket.area, addr, request);
                         options |= metadata::XDP_TX_METADATA;
                     }
                     if let Some(frame) = self.socket.area.frame(addr, bytes.len()) {
@@ -292,6 +305,10 @@ impl<'o> Bench<'o> {
         let mut ring = self.socket.queue.complete(crate::socket::RING);
         let mut n = 0;
         while let Some(addr) = ring.read() {
+            if self.options.tx_timestamp {
+                let times = metadata::times(&mut self.socket.area, place(addr));
+                self.times.extend(times.filter(|(sent, _)| *sent != 0));
+            }
             self.frames.take(addr, Owner::Tx);
             self.frames.release(addr);
             n += 1;

@@ -26,7 +26,7 @@ pub struct Flow {
 }
 
 /// Where the device is to begin to sum, and where the sum goes from there; in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Partial {
     /// From the beginning of the frame.
     pub start: u16,

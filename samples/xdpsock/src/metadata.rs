@@ -13,10 +13,14 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 pub const LEN: usize = size_of::<Metadata>();
 /// In the options of a descriptor: there is metadata.
 pub const XDP_TX_METADATA: u32 = 2;
+const XDP_TXMD_FLAGS_TIMESTAMP: u64 = 1;
 const XDP_TXMD_FLAGS_CHECKSUM: u64 = 2;
+const XDP_TXMD_FLAGS_LAUNCH_TIME: u64 = 4;
 const XDP_UMEM_TX_METADATA_LEN: u32 = 4;
 const XDP_UMEM_REG: libc::c_int = 4;
 
+/// As it is given to the kernel. It writes a time stamp to where the offsets of the checksum
+/// are.
 #[repr(C)]
 struct Metadata {
     flags: u64,
@@ -26,15 +30,59 @@ struct Metadata {
     launch_time: u64,
 }
 
-/// Asks for a checksum, in front of the frame at `address`.
-pub fn ask(area: &mut Area, address: u64, partial: Partial) -> Option<()> {
+/// What is asked for a frame.
+#[derive(Clone, Copy, Default)]
+pub struct Request {
+    /// That its checksum be completed.
+    pub checksum: Option<Partial>,
+    /// That it be noted when it was sent.
+    pub stamp: bool,
+    /// That it be sent at this time, in nanoseconds of TAI.
+    pub launch: Option<u64>,
+}
+
+/// Nanoseconds of TAI.
+pub fn now() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: One structure, which is valid.
+    unsafe { libc::clock_gettime(libc::CLOCK_TAI, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// When a frame was sent, and when it should have been, or 0; of the frame at `address`.
+pub fn times(area: &mut Area, address: u64) -> Option<(u64, u64)> {
     let metadata = area.frame(address.checked_sub(LEN as u64)?, LEN)?;
+    let get = |at: usize| {
+        let (bytes, _) = metadata[at..].split_first_chunk()?;
+        Some(u64::from_ne_bytes(*bytes))
+    };
+    Some((
+        get(offset_of!(Metadata, csum_start))?,
+        get(offset_of!(Metadata, launch_time))?,
+    ))
+}
+
+/// Asks for something, in front of the frame at `address`.
+pub fn ask(area: &mut Area, address: u64, request: Request) -> Option<()> {
+    let metadata = area.frame(address.checked_sub(LEN as u64)?, LEN)?;
+    let partial = request.checksum.unwrap_or_default();
+    let flags = [
+        (request.stamp, XDP_TXMD_FLAGS_TIMESTAMP),
+        (request.checksum.is_some(), XDP_TXMD_FLAGS_CHECKSUM),
+        (request.launch.is_some(), XDP_TXMD_FLAGS_LAUNCH_TIME),
+    ];
+    let flags = flags
+        .iter()
+        .filter(|(is_set, _)| *is_set)
+        .fold(0, |all, (_, flag)| all | flag);
+    let launch = request.launch.unwrap_or(0);
     metadata.fill(0);
     let mut put = |at: usize, bytes: &[u8]| metadata[at..at + bytes.len()].copy_from_slice(bytes);
-    put(
-        offset_of!(Metadata, flags),
-        &XDP_TXMD_FLAGS_CHECKSUM.to_ne_bytes(),
-    );
+    put(offset_of!(Metadata, flags), &flags.to_ne_bytes());
+    put(offset_of!(Metadata, launch_time), &launch.to_ne_bytes());
     put(
         offset_of!(Metadata, csum_start),
         &partial.start.to_ne_bytes(),

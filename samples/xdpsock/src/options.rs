@@ -102,6 +102,12 @@ pub struct Options {
     /// Has the device complete their UDP checksums.
     #[arg(long)]
     pub tx_checksum: bool,
+    /// Asks when frames were sent.
+    #[arg(long)]
+    pub tx_timestamp: bool,
+    /// Has each batch sent so many microseconds later than it is given to the kernel.
+    #[arg(long, default_value_t = 0)]
+    pub tx_launch: u64,
 
     /// The pinned XSKMAP to be in; its program is attached already.
     #[arg(long)]
@@ -129,6 +135,11 @@ impl Options {
             port: self.tx_port,
             is_partial: self.tx_checksum,
         }
+    }
+
+    /// Whether frames that are sent have metadata.
+    pub fn has_metadata(&self) -> bool {
+        self.tx_checksum || self.tx_timestamp || self.tx_launch != 0
     }
 
     /// What to do.

@@ -31,6 +31,41 @@ struct End {
     rx_ring_full: u64,
     rx_fill_ring_empty_descs: u64,
     invalid_descs: u64,
+    times: Option<Times>,
+}
+
+/// When frames were sent; in nanoseconds of TAI.
+#[derive(Serialize)]
+struct Times {
+    frames: usize,
+    first: u64,
+    last: u64,
+    /// Of a frame and the one before it: sent earlier.
+    disordered: usize,
+    /// Sent before the time that was asked for.
+    early: usize,
+    /// The longest that one was sent after that time.
+    latest: u64,
+}
+
+impl Times {
+    fn new(times: &[(u64, u64)]) -> Option<Self> {
+        let launched = || times.iter().filter(|(_, launch)| *launch != 0);
+        Some(Self {
+            frames: times.len(),
+            first: times.first()?.0,
+            last: times.last()?.0,
+            disordered: times
+                .windows(2)
+                .filter(|pair| pair[1].0 < pair[0].0)
+                .count(),
+            early: launched().filter(|(sent, launch)| sent < launch).count(),
+            latest: launched()
+                .map(|(sent, launch)| sent.saturating_sub(*launch))
+                .max()
+                .unwrap_or(0),
+        })
+    }
 }
 
 /// What was printed so far.
@@ -116,6 +151,7 @@ impl<'o> Report<'o> {
             rx_ring_full: of(|s| s.rx_ring_full),
             rx_fill_ring_empty_descs: of(|s| s.rx_fill_ring_empty_descs),
             invalid_descs: of(|s| s.rx_invalid_descs + s.tx_invalid_descs),
+            times: Times::new(&bench.times),
         });
         good
     }

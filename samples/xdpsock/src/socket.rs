@@ -80,7 +80,7 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
     let files = metadata::open_files().map_err(failed("files"))?;
     // SAFETY: The memory stays until the process ends.
     let umem = unsafe { Umem::new(config.clone(), area.all()) }.map_err(refused("umem"))?;
-    if options.tx_checksum {
+    if options.has_metadata() {
         metadata::reserve(&files, &config, area).map_err(failed("metadata"))?;
     }
     let name = CString::new(options.interface.as_str())

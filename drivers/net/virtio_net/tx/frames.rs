@@ -4,6 +4,8 @@
 //! those of a process that has bound it.
 
 use super::Queue;
+use crate::xsk;
+use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
 use knet::net::{Poll, TxQueue, TxSkb, XdpFrame, XdpFrames, XskPool, XskQueued, MAX_SEGMENTS};
 
@@ -58,7 +60,12 @@ impl Queue {
     /// Sends frames of the process that has bound the queue, but leaves room for the longest
     /// packet of the stack; true if there may be more.
     #[inline(never)]
-    pub(super) fn send_for_socket(&mut self, queue: &TxQueue, poll: &Poll<'_>) -> bool {
+    pub(super) fn send_for_socket(
+        &mut self,
+        queue: &TxQueue,
+        sw_time: &AtomicBool,
+        poll: &Poll<'_>,
+    ) -> bool {
         self.vq.complete_frames();
         self.socket_waits = false;
         let mut room = self.vq.free().saturating_sub(self.reserve) / SEGMENTS_OF_SOCKET;
@@ -67,9 +74,10 @@ impl Queue {
             room = room.max(MAX_SEGMENTS.wrapping_sub(1));
         }
         let most = poll.budget().min(room);
+        let offloads = xsk::offloads(self.negotiated, sw_time.load(Ordering::Relaxed));
         let XskQueued { parts: n, refused } =
             self.vq
-                .send_pool_frames(&mut self.sg, self.layout.len(), self.checksums, most, poll);
+                .send_pool_frames(&mut self.sg, self.layout.len(), offloads, most, queue, poll);
         if refused != 0 {
             self.stats.xsk_refused.add(refused as u64);
         }

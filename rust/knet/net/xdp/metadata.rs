@@ -4,18 +4,51 @@
 //!
 //! C header: [`include/net/xdp.h`](srctree/include/net/xdp.h)
 
-use super::buff::{Record, XdpRoom};
+use super::{
+    super::xsk::now,
+    buff::{Record, XdpRoom},
+};
 use crate::bindings;
 use core::mem::offset_of;
 use kernel::prelude::*;
 use virtio_net_wire::rss::{Hash, Transport};
 
-/// The functions of a device that reports hashes.
-pub(super) static RX_HASH: bindings::xdp_metadata_ops = bindings::xdp_metadata_ops {
-    xmo_rx_timestamp: None,
-    xmo_rx_hash: Some(rx_hash),
-    xmo_rx_vlan_tag: None,
-};
+/// The functions for a device that reports hashes, or not, and time stamps, or not.
+pub(super) fn operations(hash: bool, time: bool) -> &'static bindings::xdp_metadata_ops {
+    static ALL: [bindings::xdp_metadata_ops; 4] = [
+        functions(false, false),
+        functions(true, false),
+        functions(false, true),
+        functions(true, true),
+    ];
+    &ALL[usize::from(hash) + 2 * usize::from(time)]
+}
+
+const fn functions(hash: bool, time: bool) -> bindings::xdp_metadata_ops {
+    let mut ops = bindings::xdp_metadata_ops {
+        xmo_rx_timestamp: None,
+        xmo_rx_hash: None,
+        xmo_rx_vlan_tag: None,
+    };
+    if hash {
+        ops.xmo_rx_hash = Some(rx_hash);
+    }
+    if time {
+        ops.xmo_rx_timestamp = Some(rx_timestamp);
+    }
+    ops
+}
+
+/// The time in nanoseconds of TAI, at which software has the frame.
+///
+/// # Safety
+///
+/// A program that runs on a frame calls this, with a valid place for the result.
+unsafe extern "C" fn rx_timestamp(_frame: *const bindings::xdp_md, time: *mut u64) -> c_int {
+    // SAFETY: By the caller's promise.
+    unsafe { *time = now() };
+    0
+}
 
 /// How both kinds of frames begin: those in pages, and those of AF_XDP pools.
 #[repr(C)]

@@ -7,11 +7,12 @@
 use super::{
     super::{
         builder::Builder,
+        device::Device,
         device::Priv,
-        locks::OpsLocked,
+        locks::{OpsLocked, Rtnl},
         ops::{Driver, Operations},
         txq::{TxGuard, TxQueue},
-        xsk::{CHECKSUM, MAX_PARTS},
+        xsk::{operations, XskOffloads, MAX_PARTS},
         Extack,
     },
     frame::XdpFrames,
@@ -43,8 +44,9 @@ pub struct XdpFeatures {
     pub rx_hash: bool,
     /// Queues can use pools of processes (`NETDEV_XDP_ACT_XSK_ZEROCOPY`).
     pub zero_copy: bool,
-    /// The device completes checksums of frames that processes send.
-    pub tx_checksum: bool,
+    /// What it does for frames that processes send. With times, programs are told the time of
+    /// a frame.
+    pub offloads: XskOffloads,
 }
 
 impl<D: Driver> Builder<D> {
@@ -67,12 +69,34 @@ impl<D: Driver> Builder<D> {
             if features.zero_copy {
                 (*dev).xdp_zc_max_segs = MAX_PARTS as u32;
             }
-            if features.tx_checksum {
-                (*dev).xsk_tx_metadata_ops = &CHECKSUM;
-            }
-            if features.rx_hash {
-                (*dev).xdp_metadata_ops = &metadata::RX_HASH;
-            }
+            (*dev).xsk_tx_metadata_ops = operations(features.offloads);
+            let times = features.offloads.times;
+            (*dev).xdp_metadata_ops = metadata::operations(features.rx_hash, times);
+        }
+    }
+}
+
+impl<D: Driver> Device<D> {
+    /// Tells users what is done for frames of processes, and whether programs are told the
+    /// time; those that are loaded already know what was told before.
+    pub fn tell_offloads(
+        &self,
+        rx_hash: bool,
+        offloads: XskOffloads,
+        _rtnl: &Rtnl<'_>,
+        _lock: &mut OpsLocked<'_, D>,
+    ) {
+        let dev = self.as_raw();
+        // SAFETY: The device is valid, and readers have either lock, or take what was there
+        // before for true, which stays.
+        unsafe {
+            (&raw mut (*dev).xsk_tx_metadata_ops).write_volatile(operations(offloads));
+            let ops = metadata::operations(rx_hash, offloads.times);
+            (&raw mut (*dev).xdp_metadata_ops).write_volatile(ops);
+            bindings::call_netdevice_notifiers(
+                bindings::netdev_cmd_NETDEV_XDP_FEAT_CHANGE as usize,
+                dev,
+            );
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::bindings;
 use core::ptr::NonNull;
+use kernel::ffi::c_void;
 use virtio_net_wire::tx::PartialChecksum;
 
 /// The metadata of a frame (`struct xsk_tx_metadata`). The process can write to it at any time.
@@ -15,6 +16,28 @@ use virtio_net_wire::tx::PartialChecksum;
 /// It is in the memory of a live pool.
 pub(super) struct Metadata(NonNull<bindings::xsk_tx_metadata>);
 
+// SAFETY: The memory is not bound to a thread.
+unsafe impl Send for Metadata {}
+
+/// What the driver has of the metadata that there can be.
+#[derive(Clone, Copy, Default)]
+pub struct XskOffloads {
+    /// The device completes checksums.
+    pub checksum: bool,
+    /// Frames wait for the time when they are to be sent, and it is noted when they were.
+    pub times: bool,
+}
+
+/// What a process asks for a frame.
+#[derive(Default)]
+pub(super) struct Request {
+    pub(super) checksum: Option<PartialChecksum>,
+    /// When it is to be sent, in nanoseconds of TAI.
+    pub(super) launch: Option<u64>,
+    /// Whether the process wants to know when it was sent.
+    pub(super) stamp: bool,
+}
+
 /// The process asked for what cannot be.
 pub(super) struct Refused;
 
@@ -23,7 +46,7 @@ impl Metadata {
     ///
     /// # Safety
     ///
-    /// The pool is live, and the core has checked the descriptor.
+    /// The pool is live, longer than the value, and the core has checked the descriptor.
     #[inline]
     pub(super) unsafe fn of(
         pool: *mut bindings::xsk_buff_pool,
@@ -35,7 +58,7 @@ impl Metadata {
         // SAFETY: By the caller's promise; so there is as much in front of the frame.
         let start = unsafe {
             let len = usize::from((*pool).tx_metadata_len);
-            if len < core::mem::offset_of!(bindings::xsk_tx_metadata, __bindgen_anon_1) + 8 {
+            if len < size_of::<bindings::xsk_tx_metadata>() {
                 return None;
             }
             bindings::xp_raw_get_data(pool, descriptor.addr).wrapping_byte_sub(len)
@@ -43,46 +66,98 @@ impl Metadata {
         NonNull::new(start.cast()).map(Self)
     }
 
-    /// The checksum that the device is to complete in a frame of which `len` bytes are
-    /// together.
+    /// What is asked for a frame of which `len` bytes are together.
     ///
     /// # Errors
     ///
-    /// If it is not in them, or something else is asked for that there is not.
-    #[inline]
-    pub(super) fn checksum(&self, len: usize) -> Result<Option<PartialChecksum>, Refused> {
+    /// If the checksum is not in them, or something is asked for that the driver has not.
+    pub(super) fn request(&self, len: usize, offloads: XskOffloads) -> Result<Request, Refused> {
         let raw = self.0.as_ptr();
         // SAFETY: By the type invariant. Any bits are values of these.
-        let (flags, start, offset) = unsafe {
+        let (flags, start, offset, launch) = unsafe {
             let request = &raw const (*raw).__bindgen_anon_1.request;
             (
                 (&raw const (*raw).flags).read_volatile(),
                 (&raw const (*request).csum_start).read_volatile(),
                 (&raw const (*request).csum_offset).read_volatile(),
+                (&raw const (*request).launch_time).read_volatile(),
             )
         };
-        if flags & !u64::from(bindings::XDP_TXMD_FLAGS_VALID) != 0 {
+        let mut allowed = 0;
+        if offloads.checksum {
+            allowed |= bindings::XDP_TXMD_FLAGS_CHECKSUM;
+        }
+        if offloads.times {
+            allowed |= bindings::XDP_TXMD_FLAGS_TIMESTAMP | bindings::XDP_TXMD_FLAGS_LAUNCH_TIME;
+        }
+        if flags & !u64::from(allowed) != 0 {
             return Err(Refused);
         }
-        if flags & u64::from(bindings::XDP_TXMD_FLAGS_CHECKSUM) == 0 {
-            return Ok(None);
-        }
+        let is_set = |flag: u32| flags & u64::from(flag) != 0;
         let end = usize::from(start) + usize::from(offset) + size_of::<u16>();
-        if end > len {
+        let checksum = is_set(bindings::XDP_TXMD_FLAGS_CHECKSUM);
+        if checksum && end > len {
             return Err(Refused);
         }
-        Ok(Some(PartialChecksum { start, offset }))
+        Ok(Request {
+            checksum: checksum.then_some(PartialChecksum { start, offset }),
+            launch: is_set(bindings::XDP_TXMD_FLAGS_LAUNCH_TIME).then_some(launch),
+            stamp: is_set(bindings::XDP_TXMD_FLAGS_TIMESTAMP),
+        })
+    }
+
+    /// Tells the process when the frame was sent, in nanoseconds of TAI.
+    pub(super) fn stamp(&self, time: u64) {
+        let raw = self.0.as_ptr();
+        // SAFETY: By the type invariant.
+        unsafe {
+            let completion = &raw mut (*raw).__bindgen_anon_1.completion;
+            (&raw mut (*completion).tx_timestamp).write_volatile(time);
+        }
     }
 }
 
-/// What the device does for processes: it completes checksums.
-pub(in super::super) static CHECKSUM: bindings::xsk_tx_metadata_ops =
-    bindings::xsk_tx_metadata_ops {
+/// Nanoseconds of TAI.
+pub(in super::super) fn now() -> u64 {
+    // SAFETY: No preconditions.
+    unsafe { kernel::bindings::ktime_get_clocktai() as u64 }
+}
+
+/// What netdev netlink tells of a driver that has these.
+pub(in super::super) fn operations(
+    offloads: XskOffloads,
+) -> &'static bindings::xsk_tx_metadata_ops {
+    static ALL: [bindings::xsk_tx_metadata_ops; 4] = [
+        told(false, false),
+        told(true, false),
+        told(false, true),
+        told(true, true),
+    ];
+    &ALL[usize::from(offloads.checksum) + 2 * usize::from(offloads.times)]
+}
+
+/// That an operation is there is what counts: only drivers would call it, and ours does not.
+const fn told(checksum: bool, times: bool) -> bindings::xsk_tx_metadata_ops {
+    extern "C" fn ask(_frame: *mut c_void) {}
+    extern "C" fn fill(_frame: *mut c_void) -> u64 {
+        0
+    }
+    extern "C" fn ask_checksum(_start: u16, _offset: u16, _frame: *mut c_void) {}
+    extern "C" fn ask_launch(_time: u64, _frame: *mut c_void) {}
+
+    let mut ops = bindings::xsk_tx_metadata_ops {
         tmo_request_timestamp: None,
         tmo_fill_timestamp: None,
-        tmo_request_checksum: Some(no_call),
+        tmo_request_checksum: None,
         tmo_request_launch_time: None,
     };
-
-/// That it is there is what counts: only drivers would call it, and ours does not.
-extern "C" fn no_call(_start: u16, _offset: u16, _frame: *mut kernel::ffi::c_void) {}
+    if checksum {
+        ops.tmo_request_checksum = Some(ask_checksum);
+    }
+    if times {
+        ops.tmo_request_timestamp = Some(ask);
+        ops.tmo_fill_timestamp = Some(fill);
+        ops.tmo_request_launch_time = Some(ask_launch);
+    }
+    ops
+}

@@ -3,9 +3,10 @@
 //! Sending frames of a pool.
 
 use super::{
-    super::{napi::Poll, skb_tx::MAX_SEGMENTS, TxPacket},
+    super::{napi::Poll, skb_tx::MAX_SEGMENTS, TxPacket, TxQueue},
+    alarm::Alarm,
     headers::Headers,
-    metadata::{Metadata, Refused},
+    metadata::{now, Metadata, XskOffloads},
     pool::{Part, Taken},
     XskPool,
 };
@@ -89,6 +90,11 @@ pub struct XskTx {
     pool: Taken,
     /// The first says nothing; each of the others, if there are any, is for one turn.
     headers: Headers,
+    /// Of each turn, if frames can have metadata, where the process wants to know when its
+    /// frame was sent.
+    to_stamp: KVec<Option<Metadata>>,
+    /// For frames that wait, likewise.
+    alarm: Option<Alarm>,
     /// The turns of frames that are in the queue, or were sent before one that is.
     first: u32,
     next: u32,
@@ -98,13 +104,33 @@ pub struct XskTx {
     left: Range<u32>,
 }
 
+/// What comes of a frame with metadata.
+enum Prepared {
+    /// It can be sent, behind the header at this address; true if something that was asked
+    /// for it cannot be.
+    Send(u64, bool),
+    /// It is to be sent so many nanoseconds from now.
+    Wait(u64),
+}
+
 impl XskTx {
+    /// How long frames wait at most, in nanoseconds. Those that would have to for longer are
+    /// sent at once.
+    const HORIZON: u64 = 1_000_000_000;
+
     fn new(pool: Taken, size: usize, device: *mut bindings::device) -> Result<Self> {
         let turns = size.max(1).checked_next_power_of_two().ok_or(EINVAL)?;
-        let headers = if pool.has_metadata() { turns } else { 0 };
+        let with_metadata = if pool.has_metadata() { turns } else { 0 };
+        let mut to_stamp = KVec::with_capacity(with_metadata, GFP_KERNEL)?;
+        for _ in 0..with_metadata {
+            to_stamp.push(None, GFP_KERNEL)?;
+        }
+        let alarm = pool.has_metadata().then(Alarm::new).transpose()?;
         Ok(Self {
             pool,
-            headers: Headers::new(headers.saturating_add(1), device)?,
+            headers: Headers::new(with_metadata.saturating_add(1), device)?,
+            to_stamp,
+            alarm,
             first: 0,
             next: 0,
             sent: KVec::from_elem(false, turns, GFP_KERNEL)?,
@@ -118,28 +144,55 @@ impl XskTx {
         self.sent.get_mut(turn as usize & mask)
     }
 
-    /// The header of the frame whose turn this is, where the device has it.
+    /// Does what is asked for a frame whose turn this is.
     #[cold]
-    fn header(
+    fn prepare(
         &mut self,
         turn: u32,
-        metadata: &Metadata,
+        metadata: Metadata,
         len: usize,
-        checksums: bool,
-    ) -> Result<u64, Refused> {
-        let Some(checksum) = metadata.checksum(len)? else {
-            return Ok(self.headers.first());
+        offloads: XskOffloads,
+    ) -> Prepared {
+        let empty = self.headers.first();
+        let refused = Prepared::Send(empty, true);
+        let Ok(request) = metadata.request(len, offloads) else {
+            return refused;
         };
-        let mask = self.sent.len().wrapping_sub(1);
-        let index = (turn as usize & mask).wrapping_add(1);
+        let mut too_late = false;
+        if let Some(after) = request.launch.map(|at| at.saturating_sub(now())) {
+            if (1..=XskTx::HORIZON).contains(&after) {
+                return Prepared::Wait(after);
+            }
+            too_late = after != 0;
+        }
+        let index = turn as usize & self.sent.len().wrapping_sub(1);
+        if let Some(place) = self.to_stamp.get_mut(index) {
+            *place = request.stamp.then_some(metadata);
+        }
+        let Some(checksum) = request.checksum else {
+            return Prepared::Send(empty, too_late);
+        };
         let header = TxOffload {
             checksum: Some(checksum),
             gso: None,
         };
         // What longer layouts append stays zero.
         let header = header.to_v1();
-        let written = self.headers.write(index, header.as_bytes());
-        written.filter(|_| checksums).ok_or(Refused)
+        match self.headers.write(index.wrapping_add(1), header.as_bytes()) {
+            Some(address) => Prepared::Send(address, too_late),
+            None => refused,
+        }
+    }
+
+    /// Tells the process that the frame was sent now, if it has asked.
+    #[inline]
+    fn stamp(&mut self, turn: u32) {
+        let mask = self.sent.len().wrapping_sub(1);
+        if let Some(place) = self.to_stamp.get_mut(turn as usize & mask) {
+            if let Some(metadata) = place.take() {
+                metadata.stamp(now());
+            }
+        }
     }
 
     /// Notes whether parts of frames were sent.
@@ -225,6 +278,7 @@ impl Virtqueue<TxPacket> {
     #[inline]
     pub fn frame_sent(&mut self, frame: XskSent) {
         if let Some(xsk) = &mut self.source_mut().xsk {
+            xsk.stamp(frame.turn);
             xsk.mark(frame.turn, frame.parts, true);
         }
     }
@@ -249,15 +303,17 @@ impl Virtqueue<TxPacket> {
     }
 
     /// Queues frames that the process wants sent, of up to `most` parts, each frame behind a
-    /// header of `header_len` bytes that says nothing, or where its checksum is to be completed,
-    /// if `checksums` says that the device does. A queue that takes no more of them keeps the
-    /// rest for the next time (`xsk_tx_peek_release_desc_batch`).
+    /// header of `header_len` bytes that says nothing, or what the process has asked for, of
+    /// `offloads`. A queue that takes no more of them keeps the rest for the next time, and so
+    /// it does for a frame whose time has not come, when `queue` is polled again
+    /// (`xsk_tx_peek_release_desc_batch`).
     pub fn send_pool_frames(
         &mut self,
         sg: &mut SgTable<MAX_SEGMENTS>,
         header_len: usize,
-        checksums: bool,
+        offloads: XskOffloads,
         most: usize,
+        queue: &TxQueue,
         _poll: &Poll<'_>,
     ) -> XskQueued {
         let header_len = header_len.min(HeaderLayout::MAX_LEN);
@@ -296,16 +352,22 @@ impl Virtqueue<TxPacket> {
             let mut header = empty;
             if parts == 0 {
                 // SAFETY: As above.
-                if let Some(metadata) = unsafe { Metadata::of(raw, &descriptor) } {
-                    if let Some(xsk) = &mut self.source_mut().xsk {
-                        let len = descriptor.len as usize;
-                        // There is no way to tell the process.
-                        header =
-                            xsk.header(turn, &metadata, len, checksums)
-                                .unwrap_or_else(|Refused| {
-                                    refused = refused.wrapping_add(1);
-                                    empty
-                                });
+                let metadata = unsafe { Metadata::of(raw, &descriptor) };
+                if let (Some(metadata), Some(xsk)) = (metadata, &mut self.source_mut().xsk) {
+                    let len = descriptor.len as usize;
+                    match xsk.prepare(turn, metadata, len, offloads) {
+                        Prepared::Send(at, without) => {
+                            header = at;
+                            // There is no way to tell the process.
+                            refused = refused.wrapping_add(usize::from(without));
+                        }
+                        Prepared::Wait(after) => {
+                            if let Some(alarm) = &mut xsk.alarm {
+                                // SAFETY: The queue's slot has the virtqueue, which has this.
+                                unsafe { alarm.set(queue, after) };
+                            }
+                            break;
+                        }
                     }
                 }
             }

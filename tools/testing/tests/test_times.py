@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Times of frames by software, for programs and processes: the switch xdp-sw-time."""
+
+import socket
+import struct
+import time
+
+from genl import xsk_features
+from nic import run
+from vnrtest import case, check, equal, wait_for
+from xdp import Xdp
+from xsk import Client, adds_up
+
+ORDER = 57
+PARAMS = ["iommu_platform=on", "packed=on,iommu_platform=on"]
+COUNT = 100
+SECOND = 1_000_000_000
+EOPNOTSUPP = 95
+
+
+def switch(env, on):
+    env.dut.ethtool("--set-priv-flags", "xdp-sw-time", "on" if on else "off")
+    flags = env.dut.command("ethtool", "--show-priv-flags", env.dut.name)
+    check(f"xdp-sw-time: {'on' if on else 'off'}" in flags.replace("\t", " "), flags)
+
+
+def told(env):
+    with env.dut.enter():
+        return xsk_features(socket.if_nametoindex(env.dut.name))
+
+
+def send(env, *words, count=COUNT):
+    """A process sends frames, and asks when that was."""
+    with Client(env, "-z", "-t", "-C", count, "-G", env.peer.mac, "--tx-timestamp", *words, mapped=False) as client:
+        result = client.finish(30)
+    adds_up(result)
+    equal(result["packets"], count, "frames sent")
+    return result["times"]
+
+
+def errors(env):
+    return env.dut.statistics()["tx_xsk_metadata_errors"]
+
+
+@case(60)
+def are_switched_on(env):
+    """Netdev netlink tells of them while they are on, and they are not there while they are off."""
+    equal(told(env), {"tx-checksum"}, "features at first")
+    before = errors(env)
+    equal(send(env), None, "times while there are none")
+    equal(errors(env) - before, COUNT, "frames without what was asked for")
+    switch(env, True)
+    equal(told(env), {"tx-checksum", "tx-timestamp", "tx-launch-time-fifo"}, "features when on")
+    equal(send(env)["frames"], COUNT, "frames with a time")
+    switch(env, False)
+    equal(told(env), {"tx-checksum"}, "features when off again")
+    equal(send(env), None, "times while there are none")
+
+
+@case(60)
+def transmit_times(env):
+    """A process is told when each of its frames was sent, in the order in which they were."""
+    switch(env, True)
+    before = errors(env)
+    begin = time.clock_gettime_ns(time.CLOCK_TAI)
+    times = send(env, "-b", 10)
+    end = time.clock_gettime_ns(time.CLOCK_TAI)
+    equal(times["frames"], COUNT, "frames with a time")
+    equal(times["disordered"], 0, "frames out of order")
+    check(begin < times["first"] <= times["last"] < end, f"{begin} to {end}: {times}")
+    equal(errors(env), before, "frames without what was asked for")
+    env.ping()
+
+
+@case(60)
+def launch_times(env):
+    """Frames are sent when they shall be, not before, and the stack's are not kept."""
+    switch(env, True)
+    before = errors(env)
+    times = send(env, "-b", 5, "--tx-launch", 20000, count=50)
+    equal(times["frames"], 50, "frames with a time")
+    equal(times["early"], 0, "frames sent too early")
+    check(times["latest"] < SECOND, f"late: {times}")
+    with Client(env, "-z", "-t", "-C", 3, "-G", env.peer.mac, "--tx-timestamp", "--tx-launch", 900000,
+                mapped=False) as client:
+        env.ping()
+        times = client.finish(30)["times"]
+    equal(times["early"], 0, "frames sent too early")
+    equal(errors(env), before, "frames without what was asked for")
+
+
+@case(60)
+def far_launch_times(env):
+    """What would have to wait for longer than a second is sent at once, and counted."""
+    switch(env, True)
+    before = errors(env)
+    begin = time.monotonic()
+    times = send(env, "--tx-launch", 60_000_000)
+    check(time.monotonic() - begin < 20, "it has waited")
+    equal(times["early"], COUNT, "frames sent early")
+    equal(errors(env) - before, COUNT, "frames without what was asked for")
+
+
+@case(60)
+def waits_for_nobody(env):
+    """A process that goes while its frames wait takes them along, and the next one is served."""
+    switch(env, True)
+    for _ in range(5):
+        with Client(env, "-z", "-t", "-C", 20, "-G", env.peer.mac, "--tx-launch", 900000, mapped=False) as client:
+            time.sleep(0.1)
+            client.kill()
+    env.dut.ip("link set dev dut down")
+    env.dut.ip("link set dev dut up")
+    env.dut.wait_carrier()
+    env.dut.addresses()
+    equal(send(env)["frames"], COUNT, "frames with a time")
+    env.ping()
+
+
+@case(60)
+def receive_times(env):
+    """A program is told when a frame came."""
+    xdp = Xdp(env)
+    place = xdp.bound("time")
+    env.dut.command("bpftool", "net", "attach", "xdpdrv", "pinned", place, "dev", "dut")
+    env.ping()
+    equal(struct.unpack("5Q", xdp.dump("reports")[0])[3], EOPNOTSUPP, "the error while there are none")
+    xdp.detach()
+    switch(env, True)
+    place = xdp.bound("time")
+    env.dut.command("bpftool", "net", "attach", "xdpdrv", "pinned", place, "dev", "dut")
+    for _ in range(3):
+        env.ping()
+        before, at, after, error, frames = struct.unpack("5Q", xdp.dump("reports")[0])
+        equal(error, 0, "error")
+        check(frames > 0 and 0 < before <= at <= after, f"{before} <= {at} <= {after} of {frames} frames")
+    run("rm", "-rf", place)
+    wait_for(env.reachable, "traffic")
