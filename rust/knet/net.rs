@@ -69,6 +69,6 @@ pub use xdp::{
     XdpRoom, XDP_HEADROOM,
 };
 pub use xsk::{
-    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskOffloads, XskPool, XskQueued, XskSent,
-    XskTx,
+    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskOffloads, XskPool,
+    XskQueued, XskSent, XskTx,
 };
