@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import network, paths, ram
 from .model import Model
+from .params import IOMMUS
 
 BOOT_SECONDS = 90
 # What a guest may take to notice a case's own time limit before it is killed.
@@ -100,7 +101,8 @@ class Guest:
         """The virtme-ng command of this guest; writes the job that it names."""
         job_file = paths.OUT / f"{self.name}.job"
         job_file.write_text(json.dumps(self.job, indent=1) + "\n")
-        qemu = [*self.accel, "-no-reboot", *devices]
+        iommu, iommu_options = IOMMUS[self.nics[0].iommu]
+        qemu = [*self.accel, "-no-reboot", *iommu, *devices]
         if any(nic.mmio for nic in self.nics):
             # Transports are found by ACPI; the root file system stays on PCI.
             old = "true" if any(nic.legacy for nic in self.nics) else "false"
@@ -123,7 +125,7 @@ class Guest:
                   *([f"vnr.ram={ram.archive(self.scratch / 'ram.tar', self.kernel, job_file, self.job)}",
                      "no_console_suspend"]
                     if self.in_memory else []),
-                  *options, *self._time_options(), *self.kernel.options()]
+                  *options, *iommu_options, *self._time_options(), *self.kernel.options()]
         return ["virtme-run", *self.kernel.boot_args(), "--disable-kvm", "--disable-microvm", "--force-9p",
                 *(["--verbose"] if verbose else []),
                 "--memory", self.memory, "--cpus", str(self.cpus),

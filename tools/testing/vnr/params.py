@@ -5,8 +5,9 @@ QEMU is told, and the sets of them that are tested.
 Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
 transport=modern|legacy|mmio|mmio-legacy, device=qemu|model|vhost-user: QEMU's
 device on a tap, the device model's PCI function, or QEMU's device with the
-model's rings behind it. Anything else (host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the
-device model, as it is."""
+model's rings behind it. iommu=intel|virtio|swiotlb is the guest's: an IOMMU that its
+kernel uses, or bounce buffers for all DMA. Anything else (host_mtu=9000, iommu_platform=on,
+...) goes to the QEMU device, or to the device model, as it is."""
 
 import itertools
 import json
@@ -17,13 +18,21 @@ MMIO_FIRST = 4
 CONTROLLED = ("ctrl_rx", "ctrl_rx_extra", "ctrl_vlan", "ctrl_mac_addr", "ctrl_guest_offloads",
               "guest_announce")
 DEFAULTS = {"ring": "split", "mode": "mergeable", "queues": "1", "transport": "modern",
-            "device": "qemu"}
+            "device": "qemu", "iommu": "none"}
 VALUES = {
     "ring": ("split", "packed"),
     "mode": ("mergeable", "small", "big"),
     "queues": None,
     "transport": ("modern", "legacy", "mmio", "mmio-legacy"),
     "device": ("qemu", "model", "vhost-user"),
+    "iommu": ("none", "intel", "virtio", "swiotlb"),
+}
+# What each takes: of QEMU, before any device that is behind it, and of the kernel.
+IOMMUS = {
+    "none": ([], []),
+    "intel": (["-device", "intel-iommu,intremap=off"], ["intel_iommu=on", "iommu.passthrough=0"]),
+    "virtio": (["-device", "virtio-iommu-pci"], ["iommu.passthrough=0"]),
+    "swiotlb": ([], ["swiotlb=force"]),
 }
 
 
@@ -80,11 +89,15 @@ class Params(dict):
         """What NICs of one guest must agree on."""
         if self.model:
             return self.device
+        if self.iommu != DEFAULTS["iommu"]:
+            return f"pci-{self.iommu}"
         return self.transport if self.mmio else "pci"
 
     @property
     def label(self):
         parts = [self.device if self.model else self.transport, self.ring, self.mode, f"{self.queues}q"]
+        if self.iommu != DEFAULTS["iommu"]:
+            parts.append(self.iommu)
         parts += [f"{key}={value}" for key, value in sorted(self.items()) if key not in DEFAULTS]
         return "-".join(parts)
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+"""An IOMMU or bounce buffers between the memory and the device: what the DMA API says is used."""
+
+import re
+
+from nic import run
+from test_afxdp import PORT, ready, receive, transmit
+from vnrtest import case, check, equal
+from xsk import Client
+
+ORDER = 58
+PARAMS = ["iommu=intel,iommu_platform=on", "iommu=intel,packed=on,iommu_platform=on", "iommu=intel",
+          "iommu=swiotlb,iommu_platform=on", "iommu=swiotlb,mode=small,iommu_platform=on", "iommu=swiotlb"]
+# The debug kernel has the driver of this one built in.
+FULL_PARAMS = [*PARAMS, "iommu=virtio,iommu_platform=on", "iommu=virtio"]
+MAPPED, BYPASSED = "*-iommu_platform=on", "*[!n]"
+EOPNOTSUPP = 95
+
+
+@case(90)
+def traffic(env):
+    """Traffic of all sizes goes through, both ways."""
+    env.ping()
+    env.echo("udp", env.peer.ip4, 0, 1472, 97)
+    env.stream("send", env.peer.ip4, 4 << 20)
+    env.stream("recv", env.peer.ip4, 4 << 20)
+
+
+@case(90, nics=MAPPED)
+def sockets(env):
+    """AF_XDP zero-copy works where the device's addresses are mapped."""
+    xdp = ready(env)
+    receive(env, xdp, "-z", "-p")
+    for size in (64, 1514):
+        transmit(env, "-z", size=size)
+
+
+@case(60, nics=BYPASSED)
+def sockets_refused(env):
+    """It is refused, with a reason, where the device does not know of what is in between."""
+    client = Client(env, "-z", "--hold", mapped=False)
+    check(f"os error {EOPNOTSUPP}" in client.error, f"bound: {client.error!r}")
+    if env.driver == "rust":
+        check(re.search("cannot be bound for zero-copy", run("dmesg")), "no reason in the kernel log")
+    equal(Client(env, "-c", "--hold", mapped=False).end()["zero_copy"], False, "copy mode")
+    transmit(env, "-c")
+    xdp = ready(env)
+    xdp.set(port=PORT)
+    receive(env, xdp, "-c", "-p")
