@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where the frames of AF_XDP sockets are: whatever happens, all come back."""
+
+import random
+import threading
+import time
+
+from test_afxdp import PORT, can, mode, ready
+from vnrtest import Failed, case, check, wait_for
+from xsk import Client, adds_up, numbered, pinned, queues, send
+
+ORDER = 59
+PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on"]
+ROUNDS, FULL_ROUNDS = 25, 1000
+KINDS = (("-r",), ("-t",), ("-l",))
+WAYS = ((), ("-p",), ("-B",), ("-m", "-p"))
+CHUNKS = ((), ("-u",), ("-f", 2048), ("-u", "-f", 2048))
+
+
+class Traffic:
+    """Frames from the peer, some for sockets, some for the stack, until the end; a context."""
+
+    def __init__(self, env):
+        self.env, self.ended = env, threading.Event()
+        self.thread = threading.Thread(target=self._send)
+
+    def _send(self):
+        while not self.ended.is_set():
+            send(self.env, numbered(self.env, 40, PORT), gap=0.005)
+            send(self.env, numbered(self.env, 10, PORT + 1), gap=0.005)
+            self.ended.wait(0.01)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+
+def change(env, what, chance, xdp, client):
+    """What happens to a socket that is bound."""
+    if what == "down":
+        env.dut.ip("link set dev dut down")
+        env.dut.ip("link set dev dut up")
+    elif what == "rings" and can(env):
+        env.dut.ethtool("-G", *(str(word) for name in ("rx", "tx") for word in (name, chance.choice((64, 128, 256)))))
+    elif what == "program":
+        xdp.detach()
+        xdp.attach("socket")
+    elif what == "kill":
+        client.kill()
+    elif what == "unbind":
+        env.dut.unbind()
+
+
+@case(200, full=3600)
+def all_come_back(env):
+    """Sockets of all kinds, by turns, with traffic, and with what may happen meanwhile."""
+    seed = env.job["seed"]
+    chance = random.Random(seed)
+    xdp = ready(env)
+    for number in range(FULL_ROUNDS if env.full else ROUNDS):
+        words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS), "-G", env.peer.mac,
+                 "-b", chance.choice((1, 8, 64)), "-T", 1000)
+        what = chance.choice(("nothing", "nothing", "down", "rings", "program", "kill", "unbind"))
+        queue = chance.choice(queues(env))
+        told = f"round {number} of seed {seed}: {words}, {what}"
+        with Traffic(env):
+            with Client(env, *words, queue=queue) as client:
+                time.sleep(chance.random() * 0.2)
+                change(env, what, chance, xdp, client)
+                if what not in ("kill", "unbind"):
+                    try:
+                        adds_up(client.end())
+                    except Failed as error:
+                        raise Failed(f"{told}: {error}") from error
+            client.kill()
+        wait_for(lambda: pinned() == 0, f"all memory is free after {told}")
+        if what == "unbind":
+            env.dut.bind(env.driver)
+            env.dut.configure()
+            xdp = ready(env)
+    wait_for(env.reachable, "traffic")
+    env.ping()
+    check(pinned() == 0, "memory is pinned")
