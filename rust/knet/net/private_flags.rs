@@ -40,6 +40,7 @@ impl<D: Driver> Operations<D> {
     ) -> bindings::ethtool_ops {
         ops.get_priv_flags = Some(Self::priv_flags);
         ops.set_priv_flags = Some(Self::set_priv_flags);
+        ops.op_needs_rtnl |= bindings::ETHTOOL_OP_NEEDS_RTNL_SPFLAGS;
         ops
     }
 
@@ -62,7 +63,7 @@ impl<D: Driver> Operations<D> {
     ///
     /// C calls this for a registered device of driver `D`, with RTNL and its instance lock.
     unsafe extern "C" fn set_priv_flags(dev: *mut NetDevice, flags: u32) -> c_int {
-        // SAFETY: By the caller's promise.
+        // SAFETY: By the caller's promise. RTNL is held, as `with_private_flags` asks for it.
         let (driver, rtnl, mut lock) =
             unsafe { (Self::driver(dev), Rtnl::new(), OpsLocked::new(dev.cast())) };
         from_result(|| {

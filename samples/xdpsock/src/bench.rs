@@ -2,7 +2,7 @@
 
 //! What is done with frames.
 
-use crate::content;
+use crate::content::{self, Partial};
 use crate::frames::{place, Frames, Owner};
 use crate::metadata;
 use crate::options::{Mode, Options};
@@ -134,7 +134,10 @@ impl<'o> Bench<'o> {
             let mut batch = Vec::with_capacity(n as usize * parts);
             let later = self.options.tx_launch * 1000;
             let request = metadata::Request {
-                checksum: flow.partial(),
+                checksum: flow.partial().map(|partial| Partial {
+                    start: self.options.tx_checksum_at.unwrap_or(partial.start),
+                    ..partial
+                }),
                 stamp: self.options.tx_timestamp,
                 launch: (later != 0).then(|| metadata::now() + later),
             };

@@ -96,14 +96,17 @@ pub fn ask(area: &mut Area, address: u64, request: Request) -> Option<()> {
 
 /// The numbers of all open files.
 pub fn open_files() -> io::Result<Vec<RawFd>> {
-    fs::read_dir("/proc/self/fd")?
+    let mut files = fs::read_dir("/proc/self/fd")?
         .map(|entry| {
             let name = entry?.file_name();
             name.to_str()
                 .and_then(|name| name.parse().ok())
                 .ok_or_else(|| io::ErrorKind::InvalidData.into())
         })
-        .collect()
+        .collect::<io::Result<Vec<RawFd>>>()?;
+    // Not the folder that was read.
+    files.retain(|fd| fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok());
+    Ok(files)
 }
 
 /// Has a socket with room for metadata take the place of the one that was opened since

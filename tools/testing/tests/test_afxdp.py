@@ -2,14 +2,12 @@
 """AF_XDP: processes receive into, and send from, memory of their own."""
 
 import contextlib
-import socket
 import time
 
-from genl import xsk_features
-from packet import NEEDS_CSUM, Capture
+from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, adds_up, forwarded, gather, number_in, number_of, numbered, pinned, queues, send
+from xsk import Client, adds_up, forwarded, gather, number_of, numbered, pinned, queues, send
 
 ORDER = 56
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
@@ -149,49 +147,6 @@ def jumbo(env):
                 adds_up(result)
                 equal(result["wrong"], 0, f"changed frames, of {result}")
     env.ping(size=8000)
-
-
-def checksummed(env, address, count, size, *words):
-    """A socket of the stack gets datagrams of a process whose checksums the device completes: all
-    of them, unchanged."""
-    v6 = ":" in address
-    source = env.dut.ip6 if v6 else env.dut.ip4
-    with env.peer.enter():
-        receiver = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 8 << 20)
-        receiver.bind((address, 4096))
-    with receiver, Capture(env.peer) as capture:
-        with Client(env, "-t", "-C", count, "-s", size, "-G", env.peer.mac, "-H", env.dut.mac,
-                    "--tx-checksum", "--tx-sip", source, "--tx-dip", address, *words, mapped=False) as client:
-            result = client.finish(30)
-        frames = [frame for frame in capture.frames() if not frame.outgoing and frame.ports() == (4096, 4096)]
-        receiver.settimeout(1)
-        got = []
-        with contextlib.suppress(TimeoutError):
-            while len(got) < count:
-                got.append(number_in(receiver.recv(1 << 16)))
-    adds_up(result)
-    equal(len(frames), count, "frames captured")
-    equal(sorted(got, key=str), sorted(range(count), key=str), "datagrams that the stack took")
-    return frames
-
-
-@case(60, nics=ZERO_COPY, sample=MERGEABLE)
-def completes_checksums(env):
-    """The device completes UDP checksums of a process's frames, by the flags that say so."""
-    with env.dut.enter():
-        equal(xsk_features(socket.if_nametoindex(env.dut.name)), {"tx-checksum"}, "what netdev netlink tells")
-    for words in {"-c", mode(env)}:
-        for address in (env.peer.ip4, env.peer.ip6):
-            frames = checksummed(env, address, 100, 300, words)
-            check(all(frame.flags & NEEDS_CSUM for frame in frames), "a checksum was complete before it came")
-            # Now the host completes it, from what the device was told.
-            env.peer.offload(rx=False)
-            for size in (70, 1514):
-                frames = checksummed(env, address, 50, size, words)
-                check(all(frame.checksum_right() for frame in frames), "a wrong checksum")
-            env.peer.offload(rx=True)
-    env.ping()
 
 
 @case(60, nics=ZERO_COPY, sample=PLAIN)

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Times of frames by software, for programs and processes: the switch xdp-sw-time."""
+"""What AF_XDP sockets ask for their frames, and are told of them: checksums, and times by
+software (the switch xdp-sw-time), which programs have too."""
 
+import contextlib
 import socket
 import struct
 import time
 
 from genl import xsk_features
 from nic import run
+from packet import Capture
 from vnrtest import case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, adds_up
+from xsk import Client, adds_up, number_in
 
 ORDER = 57
 PARAMS = ["iommu_platform=on", "packed=on,iommu_platform=on"]
+# The host completes checksums of what it gives to the peer.
+PEER = ",".join(f"guest_{name}=off" for name in ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6"))
 COUNT = 100
 SECOND = 1_000_000_000
 EOPNOTSUPP = 95
@@ -40,6 +45,63 @@ def send(env, *words, count=COUNT):
 
 def errors(env):
     return env.dut.statistics()["tx_xsk_metadata_errors"]
+
+
+def checksummed(env, address, count, size, *words):
+    """A socket of the stack gets the datagrams of a process whose checksums the device completes: all
+    of them, unchanged, and with right checksums."""
+    v6 = ":" in address
+    source = env.dut.ip6 if v6 else env.dut.ip4
+    with env.peer.enter():
+        receiver = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+        receiver.bind((address, 4096))
+    with receiver, Capture(env.peer) as capture:
+        with Client(env, "-t", "-C", count, "-s", size, "-G", env.peer.mac, "-H", env.dut.mac,
+                    "--tx-checksum", "--tx-sip", source, "--tx-dip", address, *words, mapped=False) as client:
+            result = client.finish(30)
+        frames = [frame for frame in capture.frames() if not frame.outgoing and frame.ports() == (4096, 4096)]
+        receiver.settimeout(1)
+        got = []
+        with contextlib.suppress(TimeoutError):
+            while len(got) < count:
+                got.append(number_in(receiver.recv(1 << 16)))
+    adds_up(result)
+    equal(len(frames), count, "frames captured")
+    check(all(frame.checksum_right() for frame in frames), "a wrong checksum")
+    equal(sorted(got, key=str), sorted(range(count), key=str), "datagrams that the stack took")
+
+
+@case(90)
+def checksums(env):
+    """The device completes UDP checksums of a process's frames, in zero-copy and copy mode."""
+    for words in ("-z", "-c"):
+        for address in (env.peer.ip4, env.peer.ip6):
+            for size in (70, 1514):
+                checksummed(env, address, 50, size, words)
+    env.ping()
+
+
+@case(90, nics="*-mergeable-*")
+def checksums_of_jumbo(env):
+    """And of frames over several chunks."""
+    for nic in (env.dut, env.peer):
+        nic.ip(f"link set dev {nic.name} mtu 9000")
+    for address in (env.peer.ip4, env.peer.ip6):
+        for chunk in (4096, 2048):
+            checksummed(env, address, 30, 9014, "-z", "-F", "-f", chunk)
+
+
+@case(60)
+def impossible_checksums(env):
+    """What cannot be is not asked of the device: the frame goes without, and is counted."""
+    before = errors(env)
+    with Client(env, "-z", "-t", "-C", 40, "-s", 60, "-G", env.peer.mac, "--tx-checksum",
+                "--tx-checksum-at", 59, mapped=False) as client:
+        result = client.finish(30)
+    adds_up(result)
+    equal(errors(env) - before, 40, "frames without what was asked for")
+    env.ping()
 
 
 @case(60)
