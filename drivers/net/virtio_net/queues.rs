@@ -73,7 +73,9 @@ fn requests(negotiated: Features, netdev: &NetDevice, pairs: usize) -> Result<KV
     };
     for pair in 0..pairs {
         ask(CString::try_from_fmt(fmt!("input.{pair}"))?, in_context)?;
-        ask(CString::try_from_fmt(fmt!("output.{pair}"))?, false)?;
+        // Which has no indirect descriptors: a table of them is allocated and mapped for each
+        // packet, and costs more than the few descriptors that most packets take.
+        ask(CString::try_from_fmt(fmt!("output.{pair}"))?, true)?;
     }
     if negotiated.contains(Features::CTRL_VQ) {
         ask(CString::try_from_fmt(fmt!("control"))?, false)?;

@@ -11,7 +11,7 @@ from xsk import Client, adds_up, numbered, pinned, queues, send
 
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on"]
-ROUNDS, FULL_ROUNDS = 25, 1000
+ROUNDS, FULL_ROUNDS = 12, 1000
 KINDS = (("-r",), ("-t",), ("-l",))
 WAYS = ((), ("-p",), ("-B",), ("-m", "-p"))
 CHUNKS = ((), ("-u",), ("-f", 2048), ("-u", "-f", 2048))
