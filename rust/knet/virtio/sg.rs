@@ -72,6 +72,20 @@ impl<const N: usize> SgTable<N> {
         true
     }
 
+    /// Has the last segment, which was added by [`Self::push_mapped`], be another.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline]
+    pub(crate) unsafe fn set_last(&mut self, address: u64, len: u32) {
+        let last = self.used.wrapping_sub(1);
+        if let Some(entry) = self.entries.get_mut(last) {
+            entry.dma_address = address;
+            entry.dma_length = len;
+        }
+    }
+
     /// Adds `len` bytes at the kernel address `start` of the direct map, which may
     /// cross pages of one allocation; false if the table is full.
     ///

@@ -100,6 +100,10 @@ pub struct XskTx {
     next: u32,
     /// Of each of them, by the lower bits of its turn, whether it was sent.
     sent: KVec<bool>,
+    /// Whether any of them was.
+    early: bool,
+    /// The turn of the first that the process was not given back.
+    given: u32,
     /// Descriptors that were taken from the process, and did not get into the queue.
     left: Range<u32>,
 }
@@ -134,6 +138,8 @@ impl XskTx {
             first: 0,
             next: 0,
             sent: KVec::from_elem(false, turns, GFP_KERNEL)?,
+            early: false,
+            given: 0,
             left: 0..0,
         })
     }
@@ -195,24 +201,39 @@ impl XskTx {
         }
     }
 
-    /// Notes whether parts of frames were sent.
+    /// Notes that a frame was sent.
     #[inline]
-    fn mark(&mut self, turn: u32, parts: u32, sent: bool) {
-        for part in 0..parts {
-            if let Some(slot) = self.slot(turn.wrapping_add(part)) {
-                *slot = sent;
+    fn note(&mut self, frame: &XskSent) {
+        if frame.turn == self.first {
+            self.first = self.first.wrapping_add(frame.parts);
+        } else {
+            for part in 0..frame.parts {
+                if let Some(slot) = self.slot(frame.turn.wrapping_add(part)) {
+                    *slot = true;
+                }
             }
+            self.early = true;
         }
     }
 
     /// Gives frames back to the process that were sent, if all before them were
     /// (`xsk_tx_completed`); how many.
     fn complete(&mut self) -> usize {
-        let begin = self.first;
-        while self.first != self.next && self.slot(self.first).is_some_and(|sent| *sent) {
-            self.first = self.first.wrapping_add(1);
+        if self.early {
+            self.early = false;
+            while self.first != self.next {
+                match self.slot(self.first) {
+                    Some(sent) if *sent => *sent = false,
+                    _ => {
+                        self.early = true;
+                        break;
+                    }
+                }
+                self.first = self.first.wrapping_add(1);
+            }
         }
-        let n = self.first.wrapping_sub(begin);
+        let n = self.first.wrapping_sub(self.given);
+        self.given = self.first;
         self.give_back(n);
         n as usize
     }
@@ -220,11 +241,40 @@ impl XskTx {
     /// The same with all frames, of which none is in the queue any more, and what did not get
     /// there.
     fn complete_all(&mut self) {
-        let n = self.next.wrapping_sub(self.first);
+        self.sent.fill(false);
+        self.early = false;
         self.first = self.next;
+        self.complete();
         let left = self.left.end.saturating_sub(self.left.start);
         self.left = 0..0;
-        self.give_back(n.saturating_add(left));
+        self.give_back(left);
+    }
+
+    /// What the process wants sent: what was left the last time, or more, at most so many
+    /// descriptors.
+    #[inline]
+    fn peek(&mut self, most: usize) -> Outgoing {
+        let pool = self.pool.raw();
+        if self.left.is_empty() {
+            // Turns in use may not be used again.
+            let in_use = self.next.wrapping_sub(self.given) as usize;
+            let most = most.min(self.sent.len().saturating_sub(in_use));
+            // SAFETY: The pool is live, and we have its part.
+            let n = unsafe { bindings::xsk_tx_peek_release_desc_batch(pool, most as u32) };
+            self.left = 0..n;
+        }
+        Outgoing {
+            pool,
+            // SAFETY: The pool is live.
+            descriptors: unsafe { (*pool).tx_descs },
+            left: self.left.clone(),
+            first: self.next,
+            to_sync: if self.pool.needs_sync() {
+                self.pool.device()
+            } else {
+                core::ptr::null_mut()
+            },
+        }
     }
 
     fn give_back(&mut self, n: u32) {
@@ -279,7 +329,7 @@ impl Virtqueue<TxPacket> {
     pub fn frame_sent(&mut self, frame: XskSent) {
         if let Some(xsk) = &mut self.source_mut().xsk {
             xsk.stamp(frame.turn);
-            xsk.mark(frame.turn, frame.parts, true);
+            xsk.note(&frame);
         }
     }
 
@@ -316,91 +366,150 @@ impl Virtqueue<TxPacket> {
         queue: &TxQueue,
         _poll: &Poll<'_>,
     ) -> XskQueued {
+        /// What a frame like most others has not.
+        const SPECIAL: u32 = bindings::XDP_PKT_CONTD | bindings::XDP_TX_METADATA;
         let header_len = header_len.min(HeaderLayout::MAX_LEN);
         let Some(xsk) = &mut self.source_mut().xsk else {
             return XskQueued::default();
         };
-        let raw = xsk.pool.raw();
-        if xsk.left.is_empty() {
-            // Turns in use may not be used again.
-            let in_use = xsk.next.wrapping_sub(xsk.first) as usize;
-            let most = most.min(xsk.sent.len().saturating_sub(in_use));
-            // SAFETY: The pool is live, and we have its part.
-            let n = unsafe { bindings::xsk_tx_peek_release_desc_batch(raw, most as u32) };
-            xsk.left = 0..n;
-        }
-        let (needs_sync, device) = (xsk.pool.needs_sync(), xsk.pool.device());
-        let (empty, first, left) = (xsk.headers.first(), xsk.next, xsk.left.clone());
-        let (mut sent, mut parts, mut len, mut refused) = (0u32, 0u32, 0u32, 0usize);
-        for index in left.clone() {
-            // SAFETY: The core has filled as many descriptors; it has checked that each is in
-            // the pool's memory, which is mapped.
-            let (address, descriptor) = unsafe {
-                let descriptor = *(*raw).tx_descs.add(index as usize);
-                let address = bindings::xp_raw_get_dma(raw, descriptor.addr);
-                if needs_sync {
-                    bindings::__dma_sync_single_for_device(
-                        device,
-                        address,
-                        descriptor.len as usize,
-                        bindings::dma_data_direction::DMA_BIDIRECTIONAL,
-                    );
-                }
-                (address, descriptor)
-            };
-            let turn = first.wrapping_add(sent);
-            let mut header = empty;
-            if parts == 0 {
-                // SAFETY: As above.
-                let metadata = unsafe { Metadata::of(raw, &descriptor) };
-                if let (Some(metadata), Some(xsk)) = (metadata, &mut self.source_mut().xsk) {
-                    let len = descriptor.len as usize;
-                    match xsk.prepare(turn, metadata, len, offloads) {
-                        Prepared::Send(at, without) => {
-                            header = at;
-                            // There is no way to tell the process.
-                            refused = refused.wrapping_add(usize::from(without));
-                        }
-                        Prepared::Wait(after) => {
-                            if let Some(alarm) = &mut xsk.alarm {
-                                // SAFETY: The queue's slot has the virtqueue, which has this.
-                                unsafe { alarm.set(queue, after) };
-                            }
-                            break;
-                        }
+        let outgoing = xsk.peek(most);
+        let empty = (xsk.headers.first(), header_len);
+        let (mut at, mut refused, mut is_paired) = (outgoing.left.start, 0usize, false);
+        while at != outgoing.left.end {
+            let (descriptor, address) = outgoing.get(at);
+            let turn = outgoing.turn(at);
+            let parts = if descriptor.options & SPECIAL == 0 {
+                let len = descriptor.len;
+                let token = TxPacket::Xsk(XskSent {
+                    turn,
+                    parts: 1,
+                    len,
+                });
+                // SAFETY: The queue holds the pool and the header for as long as it has frames,
+                // and the process has given the frame away.
+                let result = unsafe {
+                    if !is_paired {
+                        sg.clear();
+                        sg.push_mapped(empty.0, empty.1);
+                        sg.push_mapped(0, 0);
+                        is_paired = true;
                     }
-                }
-            }
-            // SAFETY: The queue holds the pool and the header for as long as it has frames,
-            // and the process has given the frame away.
-            let fits = unsafe {
-                if parts == 0 {
-                    sg.clear();
-                    sg.push_mapped(header, header_len);
-                }
-                sg.push_mapped(address, descriptor.len as usize)
+                    sg.set_last(address, len);
+                    self.push_out(sg, true, token)
+                };
+                u32::from(result.is_ok())
+            } else {
+                is_paired = false;
+                let asked = (offloads, header_len, queue);
+                self.send_special_frame(sg, &outgoing, at, asked, &mut refused)
             };
-            parts = parts.wrapping_add(1);
-            len = len.wrapping_add(descriptor.len);
-            if descriptor.options & bindings::XDP_PKT_CONTD != 0 && fits {
-                continue;
-            }
-            let token = TxPacket::Xsk(XskSent { turn, parts, len });
-            // SAFETY: As above.
-            if !fits || unsafe { self.push_out(sg, true, token) }.is_err() {
+            if parts == 0 {
                 break;
             }
-            sent = sent.wrapping_add(parts);
-            (parts, len) = (0, 0);
+            at = at.wrapping_add(parts);
         }
         if let Some(xsk) = &mut self.source_mut().xsk {
-            xsk.mark(first, sent, false);
-            xsk.next = first.wrapping_add(sent);
-            xsk.left = left.start.wrapping_add(sent)..left.end;
+            xsk.next = outgoing.turn(at);
+            xsk.left = at..outgoing.left.end;
         }
         XskQueued {
-            parts: sent as usize,
+            parts: at.wrapping_sub(outgoing.left.start) as usize,
             refused,
+        }
+    }
+
+    /// Queues the frame whose first descriptor is at `at`, of several parts or with metadata;
+    /// how many parts. None, if it is not for now.
+    #[inline(never)]
+    fn send_special_frame(
+        &mut self,
+        sg: &mut SgTable<MAX_SEGMENTS>,
+        outgoing: &Outgoing,
+        at: u32,
+        (offloads, header_len, queue): (XskOffloads, usize, &TxQueue),
+        refused: &mut usize,
+    ) -> u32 {
+        let turn = outgoing.turn(at);
+        let Some(xsk) = &mut self.source_mut().xsk else {
+            return 0;
+        };
+        let mut header = xsk.headers.first();
+        let (first, _) = outgoing.get(at);
+        // SAFETY: The pool is live as long as the queue has it, and the core has checked the
+        // descriptor.
+        if let Some(metadata) = unsafe { Metadata::of(outgoing.pool, first) } {
+            match xsk.prepare(turn, metadata, first.len as usize, offloads) {
+                Prepared::Send(at, without) => {
+                    header = at;
+                    // There is no way to tell the process.
+                    *refused = refused.wrapping_add(usize::from(without));
+                }
+                Prepared::Wait(after) => {
+                    if let Some(alarm) = &mut xsk.alarm {
+                        // SAFETY: The queue's slot has the virtqueue, which has this.
+                        unsafe { alarm.set(queue, after) };
+                    }
+                    return 0;
+                }
+            }
+        }
+        let (mut parts, mut len) = (0u32, 0u32);
+        sg.clear();
+        // SAFETY: As in `send_pool_frames`.
+        unsafe { sg.push_mapped(header, header_len) };
+        for index in at..outgoing.left.end {
+            let (descriptor, address) = outgoing.get(index);
+            // SAFETY: As above.
+            if !unsafe { sg.push_mapped(address, descriptor.len as usize) } {
+                return 0;
+            }
+            parts = parts.wrapping_add(1);
+            len = len.wrapping_add(descriptor.len);
+            if descriptor.options & bindings::XDP_PKT_CONTD == 0 {
+                let token = TxPacket::Xsk(XskSent { turn, parts, len });
+                // SAFETY: As above.
+                let result = unsafe { self.push_out(sg, true, token) };
+                return if result.is_ok() { parts } else { 0 };
+            }
+        }
+        0
+    }
+}
+
+/// Descriptors that the process wants sent.
+struct Outgoing {
+    pool: *mut bindings::xsk_buff_pool,
+    descriptors: *const bindings::xdp_desc,
+    left: Range<u32>,
+    /// The turn of the first of them.
+    first: u32,
+    /// The device, if it is to be told of what is in the memory.
+    to_sync: *mut bindings::device,
+}
+
+impl Outgoing {
+    #[inline]
+    fn turn(&self, at: u32) -> u32 {
+        self.first.wrapping_add(at.wrapping_sub(self.left.start))
+    }
+
+    /// One of those that are left, and where the device has its bytes.
+    #[inline]
+    fn get(&self, at: u32) -> (&bindings::xdp_desc, u64) {
+        // SAFETY: The core has filled as many descriptors; it has checked that each is in the
+        // pool's memory, which is mapped.
+        unsafe {
+            let descriptor = &*self.descriptors.add(at as usize);
+            let address = bindings::xp_raw_get_dma(self.pool, descriptor.addr);
+            if !self.to_sync.is_null() {
+                bindings::__dma_sync_single_for_device(
+                    self.to_sync,
+                    address,
+                    descriptor.len as usize,
+                    bindings::dma_data_direction::DMA_BIDIRECTIONAL,
+                );
+            }
+            (descriptor, address)
         }
     }
 }
