@@ -92,13 +92,13 @@ impl<D: Driver> Builder<D> {
             (*dev).stat_ops = qstats::Operations::<D>::vtable();
             (*dev).queue_mgmt_ops = Operations::<D>::queue_mgmt();
             (*dev).request_ops_lock = true;
-            // We filter unicast addresses, change ours while up, and send packets that
-            // have no linear part.
+            // We filter unicast addresses, and change ours while up. We could send packets that
+            // have no linear part, but the core refuses to complete checksums of AF_XDP in copy
+            // mode where this is said, and gains nothing else by it.
             bindings::netdev_add_priv_flags(
                 dev,
                 (bindings::netdev_priv_flags_IFF_UNICAST_FLT
-                    | bindings::netdev_priv_flags_IFF_LIVE_ADDR_CHANGE
-                    | bindings::netdev_priv_flags_IFF_TX_SKB_NO_LINEAR) as usize,
+                    | bindings::netdev_priv_flags_IFF_LIVE_ADDR_CHANGE) as usize,
             );
         }
         Ok(Self {

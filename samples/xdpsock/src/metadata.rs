@@ -11,6 +11,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Bytes in front of each frame.
 pub const LEN: usize = size_of::<Metadata>();
+/// Of memory: the kernel completes checksums of what is sent.
+pub const XDP_UMEM_TX_SW_CSUM: u32 = 2;
 /// In the options of a descriptor: there is metadata.
 pub const XDP_TX_METADATA: u32 = 2;
 const XDP_TXMD_FLAGS_TIMESTAMP: u64 = 1;

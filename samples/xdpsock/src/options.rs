@@ -102,6 +102,9 @@ pub struct Options {
     /// Has the device complete their UDP checksums.
     #[arg(long)]
     pub tx_checksum: bool,
+    /// Has the kernel complete them itself, in copy mode.
+    #[arg(long, requires = "tx_checksum")]
+    pub sw_checksum: bool,
     /// Where the checksum is said to begin, for tests (default: where it does).
     #[arg(long, requires = "tx_checksum")]
     pub tx_checksum_at: Option<u16>,

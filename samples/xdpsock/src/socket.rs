@@ -71,11 +71,13 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
         complete_size: RING,
         frame_size: options.frame_size,
         headroom: 0,
-        flags: if options.unaligned {
-            XDP_UMEM_UNALIGNED_CHUNK_FLAG
-        } else {
-            0
-        },
+        flags: [
+            (options.unaligned, XDP_UMEM_UNALIGNED_CHUNK_FLAG),
+            (options.sw_checksum, metadata::XDP_UMEM_TX_SW_CSUM),
+        ]
+        .iter()
+        .filter(|(is_set, _)| *is_set)
+        .fold(0, |all, (_, flag)| all | flag),
     };
     let files = metadata::open_files().map_err(failed("files"))?;
     // SAFETY: The memory stays until the process ends.

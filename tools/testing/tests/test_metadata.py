@@ -82,6 +82,13 @@ def checksums(env):
     env.ping()
 
 
+@case(60)
+def checksums_by_software(env):
+    """The kernel completes them in copy mode, where the memory says so."""
+    for address in (env.peer.ip4, env.peer.ip6):
+        checksummed(env, address, 50, 300, "-c", "--sw-checksum")
+
+
 @case(90, nics="*-mergeable-*")
 def checksums_of_jumbo(env):
     """And of frames over several chunks."""

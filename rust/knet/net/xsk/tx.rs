@@ -376,7 +376,7 @@ impl Virtqueue<TxPacket> {
         let empty = (xsk.headers.first(), header_len);
         let (mut at, mut refused, mut is_paired) = (outgoing.left.start, 0usize, false);
         while at != outgoing.left.end {
-            let (descriptor, address) = outgoing.get(at);
+            let descriptor = outgoing.get(at);
             let turn = outgoing.turn(at);
             let parts = if descriptor.options & SPECIAL == 0 {
                 let len = descriptor.len;
@@ -394,7 +394,7 @@ impl Virtqueue<TxPacket> {
                         sg.push_mapped(0, 0);
                         is_paired = true;
                     }
-                    sg.set_last(address, len);
+                    sg.set_last(outgoing.address(descriptor), len);
                     self.push_out(sg, true, token)
                 };
                 u32::from(result.is_ok())
@@ -434,7 +434,7 @@ impl Virtqueue<TxPacket> {
             return 0;
         };
         let mut header = xsk.headers.first();
-        let (first, _) = outgoing.get(at);
+        let first = outgoing.get(at);
         // SAFETY: The pool is live as long as the queue has it, and the core has checked the
         // descriptor.
         if let Some(metadata) = unsafe { Metadata::of(outgoing.pool, first) } {
@@ -458,7 +458,8 @@ impl Virtqueue<TxPacket> {
         // SAFETY: As in `send_pool_frames`.
         unsafe { sg.push_mapped(header, header_len) };
         for index in at..outgoing.left.end {
-            let (descriptor, address) = outgoing.get(index);
+            let descriptor = outgoing.get(index);
+            let address = outgoing.address(descriptor);
             // SAFETY: As above.
             if !unsafe { sg.push_mapped(address, descriptor.len as usize) } {
                 return 0;
@@ -493,13 +494,19 @@ impl Outgoing {
         self.first.wrapping_add(at.wrapping_sub(self.left.start))
     }
 
-    /// One of those that are left, and where the device has its bytes.
+    /// One of those that are left.
     #[inline]
-    fn get(&self, at: u32) -> (&bindings::xdp_desc, u64) {
-        // SAFETY: The core has filled as many descriptors; it has checked that each is in the
-        // pool's memory, which is mapped.
+    fn get(&self, at: u32) -> &bindings::xdp_desc {
+        // SAFETY: The core has filled as many descriptors.
+        unsafe { &*self.descriptors.add(at as usize) }
+    }
+
+    /// Where the device has its bytes, which are in the memory for it.
+    #[inline]
+    fn address(&self, descriptor: &bindings::xdp_desc) -> u64 {
+        // SAFETY: The core has checked that these bytes are in the pool's memory, which is
+        // mapped.
         unsafe {
-            let descriptor = &*self.descriptors.add(at as usize);
             let address = bindings::xp_raw_get_dma(self.pool, descriptor.addr);
             if !self.to_sync.is_null() {
                 bindings::__dma_sync_single_for_device(
@@ -509,7 +516,7 @@ impl Outgoing {
                     bindings::dma_data_direction::DMA_BIDIRECTIONAL,
                 );
             }
-            (descriptor, address)
+            address
         }
     }
 }

@@ -182,13 +182,13 @@ static void xsk_open(struct xsk *xsk, const char *interface, const char *mode, b
 	map_ring(xsk->fd, &xsk->tx, &offsets.tx, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING);
 	if (receives)
 		map_ring(xsk->fd, &xsk->rx, &offsets.rx, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING);
+	for (uint32_t i = 0; receives && i < SIZE; i++)
+		*address_at(&xsk->fill, i) = (uint64_t)i * CHUNK;
+	given(&xsk->fill, receives ? SIZE : 0);
 	if (bind(xsk->fd, (struct sockaddr *)&address, sizeof(address)))
 		fail("bind");
 	if (!receives)
 		return;
-	for (uint32_t i = 0; i < SIZE; i++)
-		*address_at(&xsk->fill, i) = (uint64_t)i * CHUNK;
-	given(&xsk->fill, SIZE);
 	wake_rx(xsk);
 	set_map(BPF_MAP_TYPE_XSKMAP, xsk->fd);
 }
