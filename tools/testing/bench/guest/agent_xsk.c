@@ -146,7 +146,7 @@ int cmd_redirect_to(char **argv)
 	return 0;
 }
 
-static void xsk_open(struct xsk *xsk, const char *interface, const char *mode, bool receives)
+static void xsk_open(struct xsk *xsk, const char *interface, const char *mode, bool receives, bool sends)
 {
 	struct xdp_mmap_offsets offsets;
 	socklen_t len = sizeof(offsets);
@@ -172,14 +172,16 @@ static void xsk_open(struct xsk *xsk, const char *interface, const char *mode, b
 	option(xsk->fd, XDP_UMEM_REG, &registration, sizeof(registration));
 	option(xsk->fd, XDP_UMEM_FILL_RING, &size, sizeof(size));
 	option(xsk->fd, XDP_UMEM_COMPLETION_RING, &size, sizeof(size));
-	option(xsk->fd, XDP_TX_RING, &size, sizeof(size));
+	if (sends)
+		option(xsk->fd, XDP_TX_RING, &size, sizeof(size));
 	if (receives)
 		option(xsk->fd, XDP_RX_RING, &size, sizeof(size));
 	if (getsockopt(xsk->fd, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &len))
 		fail("offsets");
 	map_ring(xsk->fd, &xsk->fill, &offsets.fr, sizeof(uint64_t), XDP_UMEM_PGOFF_FILL_RING);
 	map_ring(xsk->fd, &xsk->done, &offsets.cr, sizeof(uint64_t), XDP_UMEM_PGOFF_COMPLETION_RING);
-	map_ring(xsk->fd, &xsk->tx, &offsets.tx, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING);
+	if (sends)
+		map_ring(xsk->fd, &xsk->tx, &offsets.tx, sizeof(struct xdp_desc), XDP_PGOFF_TX_RING);
 	if (receives)
 		map_ring(xsk->fd, &xsk->rx, &offsets.rx, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING);
 	for (uint32_t i = 0; receives && i < SIZE; i++)
@@ -262,7 +264,7 @@ static int receive(char **argv, uint32_t (*step)(struct xsk *xsk))
 	if (!child) {
 		struct xsk xsk;
 
-		xsk_open(&xsk, argv[0], argv[1], true);
+		xsk_open(&xsk, argv[0], argv[1], true, step == forward);
 		for (;;) {
 			wait_for_frames(&xsk);
 			got[1] += available(&xsk.rx);
@@ -312,7 +314,7 @@ int cmd_xsk_txonly(char **argv)
 	uint32_t offset = 0;
 	struct xsk xsk;
 
-	xsk_open(&xsk, argv[0], argv[1], false);
+	xsk_open(&xsk, argv[0], argv[1], false, true);
 	if (xsk.csum)
 		offset = sizeof(struct xsk_tx_metadata);
 	for (uint32_t i = 0; i < SIZE; i++) {
