@@ -13,7 +13,6 @@ use super::{
     queues::{Queues, RX, TX},
     txq::TxQueue,
 };
-use crate::bindings;
 use kernel::prelude::*;
 
 /// A queue pair that is paused until this is dropped; then it runs, if it did before.
@@ -61,13 +60,6 @@ impl<D: Driver> Queues<D> {
             let was_stopped = queue.is_stopped();
             queue.stop();
             tx.held.set(true);
-            // A queue that was idle for long is not a stuck one.
-            // SAFETY: The `netdev_queue` lives as long as the device; whole-word
-            // accesses, as the C side's.
-            unsafe {
-                let now = (&raw const bindings::jiffies).read_volatile();
-                (&raw mut (*tx.txq).trans_start).write_volatile(now);
-            }
             was_stopped
         });
         // SAFETY: As above. The lock keeps others from resuming the pair.

@@ -137,10 +137,16 @@ impl TxQueue {
         state & 1 << bindings::netdev_queue_state_t___QUEUE_STATE_DRV_XOFF != 0
     }
 
-    /// Takes no more packets from the stack (`netif_tx_stop_queue`).
+    /// Takes no more packets from the stack (`netif_tx_stop_queue`). The watchdog counts from
+    /// now: a queue that was idle for long is not a stuck one.
     pub fn stop(&self) {
-        // SAFETY: The `netdev_queue` lives as long as the device.
-        unsafe { bindings::netif_tx_stop_queue(self.txq) };
+        // SAFETY: The `netdev_queue` lives as long as the device; whole-word accesses, as the C
+        // side's.
+        unsafe {
+            let now = (&raw const bindings::jiffies).read_volatile();
+            (&raw mut (*self.txq).trans_start).write_volatile(now);
+            bindings::netif_tx_stop_queue(self.txq);
+        }
     }
 
     /// Takes packets again (`netif_tx_wake_queue`).
