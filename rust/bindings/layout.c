@@ -93,13 +93,16 @@ int main(void)
 	FIELD(xdp_buff_xsk, cb);
 	FIELD(xdp_buff_xsk, dma);
 	FIELD(xdp_buff_xsk, pool);
+	FIELD(xdp_buff_xsk, list_node);
 
 	SIZE(xdp_desc);
 	FIELD(xdp_desc, addr);
 	FIELD(xdp_desc, len);
 	FIELD(xdp_desc, options);
 
+	FIELD(xsk_buff_pool, netdev);
 	FIELD(xsk_buff_pool, umem);
+	FIELD(xsk_buff_pool, xskb_list);
 	FIELD(xsk_buff_pool, dma_pages);
 	FIELD(xsk_buff_pool, tx_descs);
 	FIELD(xsk_buff_pool, dma_pages_cnt);

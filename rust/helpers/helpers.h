@@ -46,6 +46,7 @@ bool rust_helper_netif_needs_gso(struct sk_buff *skb, netdev_features_t features
 u32 rust_helper_bpf_prog_run_xdp(const struct bpf_prog *prog, struct xdp_buff *xdp);
 void rust_helper_trace_xdp_exception(const struct net_device *dev,
 				     const struct bpf_prog *prog, u32 act);
+bool rust_helper_xdp_redirects_to_socket(void);
 
 /* netdev.c */
 void rust_helper_local_bh_disable(void);

@@ -15,3 +15,9 @@ void rust_helper_trace_xdp_exception(const struct net_device *dev,
 {
 	trace_xdp_exception(dev, prog, act);
 }
+
+/* Safety: this is a NAPI poll, in which a program has asked for a redirection. */
+bool rust_helper_xdp_redirects_to_socket(void)
+{
+	return bpf_net_ctx_get_ri()->map_type == BPF_MAP_TYPE_XSKMAP;
+}

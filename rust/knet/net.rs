@@ -31,6 +31,7 @@ mod resize;
 mod rss;
 mod rx_buffer;
 mod skb;
+mod skb_copy;
 mod skb_rx;
 mod skb_tx;
 mod sysfs;
@@ -60,6 +61,7 @@ pub use resize::Resize;
 pub use rss::{Flow, Hash, HashFields, Rss, RSS_KEY_LEN};
 pub use rx_buffer::{Received, RxBuffer};
 pub use skb::SkBuff;
+pub use skb_copy::SkbCopy;
 pub use skb_rx::{Assembly, RxSkb};
 pub use skb_tx::{TxHeader, TxOffload, TxSkb, MAX_SEGMENTS};
 pub use sysfs::RxQueueAttribute;
@@ -69,6 +71,6 @@ pub use xdp::{
     XdpRoom, XDP_HEADROOM,
 };
 pub use xsk::{
-    Arrived, ArrivedFrame, Filled, RxFrame, Xsk, XskFrame, XskOffer, XskOffloads, XskPool,
-    XskQueued, XskSent, XskTx,
+    Arrived, ArrivedChain, ArrivedFrame, Filled, RxFrame, Xsk, XskFrags, XskFrame, XskOffer,
+    XskOffloads, XskPool, XskQueued, XskSent, XskTx,
 };

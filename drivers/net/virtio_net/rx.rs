@@ -180,15 +180,15 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if it is not, or somebody receives into the pool; the queue is as it was.
+    /// `EBUSY` if it is not, or somebody receives into the pool, and others of
+    /// [`knet::virtio::Virtqueue::with_pool`]; the queue is as it was.
     pub(crate) fn bind(&mut self, pool: &XskPool) -> Result {
         let layout = self.common.layout;
-        knet::transform(&mut self.ring, |ring| xsk::bind(ring, pool, layout));
-        if self.has_pool() {
-            Ok(())
-        } else {
-            Err(EBUSY)
-        }
+        let mut result = Ok(());
+        knet::transform(&mut self.ring, |ring| {
+            xsk::bind(ring, pool, layout, &mut result)
+        });
+        result
     }
 
     /// The end of that. The ring is empty afterwards.

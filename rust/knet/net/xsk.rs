@@ -13,6 +13,8 @@
 //! [`Virtqueue<TxPacket>`]: crate::virtio::Virtqueue
 
 mod alarm;
+mod chain;
+mod frags;
 mod frame;
 mod headers;
 mod metadata;
@@ -21,6 +23,8 @@ mod pool;
 mod rx;
 mod tx;
 
+pub use chain::ArrivedChain;
+pub use frags::XskFrags;
 pub use frame::XskFrame;
 pub use metadata::XskOffloads;
 pub(super) use metadata::{now, operations};

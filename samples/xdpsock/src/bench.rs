@@ -8,7 +8,8 @@ use crate::metadata;
 use crate::options::{Mode, Options};
 use crate::report::Report;
 use crate::socket::Bound;
-use std::collections::HashSet;
+use serde::Serialize;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use xdpilone::xdp::XdpDesc;
@@ -57,15 +58,48 @@ pub struct Bench<'o> {
     pub wrong: u64,
     /// The numbers of the others.
     pub numbers: HashSet<u64>,
+    /// How received frames lie in chunks.
+    pub places: Places,
     /// When frames were sent, and when they should have been, in nanoseconds of TAI.
     pub times: Vec<(u64, u64)>,
+}
+
+/// How received frames lie in chunks.
+#[derive(Serialize, Default)]
+pub struct Places {
+    /// Where in their chunks they begin and go on.
+    offsets: BTreeSet<u64>,
+    /// Bytes in a chunk when they go on in the next one.
+    full: BTreeSet<u32>,
+    /// The most chunks of a frame.
+    most: usize,
+    /// Chunks of the frame that goes on.
+    #[serde(skip)]
+    begun: usize,
+}
+
+impl Places {
+    fn see(&mut self, offset: u64, frame: &XdpDesc) {
+        self.offsets.insert(offset);
+        self.begun += 1;
+        self.most = self.most.max(self.begun);
+        if frame.options & XDP_PKT_CONTD == 0 {
+            self.begun = 0;
+        } else {
+            self.full.insert(frame.len);
+        }
+    }
 }
 
 impl<'o> Bench<'o> {
     /// With a socket that is bound.
     pub fn new(socket: Bound, options: &'o Options) -> Self {
+        let mut frames = Frames::new(options.frames, options.frame_size);
+        for _ in 0..socket.filled {
+            frames.give(Owner::Fill);
+        }
         Self {
-            frames: Frames::new(options.frames, options.frame_size),
+            frames,
             socket,
             options,
             started: Instant::now(),
@@ -76,6 +110,7 @@ impl<'o> Bench<'o> {
             begun: Vec::new(),
             wrong: 0,
             numbers: HashSet::new(),
+            places: Places::default(),
             times: Vec::new(),
         }
     }
@@ -184,7 +219,8 @@ impl<'o> Bench<'o> {
     pub fn l2_fwd(&mut self, report: &mut Report<'_>) {
         let mut goes_on = false;
         self.fill();
-        while !self.is_over() && !self.received_all() {
+        // The kernel sends whole frames only, and has given the rest of one that goes on.
+        while goes_on || !self.is_over() && !self.received_all() {
             self.wait(libc::POLLIN);
             let mut batch = self.receive();
             for frame in &mut batch {
@@ -229,6 +265,9 @@ impl<'o> Bench<'o> {
                 self.frames.release(addr);
                 break;
             }
+            if self.options.twice {
+                fill.insert_once(addr);
+            }
         }
         fill.commit();
         drop(fill);
@@ -250,6 +289,7 @@ impl<'o> Bench<'o> {
         drop(ring);
         for frame in &batch {
             self.frames.take(frame.addr, Owner::Fill);
+            self.places.see(self.frames.offset(frame.addr), frame);
             let goes_on = frame.options & XDP_PKT_CONTD != 0;
             if !goes_on {
                 self.rx += 1;

@@ -57,6 +57,11 @@ impl Frames {
         }
     }
 
+    /// How far from the start of its chunk an address is.
+    pub fn offset(&self, address: u64) -> u64 {
+        place(address) - base(address) / self.size * self.size
+    }
+
     /// How many are free.
     pub fn free(&self) -> usize {
         self.free.len()
@@ -122,6 +127,8 @@ mod tests {
         frames.release(first + 256);
         assert!(frames.add_up());
         assert_eq!(frames.free(), 3);
+        assert_eq!(frames.offset(3 * 2048 + 256), 256);
+        assert_eq!(frames.offset((300 << 48) | 2048), 300);
         frames.take(second, Owner::Fill);
         assert!(!frames.add_up());
     }

@@ -62,6 +62,9 @@ pub struct Options {
     /// Bytes of a chunk.
     #[arg(short = 'f', long, default_value_t = 4096)]
     pub frame_size: u32,
+    /// Bytes in front of what is received into a chunk, beside the kernel's own.
+    #[arg(long, default_value_t = 0)]
+    pub headroom: u32,
     /// Chunks of the memory.
     #[arg(long, default_value_t = 4096)]
     pub frames: u32,
@@ -124,6 +127,12 @@ pub struct Options {
     /// Frames that are received have counted contents.
     #[arg(long)]
     pub verify: bool,
+    /// Give chunks to the kernel before the socket is bound.
+    #[arg(long)]
+    pub fill_first: bool,
+    /// Give each chunk to the kernel twice, which is wrong.
+    #[arg(long)]
+    pub twice: bool,
     /// Bind, and do nothing until the end.
     #[arg(long)]
     pub hold: bool,

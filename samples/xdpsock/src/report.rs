@@ -2,7 +2,7 @@
 
 //! What is printed.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Places};
 use crate::frames::Owned;
 use crate::options::{Mode, Options};
 use serde::Serialize;
@@ -16,7 +16,7 @@ struct Ready {
 }
 
 #[derive(Serialize)]
-struct End {
+struct End<'b> {
     zero_copy: bool,
     seconds: f64,
     rx: u64,
@@ -26,6 +26,7 @@ struct End {
     /// Different numbers of verified frames.
     right: usize,
     wrong: u64,
+    places: &'b Places,
     frames: Owned,
     rx_dropped: u64,
     rx_ring_full: u64,
@@ -146,6 +147,7 @@ impl<'o> Report<'o> {
             completed: bench.completed,
             right: bench.numbers.len(),
             wrong: bench.wrong,
+            places: &bench.places,
             frames: bench.frames.owned(),
             rx_dropped: of(|s| s.rx_dropped),
             rx_ring_full: of(|s| s.rx_ring_full),

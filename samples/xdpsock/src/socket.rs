@@ -58,6 +58,8 @@ pub struct Bound {
     pub user: User,
     /// Whether it is in zero-copy mode.
     pub zero_copy: bool,
+    /// How many chunks are in the fill ring already: the first ones.
+    pub filled: u32,
     // The last to go.
     _umem: Umem,
 }
@@ -70,7 +72,7 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
         fill_size: RING,
         complete_size: RING,
         frame_size: options.frame_size,
-        headroom: 0,
+        headroom: options.headroom,
         flags: [
             (options.unaligned, XDP_UMEM_UNALIGNED_CHUNK_FLAG),
             (options.sw_checksum, metadata::XDP_UMEM_TX_SW_CSUM),
@@ -91,7 +93,7 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
     info.from_name(&name).map_err(refused("interface"))?;
     info.set_queue(options.queue);
     let socket = Socket::with_shared(&info, &umem).map_err(refused("socket"))?;
-    let queue = umem.fq_cq(&socket).map_err(refused("rings"))?;
+    let mut queue = umem.fq_cq(&socket).map_err(refused("rings"))?;
     let mut bind_flags = 0;
     if options.zero_copy {
         bind_flags |= SocketConfig::XDP_BIND_ZEROCOPY;
@@ -128,6 +130,13 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
             set(fd, option, value).map_err(failed("busy polling"))?;
         }
     }
+    let mut filled = 0;
+    if options.fill_first {
+        let size = u64::from(options.frame_size);
+        let mut fill = queue.fill(options.frames.min(RING));
+        filled = fill.insert((0..u64::from(options.frames.min(RING))).map(|index| index * size));
+        fill.commit();
+    }
     umem.bind(&user).map_err(refused("bind"))?;
     let zero_copy = is_zero_copy(user.as_raw_fd()).map_err(failed("options"))?;
     // One that only sends cannot be in it.
@@ -141,6 +150,7 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
         tx,
         user,
         zero_copy,
+        filled,
         _umem: umem,
     })
 }

@@ -84,7 +84,7 @@ class Bench:
             repeats = lambda s: s.full_repeats if self.args.full else s.repeats
         plan = make_plan(scenarios, self.drivers, repeats, rate)
         command = guest.qemu_command(
-            out, self.release, self.archive, {nic for s in scenarios for nic in s.nics}, **options
+            out, self.release, self.archive, {s.nic for s in scenarios}, **options
         )
         limit = self.args.limit or 60 + 6 * plan.parts
         return out, guest.run_guest(out, command, plan, f"{kind} guest", limit)
@@ -256,7 +256,7 @@ def main():
     except PermissionError:
         pass
     try:
-        for nic in sorted({nic for s in args.scenarios for nic in s.nics} & set(peer.TAPS)):
+        for nic in sorted({s.nic for s in args.scenarios} & set(peer.TAPS)):
             peer.make_tap(nic)
             if nic == "tap":
                 peer.serve()

@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 PROGRAMS = ("/usr/bin/ip",)
 # Loaded at boot; the drivers under test only when a plan says so. All are there
 # before symbols are taken.
-BOOT_MODULES = ("e1000", "9p", "9pnet_virtio", "pktgen", "veth")
+BOOT_MODULES = ("e1000", "9p", "9pnet_virtio", "pktgen")
 LATER_MODULES = ("virtio_net",)
 
 

@@ -46,17 +46,10 @@ class Scenario:
     unit_size: int = 1  # what the guest reports per unit (bytes of a MiB)
     repeats: int = 5
     full_repeats: int = 15
-    # Another NIC that is bound as well, before.
-    other: str = ""
     # Share of the repeats that is used, those of the lowest totals. Without icount
     # a busy host makes batches smaller, which adds to a count and says nothing of
     # a driver.
     keep: float = 1.0
-
-    @property
-    def nics(self):
-        """Those that it needs, in the order in which they are bound."""
-        return (*filter(None, (self.other,)), self.nic)
 
 
 SCENARIOS = {
@@ -106,43 +99,6 @@ SCENARIOS = {
                 rate=f"xdp_rx {program} 20000 0 $mac",
             )
             for program in ("drop", "tx")
-        ),
-        Scenario(
-            name="xdp-mb-drop",
-            guest="icount",
-            nic="rx",
-            method="minus-source",
-            parts=(
-                ("source", 1024, "xdp_rx drop_frags {n} 3000000 $foreign_mac 9000"),
-                ("main", 1024, "xdp_rx drop_frags {n} 3000000 $mac 9000"),
-            ),
-            warm="xdp_rx drop_frags 512 3000000 $mac 9000",
-            rate="xdp_rx drop_frags 8000 0 $mac 9000",
-        ),
-        Scenario(
-            name="xdp-redirect",
-            guest="icount",
-            nic="rx",
-            other="tx",
-            method="minus-source",
-            parts=(
-                ("source", 4096, "xdp_rx to_device {n} 600000 $foreign_mac"),
-                ("main", 4096, "xdp_rx to_device {n} 600000 $mac"),
-            ),
-            warm="xdp_rx to_device 1024 600000 $mac",
-            rate="xdp_rx to_device 20000 0 $mac",
-        ),
-        Scenario(
-            name="xdp-ndo-xmit",
-            guest="icount",
-            nic="tx",
-            method="minus-source",
-            parts=(
-                ("source", 4096, "xdp_xmit drop {n} 600000"),
-                ("main", 4096, "xdp_xmit to_device {n} 600000"),
-            ),
-            warm="xdp_xmit to_device 1024 600000",
-            rate="xdp_xmit to_device 20000 0",
         ),
         Scenario(
             name="xdp-pass",
@@ -248,7 +204,7 @@ class Plan:
 
 def make_plan(scenarios, drivers, repeats, rate=False):
     """C and Rust in turn, every time freshly bound, with warm pools."""
-    used = {nic for s in scenarios for nic in s.nics}
+    used = {s.nic for s in scenarios}
     plan = Plan()
     slots = " ".join(NICS[n].slot for n in used)
     plan.lines.append(f'nics="{slots}"')
@@ -256,12 +212,12 @@ def make_plan(scenarios, drivers, repeats, rate=False):
     plan.lines.append(f"exact={'' if rate else 1}")
     plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
     for scenario in scenarios:
+        nic = NICS[scenario.nic]
         for repeat in range(repeats(scenario)):
             for side in SIDES:
-                for used_by in scenario.nics:
-                    plan.lines.append(
-                        f"attach {side} {drivers[side]} {NICS[used_by].slot} {NICS[used_by].address}"
-                    )
+                plan.lines.append(
+                    f"attach {side} {drivers[side]} {nic.slot} {nic.address}"
+                )
                 plan.part(scenario, side, repeat, "warm", scenario.warm)
                 if rate:
                     plan.part(scenario, side, repeat, "rate", scenario.rate)
@@ -270,6 +226,5 @@ def make_plan(scenarios, drivers, repeats, rate=False):
                         plan.part(
                             scenario, side, repeat, part, command.format(n=amount)
                         )
-                for used_by in reversed(scenario.nics):
-                    plan.lines.append(f"detach {NICS[used_by].slot}")
+                plan.lines.append(f"detach {nic.slot}")
     return plan

@@ -24,12 +24,13 @@ def payload(number, length):
     return number.to_bytes(NUMBER, "big") + (PATTERN * (length // 251 + 2))[number % 251:][:length - NUMBER]
 
 
-def numbered(env, count, port, longest=1472, first=0):
-    """Frames of the peer for the DUT, of all sizes, each with its number."""
-    return [ethernet(env.dut.mac, env.peer.mac, 0x0800,
-                     udp4(env.peer.ip4, env.dut.ip4, payload(number, 18 + number * 37 % (longest - 17)),
-                          ports=(4000, port)))
-            for number in range(first, first + count)]
+def numbered(env, count, port, longest=1472, first=0, step=37):
+    """Frames of the peer for the DUT, of all sizes, the longest last, each with its number."""
+    def frame(number):
+        length = longest if number == first + count - 1 else 18 + number * step % (longest - 17)
+        return ethernet(env.dut.mac, env.peer.mac, 0x0800,
+                        udp4(env.peer.ip4, env.dut.ip4, payload(number, length), ports=(4000, port)))
+    return [frame(number) for number in range(first, first + count)]
 
 
 def number_of(frame):
@@ -96,13 +97,30 @@ class Client:
             self.kill()
 
 
-def adds_up(result):
+def adds_up(result, all_frames=FRAMES):
     """Every frame has one owner, and none was given back by who did not have it."""
     frames = result["frames"]
     equal(frames["misplaced"], 0, f"frames misplaced, of {result}")
-    equal(frames["us"] + frames["fill"] + frames["tx"], FRAMES, f"frames, of {result}")
+    equal(frames["us"] + frames["fill"] + frames["tx"], all_frames, f"frames, of {result}")
     equal(frames["tx"], 0, f"frames that were not sent, of {result}")
     equal(result["completed"], result["tx"], f"frames completed, of {result}")
+
+
+def room(chunk, headroom=0):
+    """Bytes that are received into a chunk where frames can be in several: what XDP_PACKET_HEADROOM, the
+    socket's own headroom and the list of fragments leave of it, in whole lines."""
+    return chunk - 256 - headroom - 320 & ~127
+
+
+def in_place(result, chunk, longest, headroom=0):
+    """Frames of up to so many bytes were received where the device has put them: they begin behind the
+    headroom in each chunk, and go on in the next where one is full."""
+    if not result["rx"]:
+        return
+    size, places = room(chunk, headroom), result["places"]
+    equal(places["offsets"], [256 + headroom], f"places in chunks, of {result}")
+    equal(places["full"], [size] if longest > size else [], f"bytes in full chunks, of {result}")
+    equal(places["most"], -(-longest // size), f"chunks of the longest frame, of {result}")
 
 
 def pinned():

@@ -4,10 +4,11 @@
 import contextlib
 import time
 
+from nic import read
 from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
-from xdp import Xdp
-from xsk import Client, adds_up, forwarded, gather, number_of, numbered, pinned, queues, send
+from xdp import Xdp, little
+from xsk import Client, adds_up, forwarded, gather, in_place, number_of, numbered, pinned, queues, room, send
 
 ORDER = 56
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
@@ -16,6 +17,8 @@ PORT = 4001
 ZERO_COPY, PLAIN = "*iommu_platform=on*", "modern-split-mergeable-1q-iommu_platform=on"
 # What `make test` runs of cases that are about large packets, or several queues.
 MERGEABLE = "*-mergeable-?q-iommu_platform=on"
+# Of cases about long frames.
+JUMBO = "*-mergeable-*iommu_platform=on"
 EBUSY, EINVAL, EOPNOTSUPP = 16, 22, 95
 
 
@@ -35,19 +38,25 @@ def mode(env):
     return "-z" if can(env) else "-c"
 
 
+def wait_until_free():
+    """Until the queues of processes that have ended can be bound again."""
+    wait_for(lambda: pinned() == 0, "the memory of sockets is free")
+
+
 def clients(env, stack, *words):
     """A client on each queue."""
+    wait_until_free()
     made = [stack.enter_context(Client(env, *words, queue=queue)) for queue in queues(env)]
     for client in made:
         equal(client.zero_copy, "-z" in words, "zero-copy")
     return made
 
 
-def receive(env, xdp, *words, count=250, longest=1472):
-    """All of what the peer sends arrives at the processes, once and unchanged."""
+def receive(env, xdp, *words, count=250, longest=1472, step=37):
+    """All of what the peer sends arrives at the processes, once and unchanged; what they say."""
     with contextlib.ExitStack() as stack:
         made = clients(env, stack, "--verify", *words)
-        send(env, numbered(env, count, PORT, longest), gap=0.05)
+        send(env, numbered(env, count, PORT, longest, step=step), gap=0.05)
         wait_for(lambda: xdp.seen()["frames"] >= count, "frames at the program", 20)
         time.sleep(0.3)
         results = [client.end() for client in made]
@@ -56,10 +65,12 @@ def receive(env, xdp, *words, count=250, longest=1472):
         equal(result["wrong"], 0, f"changed frames, of {result}")
     equal(sum(result["right"] for result in results), count, f"frames of {results}")
     equal(sum(result["rx"] for result in results), count, f"frames received, of {results}")
+    return results
 
 
 def transmit(env, *words, count=200, size=64, queue=0):
     """All that a process sends arrives at the peer, once and unchanged."""
+    wait_until_free()
     with Capture(env.peer) as capture:
         with Client(env, "-t", "-C", count, "-s", size, "-G", env.peer.mac, "-H", env.dut.mac, *words,
                     queue=queue, mapped=False) as client:
@@ -127,26 +138,255 @@ def forwards(env):
     env.ping()
 
 
-@case(90, nics="*-mergeable-*iommu_platform=on", sample=PLAIN)
+def large_mtu(env, mtu=9000):
+    for nic in (env.dut, env.peer):
+        nic.ip(f"link set dev {nic.name} mtu {mtu}")
+
+
+def several(env):
+    """The program that gives the process what it is to have, in any number of chunks."""
+    xdp = Xdp(env)
+    xdp.set(port=PORT)
+    xdp.attach("socket", frags=True, overwrite=True)
+    return xdp
+
+
+@case(120, nics=JUMBO, sample=PLAIN)
 def jumbo(env):
     """Frames over several chunks, received, sent and sent back, with an MTU of 9000."""
-    for nic in (env.dut, env.peer):
-        nic.ip(f"link set dev {nic.name} mtu 9000")
-    xdp = Xdp(env)
+    large_mtu(env)
     for chunk in (4096, 2048):
         words = (mode(env), "-F", "-f", chunk)
         for size in (chunk, chunk + 1, 9014):
             transmit(env, *words, count=60, size=size)
-        xdp.set(port=PORT)
-        xdp.attach("socket", frags=True, overwrite=True)
-        receive(env, xdp, *words, "-p", count=100, longest=8972)
+        xdp = several(env)
+        for result in receive(env, xdp, *words, "-p", "--fill-first", count=100, longest=8972, step=911):
+            if can(env):
+                in_place(result, chunk, 9014)
         with contextlib.ExitStack() as stack:
             made = clients(env, stack, *words, "-l", "-p", "--verify")
-            forwarded(env, numbered(env, 100, PORT, 8972), PORT)
+            forwarded(env, numbered(env, 100, PORT, 8972, step=911), PORT)
             for result in [client.end() for client in made]:
                 adds_up(result)
                 equal(result["wrong"], 0, f"changed frames, of {result}")
     env.ping(size=8000)
+
+
+@case(120, nics=JUMBO, sample=PLAIN)
+def jumbo_by_turns(env):
+    """They are received in place with a headroom of the process's own, in chunks at any place, and with
+    another MTU."""
+    for mtu, words, chunk, headroom in ((9000, ("--headroom", 512), 4096, 512), (9000, ("-u",), 4096, 0),
+                                        (9000, ("-u", "-f", 2048, "--headroom", 128), 2048, 128),
+                                        (1500, ("-f", 2048), 2048, 0), (1500, (), 4096, 0),
+                                        (room(4096) - 18, (), 4096, 0), (room(4096) - 14, (), 4096, 0),
+                                        (room(4096) - 13, (), 4096, 0)):
+        large_mtu(env, mtu)
+        xdp = several(env)
+        words = (mode(env), "-F", "-p", "--fill-first", *words)
+        for result in receive(env, xdp, *words, count=100, longest=mtu - 28, step=911):
+            if can(env):
+                in_place(result, chunk, mtu + 14, headroom)
+    env.ping()
+
+
+@case(120, nics=JUMBO, sample=PLAIN)
+def jumbo_tails(env):
+    """A program takes off, or adds to, the ends of frames over several chunks, wherever that ends."""
+    large_mtu(env)
+    xdp = several(env)
+    # What is behind the IP packet is not looked at.
+    frames = [frame + bytes(9014 - len(frame)) for frame in numbered(env, 60, PORT, 1300)]
+    with contextlib.ExitStack() as stack:
+        made = clients(env, stack, mode(env), "-F", "-f", 2048, "-p", "--fill-first", "--verify")
+        # In the last chunk, the whole of it, more of them, all but the first, and into that.
+        for tail in (-1, -500, -566, -567, -1974, -5000, -7606, -7607, 0, 100):
+            xdp.set(port=PORT, tail=tail)
+            send(env, frames, gap=0.05)
+            wait_for(lambda: xdp.seen()["frames"] >= len(frames), f"frames at the program with {tail}", 20)
+            equal(xdp.seen()["refused"], 0, f"tails of {tail} refused")
+        time.sleep(0.3)
+        results = [client.end() for client in made]
+    for result in results:
+        adds_up(result)
+        equal(result["wrong"], 0, f"changed frames, of {result}")
+    equal(sum(result["rx"] for result in results), 10 * len(frames), f"frames received, of {results}")
+    env.ping(size=8000)
+
+
+@case(120, nics=JUMBO, sample=PLAIN)
+def jumbo_for_others(env):
+    """Frames over several chunks that a program passes, sends back, or sends elsewhere are whole; those that
+    it drops leave nothing behind."""
+    large_mtu(env)
+    xdp = several(env)
+    with contextlib.ExitStack() as stack:
+        made = clients(env, stack, mode(env), "-F", "-f", 2048, "-p", "--fill-first", "--verify")
+        env.ping(size=8000)
+        env.ping(env.peer.ip6, size=8000)
+        env.echo("udp", env.peer.ip4, 0, 8972, 701)
+        env.echo("tcp", env.peer.ip4, 1, 32768, 4093)
+        env.stream("recv", env.peer.ip4, 4 << 20)
+        xdp.set()
+        xdp.attach("verify", frags=True, overwrite=True)
+        env.echo("udp", env.peer.ip4, 18, 8972, 701)
+        seen = xdp.seen()
+        check(seen["right"] > 10 and seen["frags"] > 5, f"the program saw {seen}")
+        equal(seen["wrong"], 0, "wrong checksums")
+        target = int(read(f"/sys/class/net/{env.dut.name}/ifindex"))
+        xdp.set(port=PORT, target=target)
+        xdp.update("devices_frags", 0, little(target, 4))
+        # What comes back by a device's number is for the other one as it was.
+        env.peer.ip(f"link set dev {env.peer.name} promisc on")
+        for program in ("tx", "redirect", "devmap"):
+            xdp.attach(program, frags=True, overwrite=True)
+            frames = numbered(env, 100, PORT, 8972, step=911)
+            swapped = {frame[6:12] + frame[:6] + frame[12:] for frame in frames}
+            with Capture(env.peer) as capture:
+                send(env, frames, gap=0.05)
+                got = gather(capture, len(frames), PORT)
+            equal(len(got), len(frames), f"frames that came back by {program}")
+            check(set(got) == (swapped if program == "tx" else set(frames)), f"they are as they were by {program}")
+        xdp.update("processors_frags", 0, little(512, 4))
+        xdp.set()
+        xdp.attach("cpumap", frags=True, overwrite=True)
+        env.ping(size=8000)
+        env.echo("udp", env.peer.ip4, 18, 8972, 701)
+        xdp.set()
+        xdp.attach("meta", frags=True, overwrite=True)
+        env.ping(size=8000)
+        equal(xdp.seen()["refused"], 0, "metadata refused")
+        for program in ("drop", "aborted", "nonsense"):
+            xdp.set(port=PORT)
+            xdp.attach(program, frags=True, overwrite=True)
+            send(env, numbered(env, 1000, PORT, 8972, step=911), gap=0.02)
+            wait_for(lambda: xdp.seen()["frames"] >= 990, f"frames at the program {program}")
+        # Without a program all is the stack's, large packets too.
+        xdp.detach()
+        env.ping(size=8000)
+        env.echo("tcp", env.peer.ip4, 1, 32768, 4093)
+        env.stream("recv", env.peer.ip4, 4 << 20)
+        several(env)
+        send(env, numbered(env, 100, PORT, 8972, step=911), gap=0.05)
+        wait_for(lambda: xdp.seen()["frames"] >= 100, "frames at the program")
+        time.sleep(0.3)
+        results = [client.end() for client in made]
+    for result in results:
+        adds_up(result)
+        equal(result["wrong"], 0, f"changed frames, of {result}")
+    equal(sum(result["rx"] for result in results), 100, f"frames received, of {results}")
+
+
+@case(120, nics=JUMBO, sample=PLAIN)
+def jumbo_few_frames(env):
+    """A process with few chunks gets none of them lost, however long what it receives."""
+    large_mtu(env)
+    xdp = several(env)
+    count = 96
+    with contextlib.ExitStack() as stack:
+        made = clients(env, stack, mode(env), "-F", "-f", 2048, "-p", "--verify", "--frames", count)
+        # More than it can take.
+        send(env, numbered(env, 2000, PORT, 8972, step=911))
+        wait_for(lambda: xdp.seen()["frames"] > 0, "frames at the program")
+        time.sleep(1)
+        before = xdp.seen()["frames"]
+        # And no more than that.
+        for at in range(50):
+            send(env, numbered(env, 2, PORT, 8972, first=10000 + 2 * at, step=911))
+            wait_for(lambda: xdp.seen()["frames"] >= before + 2 * at + 2, "frames at the program")
+            time.sleep(0.02)
+        time.sleep(0.3)
+        results = [client.end() for client in made]
+    for result in results:
+        adds_up(result, count)
+        equal(result["wrong"], 0, f"changed frames, of {result}")
+    lost = sum(result["rx_dropped"] + result["rx_ring_full"] for result in results)
+    equal(sum(result["rx"] for result in results) + lost, xdp.seen()["frames"], f"frames, of {results}")
+    check(sum(result["right"] for result in results) >= 100, f"frames, of {results}")
+    wait_until_free()
+    receive(env, xdp, mode(env), "-F", "-p", count=100, longest=8972, step=911)
+
+
+@case(120, nics=JUMBO, sample=PLAIN)
+def jumbo_single_buffer(env):
+    """A program that works on frames in one buffer has those that fit there, wherever the device has put
+    them; longer ones are lost and counted, and nothing else with them."""
+    large_mtu(env, 3000)
+    env.peer.ip(f"link set dev {env.peer.name} mtu 9000")
+    xdp = ready(env)
+    with contextlib.ExitStack() as stack:
+        made = clients(env, stack, mode(env), "-F", "-f", 2048, "-p", "--fill-first", "--verify")
+        dropped = env.dut.statistics()["rx_xdp_drops"]
+        send(env, numbered(env, 99, PORT, 2972, step=911) + numbered(env, 1, PORT, 8000, first=5000) +
+             numbered(env, 101, PORT, 2972, first=100, step=911), gap=0.05)
+        wait_for(lambda: xdp.seen()["frames"] >= 200, "frames at the program", 20)
+        time.sleep(0.3)
+        equal(env.dut.statistics()["rx_xdp_drops"] - dropped, 1, "frames dropped")
+        equal(xdp.seen()["frags"], 0, "frames over several buffers at the program")
+        results = [client.end() for client in made]
+    for result in results:
+        adds_up(result)
+        equal(result["wrong"], 0, f"changed frames, of {result}")
+    equal(sum(result["right"] for result in results), 200, f"frames of {results}")
+    env.ping()
+
+
+@case(120, nics=JUMBO, sample=PLAIN)
+def jumbo_changes(env):
+    """Another MTU, longer frames than that, other ring sizes, down and up: a socket works on, also if its
+    owner gives chunks twice; then it is killed, and the driver goes."""
+    xdp = several(env)
+    with contextlib.ExitStack() as stack:
+        made = clients(env, stack, mode(env), "-F", "-p", "--verify")
+        total = 0
+        for change in ("none", "mtu", "longer", "rings", "down"):
+            if change == "mtu":
+                large_mtu(env)
+            elif change == "longer":
+                env.peer.ip(f"link set dev {env.peer.name} mtu 16000")
+            elif change == "rings" and can(env):
+                env.dut.ethtool("-G", "rx", "64", "tx", "64")
+            elif change == "down":
+                env.dut.ip("link set dev dut down")
+                env.dut.ip("link set dev dut up")
+                env.dut.wait_carrier()
+                env.dut.addresses()
+                wait_for(env.reachable, "traffic")
+            longest = {"none": 1472, "longer": 15972}.get(change, 8972)
+            xdp.set(port=PORT)
+            send(env, numbered(env, 100, PORT, longest, first=total, step=911), gap=0.1)
+            total += 100
+            wait_for(lambda: xdp.seen()["frames"] >= 100, f"frames at the program after {change}")
+            time.sleep(0.3)
+        results = [client.end() for client in made]
+    for result in results:
+        adds_up(result)
+        equal(result["wrong"], 0, f"changed frames, of {result}")
+    equal(sum(result["right"] for result in results), total, f"frames of {results}")
+    for words in (("--twice", "-f", 2048), ("-l",), ("-f", 2048)):
+        with contextlib.ExitStack() as stack:
+            made = clients(env, stack, mode(env), "-F", "-p", *words)
+            send(env, numbered(env, 300, PORT, 8972, step=911))
+            if words == ("-f", 2048):
+                env.dut.unbind()
+            for client in made:
+                client.kill()
+        wait_until_free()
+    env.dut.bind(env.driver)
+    env.dut.configure()
+    large_mtu(env)
+    receive(env, several(env), mode(env), "-F", "-p", count=100, longest=8972, step=911)
+
+
+@case(60, nics="*-small-*iommu_platform=on")
+def chunks_below_mtu(env):
+    """Ordinary frames over two chunks, where a device does not merge buffers."""
+    xdp = several(env)
+    for result in receive(env, xdp, mode(env), "-F", "-f", 2048, "-p", "--fill-first", step=911):
+        if can(env):
+            in_place(result, 2048, 1514)
+    env.ping(size=1400)
+    env.stream("recv", env.peer.ip4, 1 << 20)
 
 
 @case(60, nics=ZERO_COPY, sample=PLAIN)

@@ -4,9 +4,9 @@
 import re
 
 from nic import run
-from test_afxdp import PORT, ready, receive, transmit
+from test_afxdp import PORT, large_mtu, ready, receive, several, transmit
 from vnrtest import case, check, equal
-from xsk import Client
+from xsk import Client, in_place
 
 ORDER = 58
 PARAMS = ["iommu=intel,iommu_platform=on", "iommu=intel", "iommu=swiotlb,iommu_platform=on", "iommu=swiotlb"]
@@ -33,6 +33,17 @@ def sockets(env):
     receive(env, xdp, "-z", "-p")
     for size in (64, 1514):
         transmit(env, "-z", size=size)
+
+
+@case(90, nics="*-mergeable-*-iommu_platform=on")
+def sockets_jumbo(env):
+    """So do frames over several chunks."""
+    large_mtu(env)
+    for chunk in (4096, 2048):
+        for result in receive(env, several(env), "-z", "-F", "-f", chunk, "-p", "--fill-first", longest=8972, step=911):
+            in_place(result, chunk, 9014)
+        transmit(env, "-z", "-F", "-f", chunk, count=60, size=9014)
+    env.ping(size=8000)
 
 
 @case(60, nics=BYPASSED)

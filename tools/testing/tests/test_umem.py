@@ -5,7 +5,7 @@ import random
 import threading
 import time
 
-from test_afxdp import PORT, can, mode, ready
+from test_afxdp import PORT, can, large_mtu, mode, ready, several
 from vnrtest import Failed, case, check, wait_for
 from xsk import Client, adds_up, numbered, pinned, queues, send
 
@@ -20,14 +20,14 @@ CHUNKS = ((), ("-u",), ("-f", 2048), ("-u", "-f", 2048))
 class Traffic:
     """Frames from the peer, some for sockets, some for the stack, until the end; a context."""
 
-    def __init__(self, env):
-        self.env, self.ended = env, threading.Event()
+    def __init__(self, env, longest=1472):
+        self.env, self.longest, self.ended = env, longest, threading.Event()
         self.thread = threading.Thread(target=self._send)
 
     def _send(self):
         while not self.ended.is_set():
-            send(self.env, numbered(self.env, 40, PORT), gap=0.005)
-            send(self.env, numbered(self.env, 10, PORT + 1), gap=0.005)
+            for count, port in ((40, PORT), (10, PORT + 1)):
+                send(self.env, numbered(self.env, count, port, self.longest, step=911), gap=0.005)
             self.ended.wait(0.01)
 
     def __enter__(self):
@@ -39,7 +39,7 @@ class Traffic:
         self.thread.join()
 
 
-def change(env, what, chance, xdp, client):
+def change(env, what, chance, xdp, client, frags):
     """What happens to a socket that is bound."""
     if what == "down":
         env.dut.ip("link set dev dut down")
@@ -48,29 +48,29 @@ def change(env, what, chance, xdp, client):
         env.dut.ethtool("-G", *(str(word) for name in ("rx", "tx") for word in (name, chance.choice((64, 128, 256)))))
     elif what == "program":
         xdp.detach()
-        xdp.attach("socket")
+        xdp.attach("socket", frags)
     elif what == "kill":
         client.kill()
     elif what == "unbind":
         env.dut.unbind()
 
 
-@case(200, full=3600)
-def all_come_back(env):
+def sockets(env, rounds, prepare, frags=False, longest=1472):
     """Sockets of all kinds, by turns, with traffic, and with what may happen meanwhile."""
     seed = env.job["seed"]
     chance = random.Random(seed)
-    xdp = ready(env)
-    for number in range(FULL_ROUNDS if env.full else ROUNDS):
-        words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS), "-G", env.peer.mac,
+    xdp = prepare(env)
+    for number in range(FULL_ROUNDS if env.full else rounds):
+        words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS),
+                 *(["-F"] if frags else []), "-G", env.peer.mac,
                  "-b", chance.choice((1, 8, 64)), "-T", 1000)
         what = chance.choice(("nothing", "nothing", "down", "rings", "program", "kill", "unbind"))
         queue = chance.choice(queues(env))
         told = f"round {number} of seed {seed}: {words}, {what}"
-        with Traffic(env):
+        with Traffic(env, longest):
             with Client(env, *words, queue=queue) as client:
                 time.sleep(chance.random() * 0.2)
-                change(env, what, chance, xdp, client)
+                change(env, what, chance, xdp, client, frags)
                 if what not in ("kill", "unbind"):
                     try:
                         adds_up(client.end())
@@ -81,7 +81,23 @@ def all_come_back(env):
         if what == "unbind":
             env.dut.bind(env.driver)
             env.dut.configure()
-            xdp = ready(env)
+            xdp = prepare(env)
     wait_for(env.reachable, "traffic")
     env.ping()
     check(pinned() == 0, "memory is pinned")
+
+
+@case(200, full=3600)
+def all_come_back(env):
+    """All do that receive frames in one chunk."""
+    sockets(env, ROUNDS, ready)
+
+
+@case(200, nics="*-mergeable-*", full=3600)
+def long_ones_come_back(env):
+    """All do that receive frames over several chunks."""
+    def prepare(env):
+        large_mtu(env)
+        return several(env)
+
+    sockets(env, ROUNDS // 2, prepare, frags=True, longest=8972)

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Packets of a queue that a process has bound (AF_XDP): they lie in the frames of its pool,
-//! each behind its header, which is in the frame's headroom.
+//! each behind its header, which is in the frame's headroom. Where the process takes packets
+//! over several frames and some are so long, as many are posted together as the longest takes,
+//! behind a header that is elsewhere.
 //!
-//! Frames that the process does not get are copied. So are packets over several buffers, for
-//! all. While the process has no frames for the queue, some pages take their place: what is the
-//! stack's gets there anyway, such as beside a socket that only sends, and when a packet has
-//! come, the queue looks for frames again.
+//! Frames that the process does not get are copied. So are packets over several buffers, such
+//! as large ones, for all. While the process has no frames for the queue, some pages take their
+//! place: what is the stack's gets there anyway, such as beside a socket that only sends, and
+//! when a packet has come, the queue looks for frames again.
 
-use super::{buffers_for_programs, copy_header, mergeable, rest, small, xdp, Refill, ETH_HLEN};
+use super::{buffers_for_programs, copy_header, mergeable, small, xdp, Refill, ETH_HLEN};
 use crate::{
     stats::{self, RxBatch},
     xdp::Receiver,
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Arrived, ArrivedFrame, Frame, Memory, Pages, Received, RxFrame, XdpRoom, XskPool},
+    net::{Arrived, ArrivedChain, Frame, Memory, Pages, RxFrame, XdpRoom, XskPool},
     virtio::Virtqueue,
 };
-use virtio_net_wire::{rx_buffer::Xdp, HeaderLayout};
+use virtio_net_wire::{
+    rx_buffer::{Xdp, ETHERNET_LEN, FRAME_LEN, VLAN_LEN},
+    HeaderLayout,
+};
+
+mod gather;
 
 /// How many pages a ring has at least when the process has been too slow: one of the longest
 /// packets fits.
@@ -41,7 +48,12 @@ pub(super) struct Ring {
 }
 
 /// The ring with a pool, or as it was, if it cannot have it.
-pub(super) fn bind(ring: super::Ring, pool: &XskPool, layout: HeaderLayout) -> super::Ring {
+pub(super) fn bind(
+    ring: super::Ring,
+    pool: &XskPool,
+    layout: HeaderLayout,
+    result: &mut Result,
+) -> super::Ring {
     use super::Ring as Any;
     let with_pool = |vq, home| Ring {
         vq,
@@ -54,17 +66,26 @@ pub(super) fn bind(ring: super::Ring, pool: &XskPool, layout: HeaderLayout) -> s
             let (vq, home) = ring.without_queue();
             match vq.with_pool(pool) {
                 Ok(vq) => Any::Xsk(with_pool(vq, Home::Mergeable(home))),
-                Err(vq) => Any::Mergeable(home.with_queue(vq)),
+                Err((error, vq)) => {
+                    *result = Err(error);
+                    Any::Mergeable(home.with_queue(vq))
+                }
             }
         }
         Any::Small(ring) => {
             let (vq, home) = ring.without_queue();
             match vq.with_pool(pool) {
                 Ok(vq) => Any::Xsk(with_pool(vq, Home::Small(home))),
-                Err(vq) => Any::Small(home.with_queue(vq)),
+                Err((error, vq)) => {
+                    *result = Err(error);
+                    Any::Small(home.with_queue(vq))
+                }
             }
         }
-        other => other,
+        other => {
+            *result = Err(EBUSY);
+            other
+        }
     }
 }
 
@@ -98,7 +119,14 @@ impl Ring {
         _receiver: Receiver,
         stats: &stats::Rx,
     ) -> Refill {
-        let filled = self.vq.post_frames(self.sizes.header_len);
+        let is_mergeable = self.is_mergeable();
+        let filled = self.vq.post_frames(self.sizes.header_len, |vq| {
+            if is_mergeable {
+                vq.mtu().saturating_add(ETHERNET_LEN + VLAN_LEN)
+            } else {
+                FRAME_LEN
+            }
+        });
         self.has_served |= filled.frames != 0;
         let refill = if filled.is_short {
             self.add_pages(pages, memory)
@@ -141,6 +169,7 @@ impl Ring {
         batch: &mut RxBatch,
     ) {
         let is_mergeable = self.is_mergeable();
+        let takes_many = Receiver::of(runner.poll.program()) != Receiver::SingleBuffer;
         let mut room = XdpRoom::new(runner.poll);
         let skip = runner.common.header_len();
         while runner.goes_on(batch) {
@@ -161,78 +190,62 @@ impl Ring {
             };
             match arrived {
                 Arrived::Frame(frame) if buffers == 1 => {
+                    let frame = frame.begin(&header, runner.poll);
                     give(frame, &header, room.is_some(), runner, batch);
                 }
-                arrived => {
-                    let first = arrived.into_page(pages);
-                    self.in_pages(first, buffers, &header, room.as_mut(), runner, pages, batch);
+                Arrived::Chain(chain) if buffers == 1 && (takes_many || chain.is_one()) => {
+                    give_chain(chain, &header, room.is_some(), runner, pages, batch);
                 }
+                arrived => match room.as_mut() {
+                    Some(room) => {
+                        let frame = gather::begin_frame(arrived, room, skip, &header, pages);
+                        let vq = &mut self.vq;
+                        gather::frame(frame, vq, buffers, runner, pages, batch);
+                    }
+                    None => {
+                        batch.bytes = batch.bytes.wrapping_add(arrived.len().wrapping_sub(skip));
+                        let packet = gather::begin_packet(arrived, skip, runner.poll, pages);
+                        let vq = &mut self.vq;
+                        gather::packet(packet, vq, buffers, &header, runner, pages, batch);
+                    }
+                },
             }
-        }
-    }
-
-    /// The packet whose first buffer is, or was copied to, the page `first`; none, if there was
-    /// no memory.
-    #[allow(clippy::too_many_arguments)]
-    fn in_pages(
-        &mut self,
-        first: Option<Received>,
-        buffers: u16,
-        header: &[u8; HeaderLayout::MAX_LEN],
-        room: Option<&mut XdpRoom<'_>>,
-        runner: &mut xdp::Runner<'_>,
-        pages: &mut Pages<'_>,
-        batch: &mut RxBatch,
-    ) {
-        let skip = runner.common.header_len();
-        let Some(room) = room else {
-            let skb = first.and_then(|first| {
-                batch.bytes = batch.bytes.wrapping_add(first.len().wrapping_sub(skip));
-                rest::with_buffer(first, skip, runner.poll)
-            });
-            let next = || next(&mut self.vq, pages);
-            match rest::of_packet(skb, buffers, runner.common, batch, next) {
-                Some(skb) => runner.common.deliver(skb, header, runner.poll),
-                None => batch.drops = batch.drops.wrapping_add(1),
-            }
-            return;
-        };
-        let mut frame = first.and_then(|first| room.begin(first, skip, header, pages));
-        if buffers != 1 {
-            let next = |pages: &mut Pages<'_>| next(&mut self.vq, pages);
-            frame = rest::of_frame(frame, buffers, runner.common, pages, next);
-        }
-        match frame.and_then(|frame| frame.finish(pages)) {
-            Some(frame) => runner.frame(frame, drop, batch),
-            None => runner.lost(),
         }
     }
 }
 
-/// A further buffer of a packet, as a page.
-fn next(vq: &mut Virtqueue<RxFrame>, pages: &mut Pages<'_>) -> Option<Option<Received>> {
-    Some(match vq.receive(1)? {
-        Ok(arrived) => arrived.into_page(pages),
-        Err(_) => None,
-    })
-}
-
-/// A packet in one frame of the process.
-#[inline]
-fn give<'q, 'a: 'q>(
-    frame: ArrivedFrame<'q>,
+/// Has the program look at a frame, or gives it to the stack if there is none.
+#[inline(always)]
+fn give<F: Frame>(
+    frame: F,
     header: &[u8; HeaderLayout::MAX_LEN],
     has_program: bool,
-    runner: &mut xdp::Runner<'a>,
+    runner: &mut xdp::Runner<'_>,
     batch: &mut RxBatch,
 ) {
-    let frame = frame.begin(header, runner.poll);
     if has_program {
         return runner.frame(frame, drop, batch);
     }
     batch.bytes = batch.bytes.wrapping_add(frame.len());
     match frame.into_skb(runner.poll) {
         Some(skb) => runner.common.deliver(skb, header, runner.poll),
+        None => batch.drops = batch.drops.wrapping_add(1),
+    }
+}
+
+/// The same with the packet of a chain.
+#[inline(never)]
+fn give_chain<'q, 'a: 'q>(
+    chain: ArrivedChain<'q>,
+    header: &[u8; HeaderLayout::MAX_LEN],
+    has_program: bool,
+    runner: &mut xdp::Runner<'a>,
+    pages: &'q mut Pages<'_>,
+    batch: &mut RxBatch,
+) {
+    match chain.begin(header, runner.poll, pages) {
+        Some(frame) => give(frame, header, has_program, runner, batch),
+        None if has_program => runner.lost(),
         None => batch.drops = batch.drops.wrapping_add(1),
     }
 }

@@ -153,6 +153,9 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
 
     /// Appends a copy of `bytes`. False as in [`Self::append`].
     pub fn append_copy(&mut self, bytes: &[u8], pages: &mut Pages<'_>) -> bool {
+        if self.overhang != 0 && !self.settle(pages) {
+            return false;
+        }
         let mut rest = self.fill_last(bytes);
         while !rest.is_empty() {
             let Some(buffer) = pages.alloc(PAGE_SIZE, Memory::Atomic) else {
@@ -172,10 +175,22 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
         true
     }
 
+    /// Copies what fits into the first page; returns the rest.
+    fn fill_first<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let raw = &mut self.buff.0.raw;
+        let end = (raw.data_end as usize).wrapping_sub(raw.data_hard_start as usize);
+        let room = END.saturating_sub(end);
+        let (some, rest) = bytes.split_at(bytes.len().min(room));
+        // SAFETY: The page is whole and ours, and has the room.
+        unsafe { copy_nonoverlapping(some.as_ptr(), raw.data_end.cast(), some.len()) };
+        raw.data_end = raw.data_end.wrapping_byte_add(some.len());
+        rest
+    }
+
     /// Copies what fits into the page of the last fragment; returns the rest.
     fn fill_last<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         if !self.buff.has_frags() {
-            return bytes;
+            return self.fill_first(bytes);
         }
         // SAFETY: By the invariant of the frame, the list is valid.
         let shared = unsafe { &mut *self.buff.shared_info() };

@@ -209,6 +209,15 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
         (self.0.raw.data as usize).saturating_sub(self.0.raw.data_meta as usize)
     }
 
+    /// The frame, whose first `len` bytes are metadata. None if there are not so many.
+    pub(in super::super) fn with_metadata(self, len: usize) -> Option<Self> {
+        if len > self.linear_len() {
+            return None;
+        }
+        self.0.raw.data = self.0.raw.data.wrapping_byte_add(len);
+        Some(self)
+    }
+
     /// Has the program look at the frame (`bpf_prog_run_xdp`).
     #[inline]
     pub fn run(self) -> Verdict<Self> {

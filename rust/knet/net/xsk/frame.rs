@@ -58,13 +58,35 @@ impl<'q> XskFrame<'q> {
     }
 
     #[inline]
-    fn xdp(&self) -> &bindings::xdp_buff {
+    pub(super) fn as_ptr(&self) -> NonNull<bindings::xdp_buff_xsk> {
+        self.xskb
+    }
+
+    #[inline]
+    pub(super) fn program(&self) -> Option<Program<'q>> {
+        self.program
+    }
+
+    /// How long it was as it came.
+    #[inline]
+    pub(super) fn came_len(&self) -> usize {
+        self.came.1
+    }
+
+    /// It came with others, `len` bytes in all.
+    #[inline]
+    pub(super) fn came_with(&mut self, len: usize) {
+        self.came.1 = len;
+    }
+
+    #[inline]
+    pub(super) fn xdp(&self) -> &bindings::xdp_buff {
         // SAFETY: By the type invariant.
         unsafe { &self.xskb.as_ref().xdp }
     }
 
     #[inline]
-    fn xdp_mut(&mut self) -> &mut bindings::xdp_buff {
+    pub(super) fn xdp_mut(&mut self) -> &mut bindings::xdp_buff {
         // SAFETY: By the type invariant.
         unsafe { &mut self.xskb.as_mut().xdp }
     }
@@ -82,7 +104,7 @@ impl<'q> XskFrame<'q> {
     }
 
     #[cold]
-    fn trace(&self, action: u32) {
+    pub(super) fn trace(&self, action: u32) {
         if let Some(program) = self.program {
             // SAFETY: The frame is described.
             unsafe { trace(program, self.xdp(), action) };

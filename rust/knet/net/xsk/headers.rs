@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Headers of frames that lie in memory of processes, which is not ours to write to.
+//! Headers of frames that lie in memory of processes, where there is no place for them.
 
 use crate::{
     bindings,
@@ -71,6 +71,17 @@ impl Headers {
     #[inline]
     pub(super) fn first(&self) -> u64 {
         self.address
+    }
+
+    /// Room for one that the device writes: where it is, and where the device has it.
+    pub(super) fn slot(&self, index: usize) -> Option<(NonNull<u8>, u64)> {
+        if index >= self.len {
+            return None;
+        }
+        let offset = index.wrapping_mul(size_of::<Slot>()) as u64;
+        // SAFETY: There are more.
+        let slot = unsafe { self.start.add(index) };
+        Some((slot.cast(), self.address.wrapping_add(offset)))
     }
 
     /// Writes one, and tells where the device has it.

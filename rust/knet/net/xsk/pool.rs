@@ -216,6 +216,20 @@ impl Taken {
         dma == self.mapped.device
     }
 
+    /// Whether the process takes packets over several frames (`XDP_USE_SG`).
+    pub(super) fn takes_many(&self) -> bool {
+        // SAFETY: The pool is live.
+        let flags = unsafe { (*(*self.raw()).umem).flags };
+        u32::from(flags) & bindings::XDP_UMEM_SG_FLAG != 0
+    }
+
+    /// The MTU of the interface.
+    #[inline]
+    pub(super) fn mtu(&self) -> usize {
+        // SAFETY: The pool is live, and its interface stays while it is bound; a whole-word read.
+        unsafe { (&raw const (*(*self.raw()).netdev).mtu).read_volatile() as usize }
+    }
+
     /// Whether frames that are sent can have metadata.
     pub(super) fn has_metadata(&self) -> bool {
         // SAFETY: The pool is live.
@@ -225,15 +239,11 @@ impl Taken {
     /// Bytes of a frame that can be received into (`xsk_pool_get_rx_frame_size`).
     pub(super) fn frame_len(&self) -> usize {
         // SAFETY: The pool is live.
-        let (chunk, headroom, flags) = unsafe {
+        let (chunk, headroom) = unsafe {
             let pool = self.raw();
-            (
-                (*pool).chunk_size as usize,
-                (*pool).headroom as usize,
-                (*(*pool).umem).flags,
-            )
+            ((*pool).chunk_size as usize, (*pool).headroom as usize)
         };
-        let tailroom = if u32::from(flags) & bindings::XDP_UMEM_SG_FLAG != 0 {
+        let tailroom = if self.takes_many() {
             bindings::SKB_SHINFO_SIZE
         } else {
             0

@@ -3,16 +3,17 @@
 //! Receiving into frames of a pool.
 
 use super::{
-    super::{napi::RxPoll, page_pool::PoolRef, Memory, Pages, Received, RxBuffer, XDP_HEADROOM},
+    super::{napi::RxPoll, page_pool::PoolRef, Received, RxBuffer, XDP_HEADROOM},
+    chain::{Chain, Chains},
     pool::{Part, Taken},
-    XskFrame, XskPool,
+    ArrivedChain, XskFrame, XskPool,
 };
 use crate::{
     bindings,
     virtio::{DeviceLength, LengthError, PushError, Token, Virtqueue, SG_END},
 };
 use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
-use kernel::{ffi::c_void, page::PAGE_SIZE, prelude::*};
+use kernel::{ffi::c_void, prelude::*};
 use virtio_net_wire::HeaderLayout;
 
 /// A frame of a pool that is the device's to fill.
@@ -33,27 +34,38 @@ impl Drop for Buffer {
     }
 }
 
-/// What is in a queue that receives for AF_XDP: frames of its pool, and pages while it has too
-/// few of them.
+/// What is in a queue that receives for AF_XDP: frames of its pool, alone or in chains, and
+/// pages while it has too few of them.
 pub struct RxFrame(Posted);
 
 enum Posted {
     Page(RxBuffer),
     Frame(Buffer),
+    Chain(Chain),
+}
+
+impl From<Chain> for RxFrame {
+    #[inline]
+    fn from(chain: Chain) -> Self {
+        Self(Posted::Chain(chain))
+    }
 }
 
 // SAFETY: Memory is not bound to a thread.
 unsafe impl Send for RxFrame {}
 
-/// What marks the address of a frame: descriptions of pages and frames are aligned.
+/// What marks the addresses of a frame and a chain: what they describe is aligned, as are pages.
 const FRAME: usize = 1;
+const CHAIN: usize = 2;
 
 /// Where the memory comes from.
 pub struct Sources {
     pages: PoolRef,
-    pool: Taken,
+    pub(super) pool: Taken,
     /// Bytes of a frame that can be received into.
-    frame_len: usize,
+    pub(super) frame_len: usize,
+    /// Of a pool whose process takes packets over several frames.
+    pub(super) chains: Option<Chains>,
 }
 
 // SAFETY: Each word is the address of one kind, which the mark tells.
@@ -73,6 +85,10 @@ unsafe impl Token for RxFrame {
                     buffer.posted as *mut c_void,
                 )
             }
+            Posted::Chain(chain) => (
+                chain.into_ptr().cast::<c_void>().map_addr(|at| at | CHAIN),
+                core::ptr::null_mut(),
+            ),
         }
     }
 
@@ -81,13 +97,18 @@ unsafe impl Token for RxFrame {
         let at = data.as_ptr();
         // SAFETY: By the caller's promise, this is what `into_raw` gave away.
         unsafe {
-            if at as usize & FRAME == 0 {
-                Self(Posted::Page(RxBuffer::from_raw(data, context)))
-            } else {
+            if at as usize & FRAME != 0 {
                 Self(Posted::Frame(Buffer {
                     xskb: NonNull::new_unchecked(at.wrapping_byte_sub(FRAME).cast()),
                     posted: context as usize,
                 }))
+            } else if at as usize & CHAIN != 0 {
+                let record = at.wrapping_byte_sub(CHAIN).cast();
+                Self(Posted::Chain(Chain::from_ptr(NonNull::new_unchecked(
+                    record,
+                ))))
+            } else {
+                Self(Posted::Page(RxBuffer::from_raw(data, context)))
             }
         }
     }
@@ -108,6 +129,8 @@ pub enum Arrived<'q> {
     Page(Received),
     /// A frame of the pool.
     Frame(ArrivedFrame<'q>),
+    /// Several of them, behind a slot for the header.
+    Chain(ArrivedChain<'q>),
 }
 
 /// A frame that the device has filled.
@@ -123,42 +146,40 @@ pub struct ArrivedFrame<'q> {
 }
 
 impl Arrived<'_> {
-    /// What the device wrote.
+    /// What the device wrote: all of it, or what is in the slot of a chain.
     #[inline]
     pub fn data(&self) -> &[u8] {
         match self {
             Self::Page(received) => received.data(),
             // SAFETY: By the type invariant.
             Self::Frame(frame) => unsafe { core::slice::from_raw_parts(frame.start, frame.len) },
+            Self::Chain(chain) => chain.header(),
         }
     }
 
-    /// The same in a page, to be kept: a frame is copied, and free for the process to have
-    /// again. None if there is no memory.
-    pub fn into_page(self, pages: &mut Pages<'_>) -> Option<Received> {
-        let frame = match self {
-            Self::Page(received) => return Some(received),
-            Self::Frame(frame) => frame,
+    /// What the device wrote, piece by piece, without the first `skip` bytes, which are in the
+    /// first of them. None is empty.
+    pub fn parts(&self, skip: usize) -> impl Iterator<Item = &[u8]> {
+        let rest = match self {
+            Self::Chain(chain) => Some(chain.parts()),
+            _ => None,
         };
-        // As far from the page's start as in the frame.
-        let headroom = XDP_HEADROOM.checked_sub(frame.header_len())?;
-        let buffer = pages.alloc(PAGE_SIZE, Memory::Atomic)?;
-        if headroom.saturating_add(frame.len) > buffer.capacity() {
-            return None;
-        }
-        // SAFETY: There is room, and the memory is new.
-        unsafe {
-            core::ptr::copy_nonoverlapping(
-                frame.start,
-                buffer.start().wrapping_add(headroom),
-                frame.len,
-            )
+        let first = core::iter::once(self.data().get(skip..).unwrap_or_default());
+        Iterator::chain(first, rest.into_iter().flatten()).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// How many bytes the device wrote.
+    pub fn len(&self) -> usize {
+        let rest = match self {
+            Self::Chain(chain) => chain.len(),
+            _ => 0,
         };
-        Some(Received {
-            buffer,
-            headroom: headroom as u16,
-            len: frame.len as u16,
-        })
+        self.data().len().wrapping_add(rest)
+    }
+
+    /// Whether it wrote none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -191,20 +212,37 @@ impl Virtqueue<RxBuffer> {
     ///
     /// # Errors
     ///
-    /// The queue, if it is not empty, another queue receives into the pool, or that is mapped
-    /// for another device.
-    pub fn with_pool(self, pool: &XskPool) -> Result<Virtqueue<RxFrame>, Self> {
-        let pool = match pool.take(Part::Rx) {
-            Ok(pool) if pool.is_for(&self) && self.is_empty() => pool,
-            _ => return Err(self),
-        };
-        let source = Sources {
-            pages: self.source().share(),
-            frame_len: pool.frame_len(),
-            pool,
+    /// The queue, and `EBUSY` if it is not empty or another queue receives into the pool,
+    /// `EINVAL` if that is mapped for another device, `ENOMEM`.
+    pub fn with_pool(self, pool: &XskPool) -> Result<Virtqueue<RxFrame>, (Error, Self)> {
+        let source = match self.sources(pool) {
+            Ok(source) => source,
+            Err(error) => return Err((error, self)),
         };
         // SAFETY: It was empty just now.
         Ok(unsafe { self.retype(source) }.0)
+    }
+
+    fn sources(&self, pool: &XskPool) -> Result<Sources> {
+        let pool = pool.take(Part::Rx)?;
+        if !self.is_empty() {
+            return Err(EBUSY);
+        }
+        if !pool.is_for(self) {
+            return Err(EINVAL);
+        }
+        let chains = if pool.takes_many() {
+            let size = self.max_size().max(self.size());
+            Some(Chains::new(self.dma_device(), size)?)
+        } else {
+            None
+        };
+        Ok(Sources {
+            pages: self.source().share(),
+            frame_len: pool.frame_len(),
+            pool,
+            chains,
+        })
     }
 }
 
@@ -232,19 +270,52 @@ impl Virtqueue<RxFrame> {
 
     /// Takes all buffers back; those of [`Virtqueue::reset`] are errors.
     pub fn reset_frames(&mut self) -> Result {
-        self.reset_any(drop)
+        let result = self.reset_any(drop);
+        self.forget_chains();
+        result
     }
 
     /// As [`Virtqueue::resize`]; buffers are freed.
     pub fn resize_frames(&mut self, size: usize) -> Result {
-        self.resize_any(size, drop)
+        let result = self.resize_any(size, drop);
+        self.forget_chains();
+        result
+    }
+
+    /// Chains that came back in another way than from the device are in no use any more.
+    fn forget_chains(&mut self) {
+        if !self.is_empty() {
+            return;
+        }
+        if let Some(chains) = &mut self.source_mut().chains {
+            chains.put_all();
+        }
+    }
+
+    /// The MTU of the interface, in bytes.
+    #[inline]
+    pub fn mtu(&self) -> usize {
+        self.source().pool.mtu()
     }
 
     /// Posts as many frames as the process has and there is room for, each with `header_len`
     /// bytes in front of where it begins. If they are too few, the process is asked to wake
     /// the queue when there are more (`xsk_buff_alloc_batch`, `xsk_set_rx_need_wakeup`).
-    pub fn post_frames(&mut self, header_len: usize) -> Filled {
+    ///
+    /// Where packets of `longest` bytes do not fit in a frame, and the process takes several,
+    /// as many as are needed are posted together.
+    pub fn post_frames(
+        &mut self,
+        header_len: usize,
+        longest: impl FnOnce(&Self) -> usize,
+    ) -> Filled {
         let header_len = header_len.min(HeaderLayout::MAX_LEN);
+        if self.source().chains.is_some() {
+            let most = longest(self).div_ceil(self.source().frame_len.max(1));
+            if most > 1 {
+                return self.post_chains(header_len, most);
+            }
+        }
         let raw = self.source().pool.raw();
         let len = self.source().frame_len.wrapping_add(header_len);
         let (mut frames, mut is_short) = (0usize, false);
@@ -267,7 +338,15 @@ impl Virtqueue<RxFrame> {
                 }
             }
         }
-        // SAFETY: As above.
+        self.ask_for_frames(is_short);
+        Filled { frames, is_short }
+    }
+
+    /// Has the process wake the queue when it has more frames, or not.
+    #[inline]
+    pub(super) fn ask_for_frames(&mut self, is_short: bool) {
+        let raw = self.source().pool.raw();
+        // SAFETY: The pool is live, and we have its part.
         unsafe {
             if is_short {
                 bindings::xsk_set_rx_need_wakeup(raw);
@@ -275,7 +354,6 @@ impl Virtqueue<RxFrame> {
                 bindings::xsk_clear_rx_need_wakeup(raw);
             }
         }
-        Filled { frames, is_short }
     }
 
     #[inline]
@@ -316,11 +394,12 @@ impl Virtqueue<RxFrame> {
     }
 
     /// The next buffer that the device has filled, with `least` bytes or more.
-    #[inline]
+    #[inline(always)]
     pub fn receive(&mut self, least: usize) -> Option<Result<Arrived<'_>, LengthError>> {
         let (RxFrame(posted), len) = self.take()?;
         Some(match posted {
             Posted::Frame(buffer) => self.arrived(buffer, len, least).map(Arrived::Frame),
+            Posted::Chain(chain) => self.chain_arrived(chain, len, least).map(Arrived::Chain),
             Posted::Page(buffer) => match buffer.received(len, least) {
                 Ok(received) => Ok(Arrived::Page(received)),
                 Err((error, _)) => Err(error),

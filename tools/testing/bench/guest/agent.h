@@ -24,7 +24,5 @@ uint64_t pktgen_result(const char *interface, uint64_t count, uint64_t *ns);
 int cmd_xsk_rxdrop(char **argv);
 int cmd_xsk_l2fwd(char **argv);
 int cmd_xsk_txonly(char **argv);
-/* Of a program that redirects. */
-int cmd_redirect_to(char **argv);
 
 #endif

@@ -108,8 +108,8 @@ static void wake_tx(const struct xsk *xsk)
 		fail("sendto");
 }
 
-/* Sets the first entry of the one map of a type that there is. */
-static void set_map(uint32_t type, uint32_t value)
+/* Puts the socket into the one map for sockets that there is. */
+static void enter_map(int fd)
 {
 	struct bpf_map_info info = {};
 	union bpf_attr attr = {};
@@ -124,9 +124,9 @@ static void set_map(uint32_t type, uint32_t value)
 		attr.start_id = attr.next_id;
 		if (map < 0 || syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &ask, sizeof(ask)))
 			fail("map");
-		if (info.type == type) {
+		if (info.type == BPF_MAP_TYPE_XSKMAP) {
 			union bpf_attr set = { .map_fd = map, .key = (uintptr_t)&key,
-					       .value = (uintptr_t)&value };
+					       .value = (uintptr_t)&fd };
 
 			if (syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &set, sizeof(set)))
 				fail("map");
@@ -135,15 +135,8 @@ static void set_map(uint32_t type, uint32_t value)
 		}
 		close(map);
 	}
-	fprintf(stderr, "agent: there is no map of type %u\n", type);
+	fprintf(stderr, "agent: there is no map for sockets\n");
 	exit(1);
-}
-
-/* redirect-to INTERFACE: where the program sends frames. */
-int cmd_redirect_to(char **argv)
-{
-	set_map(BPF_MAP_TYPE_DEVMAP, if_nametoindex(argv[0]));
-	return 0;
 }
 
 static void xsk_open(struct xsk *xsk, const char *interface, const char *mode, bool receives, bool sends)
@@ -192,7 +185,7 @@ static void xsk_open(struct xsk *xsk, const char *interface, const char *mode, b
 	if (!receives)
 		return;
 	wake_rx(xsk);
-	set_map(BPF_MAP_TYPE_XSKMAP, xsk->fd);
+	enter_map(xsk->fd);
 }
 
 static void wait_for_frames(const struct xsk *xsk)

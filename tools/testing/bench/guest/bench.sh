@@ -46,7 +46,6 @@ attach() {
 	echo "$dev" >"$bus/drivers/$2/bind" || fatal "$2 does not bind to $dev"
 	[ "$(basename "$(readlink "$bus/devices/$dev/driver")")" = "$2" ] ||
 		fatal "$2 is not the driver of $dev"
-	other=$ifname
 	ifname=$(ls "$bus/devices/$dev/net")
 	ip addr add "$4" dev "$ifname"
 	ip link set "$ifname" up || fatal "$ifname does not come up"
@@ -117,51 +116,25 @@ program() {
 }
 
 # What shows that a program did its work, by its name.
-counter() { cat "/sys/class/net/$1/statistics/$counter"; }
+counter() { cat "/sys/class/net/$ifname/statistics/$counter"; }
 
-# xdp_rx PROGRAM COUNT DELAY MAC [SIZE] - the same bursts to a program; where it sends them
-# to another device, the one that was attached before.
+# xdp_rx PROGRAM COUNT DELAY MAC - the same bursts to a program.
 xdp_rx() {
-	local src counter before at=$ifname
-	case $1 in
-	drop_frags) ip link set "$ifname" mtu 9000 ;;
-	esac
+	local src counter before
 	program "$1"
 	case $1 in
-	drop | drop_frags) counter=rx_dropped ;;
+	drop) counter=rx_dropped ;;
 	tx) counter=tx_packets ;;
-	to_device) counter=tx_packets at=$other && agent redirect-to "$other" ;;
 	esac
 	shift
-	before=$(counter "$at")
+	before=$(counter)
 	src=$(source_if)
-	[ -z "$4" ] || ip link set "$src" mtu "$4"
 	ip link set "$src" up
 	pktgen_on "$src" "$3" "$1" burst=32 delay="$2" dst_min=10.0.0.2 dst_max=10.0.0.2 \
-		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9 pkt_size="${4:-60}"
+		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9
 	agent pktgen-drain "$src" "$1"
-	[ -z "$exact" ] || [ "$3" != "$mac" ] || [ $(($(counter "$at") - before)) -ge "$1" ] ||
-		fatal "the program has dealt with $(($(counter "$at") - before)) of $1 frames"
-}
-
-# xdp_xmit PROGRAM COUNT DELAY - bursts over a cable inside the guest to a program, which
-# drops them, or sends them to the device.
-xdp_xmit() {
-	local at=$ifname before counter=tx_packets
-	[ -e /sys/class/net/cable0 ] || ip link add cable0 type veth peer name cable1 ||
-		fatal "there is no veth"
-	ip link set cable0 up
-	ip link set cable1 up
-	ifname=cable1
-	program "$1"
-	ifname=$at
-	[ "$1" != to_device ] || agent redirect-to "$at"
-	before=$(counter "$at")
-	pktgen_on cable0 "$(cat /sys/class/net/cable1/address)" "$2" delay="$3" burst=32 \
-		dst_min=10.0.9.2 dst_max=10.0.9.2
-	agent pktgen-drain cable0 "$2"
-	[ -z "$exact" ] || [ "$1" = drop ] || [ $(($(counter "$at") - before)) -ge "$2" ] ||
-		fatal "the device has sent $(($(counter "$at") - before)) of $2 frames"
+	[ -z "$exact" ] || [ "$3" != "$mac" ] || [ $(($(counter) - before)) -ge "$1" ] ||
+		fatal "the program has dealt with $(($(counter) - before)) of $1 frames"
 }
 
 # xdp_pass COUNT DELAY MAC - and from the program to a socket.

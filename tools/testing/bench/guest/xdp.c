@@ -13,28 +13,6 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} devices SEC(".maps");
-
-/* To another device. */
-SEC("xdp")
-int to_device(struct xdp_md *ctx)
-{
-	(void)ctx;
-	return bpf_redirect_map(&devices, 0, XDP_DROP);
-}
-
-SEC("xdp.frags")
-int drop_frags(struct xdp_md *ctx)
-{
-	(void)ctx;
-	return XDP_DROP;
-}
-
 /* To the socket of AF_XDP. */
 SEC("xdp")
 int to_socket(struct xdp_md *ctx)

@@ -173,12 +173,18 @@ static __always_inline int do_map(struct xdp_md *ctx, void *map)
 	return bpf_redirect_map(map, 0, XDP_PASS);
 }
 
-/* What is meant is the process's, if it has bound the queue. */
+/* What is meant is the process's, if it has bound the queue; with another end, if the case says so. */
 static __always_inline int do_socket(struct xdp_md *ctx)
 {
+	int tail = setting(TAIL);
+
 	if (!is_meant(ctx))
 		return XDP_PASS;
 	look(ctx);
+	if (tail && bpf_xdp_adjust_tail(ctx, tail)) {
+		count(REFUSED, 1);
+		return XDP_DROP;
+	}
 	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 }
 

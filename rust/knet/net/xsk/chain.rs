@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Frames of a pool that the device fills one after another, for packets that are longer than
+//! one.
+//!
+//! The header is in front of them, in a slot of its own: so each frame is filled from where the
+//! process expects it, and nothing has to be moved. What a packet has left of a chain goes back
+//! to the pool, and into the next chain.
+
+use super::{
+    super::{napi::RxPoll, Pages, XDP_HEADROOM},
+    headers::Headers,
+    rx::Sources,
+    tx::MAX_PARTS,
+    Filled, RxFrame, XskFrags,
+};
+use crate::{
+    bindings,
+    virtio::{DeviceLength, LengthError, Virtqueue, SG_END},
+};
+use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use kernel::prelude::*;
+use virtio_net_wire::HeaderLayout;
+
+/// A frame of a pool.
+pub(super) type Frame = NonNull<bindings::xdp_buff_xsk>;
+
+/// What a queue knows of one chain.
+///
+/// # Invariants
+///
+/// The first `n` frames are there, and the record owns them.
+pub(super) struct Record {
+    frames: [Option<Frame>; MAX_PARTS],
+    n: usize,
+    /// Bytes of the slot that the device has.
+    header_len: usize,
+    slot: NonNull<u8>,
+    address: u64,
+    index: u16,
+}
+
+/// The records of all chains that can be in a queue at a time.
+pub(super) struct Chains {
+    records: KVVec<Record>,
+    /// The numbers of those that are in no use.
+    free: KVVec<u16>,
+    /// Keeps their slots.
+    _slots: Headers,
+}
+
+// SAFETY: Memory is not bound to a thread.
+unsafe impl Send for Chains {}
+
+/// A chain that is the device's to fill.
+///
+/// # Invariants
+///
+/// The record stays as long as the value, and is its own.
+pub(super) struct Chain(NonNull<Record>);
+
+impl Chain {
+    /// The address of the record, for who puts the chain together again from it.
+    #[inline]
+    pub(super) fn into_ptr(self) -> NonNull<Record> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// # Safety
+    ///
+    /// `record` is what [`Self::into_ptr`] gave, once.
+    #[inline]
+    pub(super) unsafe fn from_ptr(record: NonNull<Record>) -> Self {
+        Self(record)
+    }
+
+    #[inline]
+    fn record(&self) -> &Record {
+        // SAFETY: By the type invariant.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn frames(&self) -> &[Option<Frame>] {
+        let record = self.record();
+        record.frames.get(..record.n).unwrap_or_default()
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        for frame in self.frames().iter().flatten() {
+            // SAFETY: The record owns the frame. Queues are in their poll, or paused. One
+            // that the process has given twice is not freed twice.
+            unsafe { bindings::xp_free(frame.as_ptr()) };
+        }
+        // SAFETY: By the type invariant.
+        unsafe { self.0.as_mut().n = 0 };
+    }
+}
+
+impl Chains {
+    /// For a queue of up to `size` descriptors, whose DMA mappings are for `device`.
+    pub(super) fn new(device: *mut bindings::device, size: usize) -> Result<Self> {
+        // The least chain is a slot and a frame.
+        let n = (size / 2).min(usize::from(u16::MAX));
+        let slots = Headers::new(n, device)?;
+        let mut records = KVVec::with_capacity(n, GFP_KERNEL)?;
+        let mut free = KVVec::with_capacity(n, GFP_KERNEL)?;
+        for index in 0..n {
+            let (slot, address) = slots.slot(index).ok_or(EINVAL)?;
+            let record = Record {
+                frames: [None; MAX_PARTS],
+                n: 0,
+                header_len: 0,
+                slot,
+                address,
+                index: index as u16,
+            };
+            records.push(record, GFP_KERNEL)?;
+            free.push(index as u16, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            records,
+            free,
+            _slots: slots,
+        })
+    }
+
+    /// A chain of `frames`, of which the first [`MAX_PARTS`] count. None if all are in use.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives the frames away, and keeps `self` longer than the chain.
+    #[inline]
+    unsafe fn take(
+        &mut self,
+        header_len: usize,
+        frames: &[*mut bindings::xdp_buff],
+    ) -> Option<Chain> {
+        let index = usize::from(self.free.pop()?);
+        if index >= self.records.len() {
+            return None;
+        }
+        let mut record = NonNull::new(self.records.as_mut_ptr().wrapping_add(index))?;
+        // SAFETY: The record is in bounds, and nobody's.
+        let fields = unsafe { record.as_mut() };
+        fields.header_len = header_len;
+        fields.n = 0;
+        for (place, frame) in fields.frames.iter_mut().zip(frames) {
+            // They begin with their descriptions.
+            *place = NonNull::new(frame.cast());
+            fields.n = fields.n.wrapping_add(1);
+        }
+        // INVARIANT: By the caller's promise.
+        Some(Chain(record))
+    }
+
+    /// Its chain is not in the queue any more.
+    #[inline]
+    fn put(&mut self, index: u16) {
+        // There is room for all.
+        let _ = self.free.push_within_capacity(index);
+    }
+
+    /// No chain is in the queue any more.
+    pub(super) fn put_all(&mut self) {
+        self.free.clear();
+        for index in 0..self.records.len() {
+            self.put(index as u16);
+        }
+    }
+}
+
+/// Where a frame is filled from.
+///
+/// # Safety
+///
+/// The frame is valid.
+#[inline]
+pub(super) unsafe fn start_of(frame: Frame) -> *mut u8 {
+    // SAFETY: By the caller's promise.
+    let hard_start = unsafe { (*frame.as_ptr()).xdp.data_hard_start };
+    hard_start.wrapping_byte_add(XDP_HEADROOM).cast()
+}
+
+/// A chain that the device has filled, as far as the packet goes.
+///
+/// # Invariants
+///
+/// The slot has `header_len` initialised bytes; the frames have `len`, each `frame_len` of them
+/// but for the last one that has any.
+pub struct ArrivedChain<'q> {
+    // As small as others that arrive, among which it is.
+    chain: Chain,
+    header_len: u32,
+    frame_len: u32,
+    len: u32,
+    _queue: PhantomData<&'q mut ()>,
+}
+
+impl<'q> ArrivedChain<'q> {
+    /// What is in the slot.
+    #[inline]
+    pub(super) fn header(&self) -> &[u8] {
+        let slot = self.chain.record().slot.as_ptr();
+        // SAFETY: By the type invariant.
+        unsafe { core::slice::from_raw_parts(slot, self.header_len as usize) }
+    }
+
+    /// What is in the frames.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let (mut rest, frame_len) = (self.len(), self.frame_len as usize);
+        self.chain
+            .frames()
+            .iter()
+            .flatten()
+            .map_while(move |frame| {
+                let len = rest.min(frame_len);
+                rest = rest.wrapping_sub(len);
+                // SAFETY: By the type invariant.
+                (len != 0).then(|| unsafe { core::slice::from_raw_parts(start_of(*frame), len) })
+            })
+    }
+
+    /// Bytes behind the header.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether the packet is in the first frame.
+    #[inline]
+    pub fn is_one(&self) -> bool {
+        self.len <= self.frame_len
+    }
+
+    /// The first `n` frames have gone to somebody else. The others are free again.
+    #[inline]
+    fn without_first(mut self, n: usize) {
+        for frame in self.chain.frames().iter().skip(n).flatten() {
+            // SAFETY: The chain owns the frame; this is the queue's poll.
+            unsafe { bindings::xp_free(frame.as_ptr()) };
+        }
+        // SAFETY: By the type invariant of the chain.
+        unsafe { self.chain.0.as_mut().n = 0 };
+    }
+
+    /// The packet behind its header, of which the device has said `record`. None if the process
+    /// has given one of the frames twice.
+    pub fn begin<'p>(
+        self,
+        record: &[u8; HeaderLayout::MAX_LEN],
+        poll: &'q RxPoll<'_>,
+        pages: &'q mut Pages<'p>,
+    ) -> Option<XskFrags<'q, 'p>> {
+        let (len, frame_len) = (self.len(), self.frame_len as usize);
+        let n = len.div_ceil(frame_len.max(1)).max(1);
+        let frames = self.chain.frames().get(..n)?;
+        // SAFETY: The frames are ours, and have these bytes. If it succeeds, they are given
+        // away.
+        let frame = unsafe { XskFrags::new(frames, len, frame_len, record, poll, pages)? };
+        self.without_first(n);
+        Some(frame)
+    }
+}
+
+/// How many frames are taken from the process at once.
+const BATCH: usize = 64;
+
+/// A table with nothing in it.
+fn table() -> [bindings::scatterlist; MAX_PARTS + 1] {
+    // SAFETY: All-zero is a valid `scatterlist`.
+    unsafe { core::mem::zeroed() }
+}
+
+/// Gives frames back to their pool.
+///
+/// # Safety
+///
+/// They are the caller's.
+#[cold]
+unsafe fn free(frames: &[*mut bindings::xdp_buff]) {
+    for frame in frames.iter().filter(|frame| !frame.is_null()) {
+        // SAFETY: By the caller's promise. They begin with their descriptions.
+        unsafe { bindings::xp_free(frame.cast()) };
+    }
+}
+
+impl Virtqueue<RxFrame> {
+    /// Posts chains of `most` frames each, as [`Virtqueue::post_frames`] does with single ones.
+    #[inline(never)]
+    pub(super) fn post_chains(&mut self, header_len: usize, most: usize) -> Filled {
+        let raw = self.source().pool.raw();
+        let most = most
+            .min(MAX_PARTS)
+            .min(self.size().saturating_sub(1))
+            .max(1);
+        let mut entries = table();
+        let (mut frames, mut is_short) = (0usize, false);
+        while !is_short {
+            let chains = (self.free() / most.wrapping_add(1)).min(BATCH / most);
+            if chains == 0 {
+                break;
+            }
+            let want = chains.wrapping_mul(most);
+            let mut batch = [core::ptr::null_mut(); BATCH];
+            // SAFETY: The pool is live, we have its part, and there is room for as many.
+            let n = unsafe { bindings::xp_alloc_batch(raw, batch.as_mut_ptr(), want as u32) };
+            is_short = (n as usize) < want;
+            for some in batch.get(..n as usize).unwrap_or_default().chunks(most) {
+                // SAFETY: The frames are ours. Those that are too few for a chain are the
+                // first to come again.
+                let is_posted = unsafe {
+                    if some.len() == most {
+                        self.post_chain(header_len, some, &mut entries)
+                    } else {
+                        free(some);
+                        false
+                    }
+                };
+                if is_posted {
+                    frames = frames.wrapping_add(most);
+                } else {
+                    is_short = true;
+                }
+            }
+        }
+        self.ask_for_frames(is_short);
+        Filled { frames, is_short }
+    }
+
+    /// Posts a chain of frames, or frees them.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives the frames away.
+    #[inline]
+    unsafe fn post_chain(
+        &mut self,
+        header_len: usize,
+        frames: &[*mut bindings::xdp_buff],
+        entries: &mut [bindings::scatterlist; MAX_PARTS + 1],
+    ) -> bool {
+        // SAFETY: By the caller's promise; the queue keeps the records.
+        let chain = unsafe {
+            self.source_mut()
+                .chains
+                .as_mut()
+                .and_then(|chains| chains.take(header_len, frames))
+        };
+        let Some(chain) = chain else {
+            // SAFETY: By the caller's promise.
+            unsafe { free(frames) };
+            return false;
+        };
+        let frame_len = self.source().frame_len;
+        let record = chain.record();
+        let (index, used) = (record.index, record.n.wrapping_add(1));
+        let [first, others @ ..] = entries;
+        first.dma_address = record.address;
+        first.dma_length = record.header_len as u32;
+        let mut last = first;
+        for (entry, frame) in others.iter_mut().zip(chain.frames().iter().flatten()) {
+            last.page_link = 0;
+            // SAFETY: The frame is the chain's.
+            entry.dma_address = unsafe { (*frame.as_ptr()).dma };
+            entry.dma_length = frame_len as u32;
+            last = entry;
+        }
+        last.page_link = SG_END;
+        let entries = entries.get_mut(..used).unwrap_or_default();
+        // SAFETY: The slot is the chain's, and its frames own the other bytes; the queue holds
+        // the pool, which maps them.
+        let result = unsafe { self.push_in(entries, true, RxFrame::from(chain)) };
+        if let (Err(_), Some(chains)) = (&result, &mut self.source_mut().chains) {
+            chains.put(index);
+        }
+        result.is_ok()
+    }
+
+    /// A chain that the device has filled, with `least` bytes or more.
+    #[inline(never)]
+    pub(super) fn chain_arrived(
+        &mut self,
+        chain: Chain,
+        len: DeviceLength,
+        least: usize,
+    ) -> Result<ArrivedChain<'_>, LengthError> {
+        let Sources {
+            pool,
+            chains,
+            frame_len,
+            ..
+        } = self.source_mut();
+        let Record {
+            n,
+            header_len,
+            index,
+            ..
+        } = *chain.record();
+        // The queue is borrowed for as long as somebody looks at the slot.
+        if let Some(chains) = chains {
+            chains.put(index);
+        }
+        let posted = header_len.wrapping_add(n.wrapping_mul(*frame_len));
+        let len = len.checked(least, posted)?;
+        let header_len = header_len.min(len);
+        let len = len.wrapping_sub(header_len);
+        if pool.needs_sync() {
+            let mut rest = len;
+            for frame in chain.frames().iter().flatten() {
+                let len = rest.min(*frame_len);
+                if len == 0 {
+                    break;
+                }
+                rest = rest.wrapping_sub(len);
+                // SAFETY: The frame is ours, and mapped.
+                unsafe {
+                    bindings::__dma_sync_single_for_cpu(
+                        pool.device(),
+                        (*frame.as_ptr()).dma,
+                        len,
+                        bindings::dma_data_direction::DMA_BIDIRECTIONAL,
+                    );
+                }
+            }
+        }
+        // INVARIANT: The device has had no more than these bytes.
+        Ok(ArrivedChain {
+            chain,
+            header_len: header_len as u32,
+            frame_len: *frame_len as u32,
+            len: len as u32,
+            _queue: PhantomData,
+        })
+    }
+}
