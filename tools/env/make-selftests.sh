@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make-selftests.sh SOURCE OUT - inside the tree: take the kernel's selftests of
-# network drivers from the tarball SOURCE, as they are, with the parts of the
+# network drivers and of AF_XDP from the tarball SOURCE, as they are, with the parts of the
 # kernel's tree that they need, and build their programs. OUT is laid out as the
 # kernel's tree is; nothing in it is changed, only added to.
 
@@ -13,7 +13,7 @@ top=$(basename "$source" .tar.xz)
 parts=(Makefile MAINTAINERS arch/x86/Makefile arch/x86/Makefile_32.cpu arch/x86/include arch/x86/entry/syscalls
 	include/uapi include/asm-generic scripts usr tools/arch tools/build tools/include tools/lib
 	tools/net/ynl tools/scripts Documentation/netlink
-	tools/testing/selftests/{lib.mk,kselftest.h,kselftest_harness.h,kselftest,net,drivers/net})
+	tools/testing/selftests/{lib.mk,kselftest.h,kselftest_harness.h,kselftest,net,drivers/net,bpf})
 # Those that a kernel of another version lacks are missed by what needs them.
 mkdir -p "$out"
 tar -C "$out" --strip-components=1 -xf "$source" "${parts[@]/#/$top/}"
@@ -27,16 +27,21 @@ make() {
 programs() {
 	local folder=$out/tools/testing/selftests/$1
 	shift
-	make "$folder" CC=gcc-14 CLANG=clang-19 ARCH=x86 OUTPUT="$folder" "${@/#/$folder/}"
+	make "$folder" CC=gcc-14 HOSTCC=gcc-14 CLANG=clang-19 ARCH=x86 OUTPUT="$folder" \
+		BPFTOOL="$(command -v bpftool)" VMLINUX_BTF="$out/vmlinux" SKIP_LLVM=1 "${@/#/$folder/}"
 }
 
 make "$out" ARCH=x86 HOSTCC=gcc-14 headers
-programs net/lib csum gro xdp_helper xdp_dummy.bpf.o
+# The types of the guests' kernel, of which BPF programs get a header.
+"$out/scripts/extract-vmlinux" "/boot/vmlinuz-$(</etc/virtio-net-rs/kernel-release)" >"$out/vmlinux"
+programs net/lib csum gro xdp_helper {xdp_dummy,xdp_native,xdp_metadata}.bpf.o
 programs drivers/net napi_id_helper
 programs drivers/net/hw toeplitz
+programs bpf xskxceiver
 
 # What was only there to build with.
-rm -rf "$out"/{arch,include,scripts,usr,tools/arch,tools/build,tools/include,tools/lib} \
+rm -rf "$out"/{arch,include,scripts,usr,vmlinux,tools/arch,tools/build,tools/include,tools/lib} \
 	"$out/tools/testing/selftests/net/lib/tools"
+find "$out/tools/testing/selftests/bpf" -mindepth 1 ! -name xskxceiver -delete
 # Under emulation compiling at each start would cost more than most tests.
 python3 -m compileall -q --invalidation-mode unchecked-hash "$out/tools"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Make the cached copy of the kernel's own selftests of network drivers, with
-# their programs built, and print its folder.
+# Make the cached copy of the kernel's own selftests of network drivers and AF_XDP,
+# with their programs built, and print its folder.
 
 . "$(dirname "$0")/lib.sh"
 tree=$("$env_dir/tree.sh")
@@ -9,7 +9,7 @@ tree=$("$env_dir/tree.sh")
 # The packages that it is made from: it outlives a tree that differs in others.
 made_from() {
 	awk '/^Package: / { name = $2 }
-		/^Version: / && name ~ /^(linux-source-.*|gcc-14|clang-19|libc6-dev|python3)$/ {
+		/^Version: / && name ~ /^(linux-source-.*|gcc-14|clang-19|bpftool|libc6-dev|libelf-dev|python3)$/ {
 			print name, $2
 		}' "$tree/var/lib/dpkg/status"
 }

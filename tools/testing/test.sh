@@ -34,7 +34,7 @@ if [ -n "${VNR_DEBUG:-}" ]; then
 fi
 VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
 # The kernel's own selftests, where cases that run them may be meant.
-if [[ ${FULL:-0} != 0 || ${T:-} = *upstream* || ${T:-} = *\** ]]; then
+if [[ ${FULL:-0} != 0 || ${T:-} = *upstream* || ${T:-} = *xsk* || ${T:-} = *\** || -z ${T:-} ]]; then
 	VNR_SELFTESTS=$("$env_dir/selftests.sh")
 	export VNR_SELFTESTS
 fi

@@ -7,16 +7,17 @@ import re
 import shutil
 
 import selftest
-from nic import DRIVERS
+from nic import DRIVERS, run
 from selftest import FOLDER
 from vnrtest import case, check
 
 ORDER = 80
-# QEMU's device; the model with RSS and hashes; the model with statistics.
+# QEMU's device; the same, whose rings processes can have; the model with RSS and hashes; the
+# model with statistics.
 OWN_GUEST = True
-PARAMS = ["queues=4", "device=model,queues=4,rss=on,hash=on",
+PARAMS = ["queues=4", "queues=4,iommu_platform=on", "device=model,queues=4,rss=on,hash=on",
           "device=model,queues=4,device_stats=on"]
-QEMU, HASH, STATS = "modern-*", "model-*-rss=on", "model-*-device_stats=on"
+QEMU, XSK, HASH, STATS = "modern-*-4q", "modern-*-iommu_platform=on", "model-*-rss=on", "model-*-device_stats=on"
 # The peer takes nothing but whole frames with whole checksums, as on a cable.
 PEER = ",".join(f"guest_{name}=off" for name in
                 ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6"))
@@ -73,6 +74,21 @@ def gro(env):
     chosen = ["test.sw_*"] if env.full else ["test.sw_ipv4_*", "test.sw_ipv6_*"]
     selftest.run(env, "drivers/net/gro.py", 1800 if env.full else 600,
                  *(word for pattern in chosen for word in ("-t", pattern)))
+
+
+@case(60, nics=HASH)
+def xdp_metadata(env):
+    """drivers/net/hw/xdp_metadata.py: a program bound to the device asks for the hash."""
+    env.dut.offload(rxhash=True)
+    if not os.path.ismount("/sys/fs/bpf"):
+        run("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
+    selftest.run(env, "drivers/net/hw/xdp_metadata.py", 40)
+
+
+@case(60, nics=XSK)
+def xsk_reconfig(env):
+    """drivers/net/hw/xsk_reconfig.py: programs and ring sizes change under a socket without frames."""
+    selftest.run(env, "drivers/net/hw/xsk_reconfig.py", 40)
 
 
 @case(120, nics=QEMU)

@@ -38,7 +38,9 @@ PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
             "faults.": OF_FAILURES, "reset_faults.": OF_FAILURES,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG"),
             "rings.tx_timeout_with_program": re.compile(r"NETDEV WATCHDOG"),
-            "suspend.reset_heals": OF_LIARS}
+            "suspend.reset_heals": OF_LIARS,
+            # Of the bug below: it is told 60 times a minute.
+            "xskxceiver.skb": re.compile(r"BUG: Bad page state: \d+ messages suppressed")}
 OF_FAULTS = ("faults.", "reset_faults.")
 # Bugs of the core (7.3) under any driver: the cases that bring them out, how the
 # report starts, and what is in its stack.
@@ -56,6 +58,11 @@ CORE_BUGS = (
     # up for good: locks go unchecked in the rest of that guest's run.
     (("failover.",), re.compile(r"INFO: trying to register non-static key"),
      (re.compile(r"\bnet_failover_get_stats\+"),)),
+    # bpf_xdp_adjust_tail() frees a fragment of an skb, of generic XDP, as if it were of no
+    # page pool.
+    (("xskxceiver.skb",), re.compile(r"BUG: Bad page state in process"),
+     (re.compile(r"page dumped because: page_pool leak"), re.compile(r"\bbpf_xdp_adjust_tail\+"),
+      re.compile(r"\bbpf_prog_run_generic_xdp\+"))),
 )
 END = "</TASK>"
 CASE = re.compile(r"vnr: (start|end) (\S+)")
@@ -75,10 +82,12 @@ def known(case, lines, start):
     report = lines[start:start + count]
     if not signs or not all(any(sign.search(line) for line in report) for sign in signs):
         return set()
-    # Anything else that is said meanwhile counts.
+    # Anything else that is said meanwhile counts, but for where an interrupt came.
+    outside = next((number for number, line in enumerate(report) if "</IRQ>" in line), count)
     return {start} | {start + number for number, line in enumerate(report)
                       if re.search(r"\bRIP: 0010:remove_proc_entry|Call Trace:"
-                                   r"|turning off the locking correctness validator", line)}
+                                   r"|turning off the locking correctness validator", line)
+                      or (number > outside and "RIP: 0010:" in line)}
 
 
 def splats(text):

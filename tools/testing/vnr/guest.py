@@ -73,7 +73,7 @@ class Guest:
     def taps(self):
         """(name, queues) of the tap of each NIC that has one."""
         nics = list(enumerate(self.nics))
-        return [*((tap_name(index), nic.pairs) for index, nic in nics if not nic.model),
+        return [*((tap_name(index), nic.pairs) for index, nic in nics if not nic.model and not nic.hub),
                 *((tap_name(index, "p"), 1) for index, nic in nics if nic.standby)]
 
     def _start(self):

@@ -5,9 +5,11 @@ QEMU is told, and the sets of them that are tested.
 Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
 transport=modern|legacy|mmio|mmio-legacy, device=qemu|model|vhost-user: QEMU's
 device on a tap, the device model's PCI function, or QEMU's device with the
-model's rings behind it. iommu=intel|virtio|swiotlb is the guest's: an IOMMU that its
-kernel uses, or bounce buffers for all DMA. Anything else (host_mtu=9000, iommu_platform=on,
-...) goes to the QEMU device, or to the device model, as it is."""
+model's rings behind it; wire=tap|hub: what QEMU's device is on. A hub is within QEMU:
+frames alone, without offloads, and one queue pair. iommu=intel|virtio|swiotlb is the
+guest's: an IOMMU that its kernel uses, or bounce buffers for all DMA. Anything else
+(host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the device model,
+as it is."""
 
 import itertools
 import json
@@ -18,13 +20,14 @@ MMIO_FIRST = 4
 CONTROLLED = ("ctrl_rx", "ctrl_rx_extra", "ctrl_vlan", "ctrl_mac_addr", "ctrl_guest_offloads",
               "guest_announce")
 DEFAULTS = {"ring": "split", "mode": "mergeable", "queues": "1", "transport": "modern",
-            "device": "qemu", "iommu": "none"}
+            "device": "qemu", "wire": "tap", "iommu": "none"}
 VALUES = {
     "ring": ("split", "packed"),
     "mode": ("mergeable", "small", "big"),
     "queues": None,
     "transport": ("modern", "legacy", "mmio", "mmio-legacy"),
     "device": ("qemu", "model", "vhost-user"),
+    "wire": ("tap", "hub"),
     "iommu": ("none", "intel", "virtio", "swiotlb"),
 }
 # What each takes: of QEMU, before any device that is behind it, and of the kernel.
@@ -60,6 +63,8 @@ class Params(dict):
             raise ParamError("a legacy device has no packed ring")
         if own.model and own.transport != "modern":
             raise ParamError("the device model is a modern PCI device")
+        if own.hub and (own.model or own.mmio or own.pairs > 1 or own.standby):
+            raise ParamError("on a hub is a PCI device of QEMU's with one queue pair")
         return own
 
     def __getattr__(self, key):
@@ -85,10 +90,17 @@ class Params(dict):
         return self.device != "qemu"
 
     @property
+    def hub(self):
+        """Whether it has no tap, but a hub with the guest's other one."""
+        return self.wire == "hub"
+
+    @property
     def machine(self):
         """What NICs of one guest must agree on."""
         if self.model:
             return self.device
+        if self.hub:
+            return f"hub-{self.ring}"
         if self.iommu != DEFAULTS["iommu"]:
             return f"pci-{self.iommu}"
         return self.transport if self.mmio else "pci"
@@ -96,6 +108,8 @@ class Params(dict):
     @property
     def label(self):
         parts = [self.device if self.model else self.transport, self.ring, self.mode, f"{self.queues}q"]
+        if self.hub:
+            parts.append("hub")
         if self.iommu != DEFAULTS["iommu"]:
             parts.append(self.iommu)
         parts += [f"{key}={value}" for key, value in sorted(self.items()) if key not in DEFAULTS]
@@ -170,6 +184,8 @@ class Params(dict):
             primary = [*netdev("primary", primary_tap),
                        "-device", f"pcie-root-port,id=slot{index},bus=pcie.0,chassis={index + 1},"
                                   f"slot={index + 1},addr={0x18 + index:#x}"]
+        if self.hub:
+            return ["-netdev", f"hubport,id=net{index},hubid=0", *self._nic(index, mac)]
         queues = f",queues={self.queues}" if self.pairs > 1 else ""
         return [*netdev("net", tap, queues), *self._nic(index, mac), *primary]
 

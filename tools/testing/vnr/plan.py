@@ -27,10 +27,12 @@ class GuestPlan:
     ci: bool = False                # a sample, for `make test`
     in_memory: bool = False         # without its file systems
     own_guest: bool = False         # not shared with other suites
+    processors: int = None          # or as many as its NICs have queue pairs
+    counted: bool = False           # with a clock that counts instructions
 
     @property
     def cpus(self):
-        return max(2, *(nic.pairs for nic in self.nics))
+        return self.processors or max(2, *(nic.pairs for nic in self.nics))
 
 
 def collect():
@@ -77,14 +79,18 @@ def _groups(sets):
         groups.setdefault(params.machine, []).append(params)
     for machine in groups:
         members = groups[machine]
-        for start in range(0, len(members), NICS_PER_GUEST):
-            yield machine, members[start:start + NICS_PER_GUEST]
+        # A hub keeps frames for NICs without a driver: there are only two on one.
+        most = 1 if members[0].hub else NICS_PER_GUEST
+        for start in range(0, len(members), most):
+            yield machine, members[start:start + most]
 
 
 def peer_of(nics, more=""):
     """The peer's own parameters: plain but for `more`, on a transport that the guest has. QEMU spoils
     large packets inside tunnels on their way to a guest; so that ours can be seen to send
-    them, the peer has them segmented on the host."""
+    them, the peer has them segmented on the host. On a hub both are alike."""
+    if nics[0].hub:
+        return Params(nics[0])
     # The C driver's own moderation does not survive two suspends.
     own = {"model": {"device": "model", "vq_notf_coal": "off"},
            "vhost-user": {"device": "vhost-user"},
@@ -96,7 +102,8 @@ def peer_of(nics, more=""):
 def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
     with KERNELS is left out on others, unless it is asked for; of one with UNASKED
-    only those cases are not. PEER are parameters of the peer. In a run of everything
+    only those cases are not. PEER are parameters of the peer, CPUS the number of the
+    guest's processors; COUNTED is for programs that have limits of time. In a run of everything
     that is not full, the C driver, which changes with the kernel only, has a case on
     the first NIC that it is for, but for those of C_ON_ALL."""
     cases, modules = collect()
@@ -129,7 +136,9 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                                  [*nics, peer_of(nics, getattr(module, "PEER", ""))], kernel,
                                  peer_driver=peer, ci=pattern == CI,
                                  in_memory=getattr(module, "IN_MEMORY", False),
-                                 own_guest=getattr(module, "OWN_GUEST", False))
+                                 own_guest=getattr(module, "OWN_GUEST", False),
+                                 processors=getattr(module, "CPUS", None),
+                                 counted=getattr(module, "COUNTED", False))
                 for driver in drivers:
                     if driver not in own:
                         continue

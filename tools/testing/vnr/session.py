@@ -25,7 +25,7 @@ class Session:
         self.plan, self.results, self.full = plan, results, full
         self.verdicts = []
         self.came_up = False
-        self.qemu, self.accel = accel.choose()
+        self.qemu, self.accel = accel.choose(plan.counted)
         # Limits are for a machine that has other work too.
         self.slowness = (2 if self.accel == "tcg" else 1) * plan.kernel.slowness
 

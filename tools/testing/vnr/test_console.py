@@ -97,6 +97,15 @@ class Splats(unittest.TestCase):
         self.assertEqual(seen(key, "failover.probe/x@c"), [])
         self.assertEqual(len(seen(key)), 2)
         self.assertEqual(len(seen((*key[:3], key[4]), "failover.probe/x@c")), 2)
+        page = ("BUG: Bad page state in process xskxceiver  pfn:035f7", "page dumped because: page_pool leak",
+                "Call Trace:", " bpf_xdp_adjust_tail+0x241/0x2d0", " bpf_prog_run_generic_xdp+0x12d/0x3c0",
+                " </IRQ>", " <TASK>", "RIP: 0010:do_syscall_64+0xa2/0x560", " </TASK>")
+        self.assertEqual(seen(page, "xskxceiver.skb/x@c"), [])
+        self.assertEqual(len(seen(page)), 3)
+        for part in ("page_pool leak", "adjust_tail", "generic_xdp"):
+            self.assertEqual(len(seen([line for line in page if part not in line], "xskxceiver.skb/x@c")), 3)
+        early = (*page[:5], page[7], *page[5:])
+        self.assertEqual(len(seen(early, "xskxceiver.skb/x@c")), 1)
         both = (*report[:2], BAD[0], *report[2:])
         self.assertEqual(seen(both), [f"[1.0] {BAD[0]}"])
 

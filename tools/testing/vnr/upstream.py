@@ -15,13 +15,13 @@ TABLE = paths.TESTING / "expected-upstream"
 
 @dataclass
 class Row:
-    glob: str           # PROGRAM.LINE, or PROGRAM where it does nothing
+    glob: str           # PROGRAM.LINE, or PROGRAM where it does nothing; a glob both
     kernel: str         # "stock", "debug" or "any"
     wanted: dict        # (status, what is said of it) by driver, "c" and "rust"
     reason: str
 
     def is_for(self, kernel, program):
-        return self.kernel in ("any", kernel) and self.glob.split(".")[0] == program
+        return self.kernel in ("any", kernel) and fnmatch.fnmatchcase(program, self.glob.split(".")[0])
 
     def allows(self, driver, status, why):
         return any(status == wanted and said in why for wanted, said in self.wanted[driver])

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's own tests of AF_XDP, as its source has them: a process sends frames from one NIC to
+the other, both on the driver under test, and says of each test whether they arrived. A case for
+each mode, whose tests are verdicts of their own."""
+
+import selftest
+from nic import write
+from vnrtest import case, wait_for
+
+ORDER = 81
+# A bridge would drop its frames, as they come from a multicast address. When a ring has run dry,
+# a hub gives frames in another order: on one processor the receiver keeps up with the sender.
+PARAMS = ["wire=hub,iommu_platform=on", "wire=hub,iommu_platform=on,packed=on"]
+CPUS = 1
+# It wants 4096 frames within 3 seconds.
+COUNTED = True
+OWN_GUEST = True
+KERNELS = ("stock",)
+# What runs if nothing was asked for; T=xskxceiver and FULL=1 run all.
+UNASKED = ("zc",)
+# Of 2 MiB, for memory whose frames may lie anywhere; each end has two.
+HUGE_PAGES = 16
+
+
+def pair(env):
+    """Both NICs on the driver under test, in one namespace, silent but for the program."""
+    env.stop_serving()
+    write("/proc/sys/vm/nr_hugepages", str(HUGE_PAGES))
+    for nic in (env.dut, env.peer):
+        nic.unbind()
+    for nic in (env.dut, env.peer):
+        nic.bind(env.driver)
+        nic.namespace = None
+        name = wait_for(nic.netdev, f"{nic.role}: a network device")
+        write(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "1")
+        # The frames are for a multicast address.
+        nic.ip(f"link set dev {name} name {nic.name} promisc on up")
+    for nic in (env.dut, env.peer):
+        nic.wait_carrier()
+
+
+def tests(env, mode, *more, kind=""):
+    selftest.run(env, "bpf/xskxceiver", 300, "-i", env.dut.name, "-i", env.peer.name, "-m", mode, *more,
+                 prepared=False, name=f"xskxceiver-{mode}{kind}")
+
+
+@case(330)
+def skb(env):
+    """The stack's own, without the driver's XDP."""
+    pair(env)
+    tests(env, "skb")
+
+
+@case(330)
+def drv(env):
+    """XDP by the driver, frames copied."""
+    pair(env)
+    tests(env, "drv")
+
+
+@case(330)
+def zc(env):
+    """Zero-copy."""
+    pair(env)
+    tests(env, "zc")
+
+
+@case(330)
+def zc_busy(env):
+    """The same where the process polls the queues, and interrupts are put off."""
+    pair(env)
+    for nic in (env.dut, env.peer):
+        for knob, value in (("napi_defer_hard_irqs", 2), ("gro_flush_timeout", 200000)):
+            write(f"/sys/class/net/{nic.name}/{knob}", str(value))
+    tests(env, "zc", "-b", kind="-busy")
