@@ -127,7 +127,7 @@ impl Ring {
                 FRAME_LEN
             }
         });
-        self.has_served |= filled.frames != 0;
+        self.has_served |= filled.frames != 0 || filled.is_kept && self.vq.has_frames();
         let refill = if filled.is_short {
             self.add_pages(pages, memory)
         } else {

@@ -302,9 +302,11 @@ impl Virtqueue<RxFrame> {
             .min(self.size().saturating_sub(1))
             .max(1);
         let mut entries = table();
-        let (mut frames, mut is_short) = (0usize, false);
+        let allowed = self.most_frames();
+        let (mut frames, mut is_short) = (0usize, allowed < most);
         while !is_short {
             let chains = (self.free() / most.wrapping_add(1)).min(BATCH / most);
+            let chains = chains.min(allowed.saturating_sub(frames) / most);
             if chains == 0 {
                 break;
             }
@@ -332,7 +334,11 @@ impl Virtqueue<RxFrame> {
             }
         }
         self.ask_for_frames(is_short);
-        Filled { frames, is_short }
+        Filled {
+            frames,
+            is_short,
+            is_kept: allowed < most,
+        }
     }
 
     /// Posts a chain of frames, or frees them.

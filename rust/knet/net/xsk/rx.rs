@@ -66,6 +66,8 @@ pub struct Sources {
     pub(super) frame_len: usize,
     /// Of a pool whose process takes packets over several frames.
     pub(super) chains: Option<Chains>,
+    /// Pages in the queue.
+    pages_posted: usize,
 }
 
 // SAFETY: Each word is the address of one kind, which the mark tells.
@@ -120,6 +122,8 @@ pub struct Filled {
     pub frames: usize,
     /// Whether the process has too few for the queue.
     pub is_short: bool,
+    /// Whether some are left to the process's own use; see [`Virtqueue::post_frames`].
+    pub is_kept: bool,
 }
 
 /// What the device has filled; with the header in front, and not in other hands for as long as
@@ -242,6 +246,7 @@ impl Virtqueue<RxBuffer> {
             frame_len: pool.frame_len(),
             pool,
             chains,
+            pages_posted: 0,
         })
     }
 }
@@ -287,6 +292,7 @@ impl Virtqueue<RxFrame> {
         if !self.is_empty() {
             return;
         }
+        self.source_mut().pages_posted = 0;
         if let Some(chains) = &mut self.source_mut().chains {
             chains.put_all();
         }
@@ -304,6 +310,9 @@ impl Virtqueue<RxFrame> {
     ///
     /// Where packets of `longest` bytes do not fit in a frame, and the process takes several,
     /// as many as are needed are posted together.
+    ///
+    /// While there are pages in the queue, as many frames are left where they are: the core
+    /// copies what arrives in a page into one, if it is for the process.
     pub fn post_frames(
         &mut self,
         header_len: usize,
@@ -318,9 +327,10 @@ impl Virtqueue<RxFrame> {
         }
         let raw = self.source().pool.raw();
         let len = self.source().frame_len.wrapping_add(header_len);
-        let (mut frames, mut is_short) = (0usize, false);
-        while !is_short && self.free() > 0 {
-            let want = self.free().min(BATCH);
+        let most = self.most_frames();
+        let (mut frames, mut is_short) = (0usize, most == 0);
+        while !is_short && self.free() > 0 && frames < most {
+            let want = self.free().min(BATCH).min(most.wrapping_sub(frames));
             let mut batch = [core::ptr::null_mut::<bindings::xdp_buff>(); BATCH];
             // SAFETY: The pool is live, we have its part, and there is room for as many.
             let n = unsafe { bindings::xp_alloc_batch(raw, batch.as_mut_ptr(), want as u32) };
@@ -339,7 +349,36 @@ impl Virtqueue<RxFrame> {
             }
         }
         self.ask_for_frames(is_short);
-        Filled { frames, is_short }
+        Filled {
+            frames,
+            is_short,
+            is_kept: most == 0,
+        }
+    }
+
+    /// Whether the process has any frames for the queue.
+    pub fn has_frames(&self) -> bool {
+        // SAFETY: The pool is live, and we have its part.
+        unsafe { bindings::xp_can_alloc(self.source().pool.raw(), 1) }
+    }
+
+    /// How many frames may be posted now.
+    #[inline]
+    pub(super) fn most_frames(&self) -> usize {
+        match self.source().pages_posted {
+            0 => usize::MAX,
+            pages => self.most_beside(pages),
+        }
+    }
+
+    #[cold]
+    fn most_beside(&self, pages: usize) -> usize {
+        let raw = self.source().pool.raw();
+        [BATCH, 16, 4, 1]
+            .into_iter()
+            // SAFETY: The pool is live, and we have its part.
+            .find(|n| unsafe { bindings::xp_can_alloc(raw, pages.saturating_add(*n) as u32) })
+            .unwrap_or(0)
     }
 
     /// Has the process wake the queue when it has more frames, or not.
@@ -383,14 +422,17 @@ impl Virtqueue<RxFrame> {
             return false;
         };
         // SAFETY: The buffer owns the bytes; the entry is filled as `mapped` says.
-        unsafe {
+        let is_posted = unsafe {
             self.push_in(
                 core::slice::from_mut(&mut entry),
                 mapped,
                 RxFrame(Posted::Page(buffer)),
             )
         }
-        .is_ok()
+        .is_ok();
+        let posted = &mut self.source_mut().pages_posted;
+        *posted = posted.wrapping_add(usize::from(is_posted));
+        is_posted
     }
 
     /// The next buffer that the device has filled, with `least` bytes or more.
@@ -400,10 +442,14 @@ impl Virtqueue<RxFrame> {
         Some(match posted {
             Posted::Frame(buffer) => self.arrived(buffer, len, least).map(Arrived::Frame),
             Posted::Chain(chain) => self.chain_arrived(chain, len, least).map(Arrived::Chain),
-            Posted::Page(buffer) => match buffer.received(len, least) {
-                Ok(received) => Ok(Arrived::Page(received)),
-                Err((error, _)) => Err(error),
-            },
+            Posted::Page(buffer) => {
+                let posted = &mut self.source_mut().pages_posted;
+                *posted = posted.saturating_sub(1);
+                match buffer.received(len, least) {
+                    Ok(received) => Ok(Arrived::Page(received)),
+                    Err((error, _)) => Err(error),
+                }
+            }
         })
     }
 
