@@ -374,6 +374,12 @@ impl Virtqueue<RxFrame> {
     #[cold]
     fn most_beside(&self, pages: usize) -> usize {
         let raw = self.source().pool.raw();
+        // What is in a page may take two of the shortest.
+        let pages = if self.source().chains.is_some() {
+            pages.saturating_mul(2)
+        } else {
+            pages
+        };
         [BATCH, 16, 4, 1]
             .into_iter()
             // SAFETY: The pool is live, and we have its part.
