@@ -89,7 +89,8 @@ impl Queue {
             }
             self.kick();
         }
-        n != 0 && n == poll.budget()
+        // A frame of several parts that was too long for the budget's rest waits as well.
+        n != 0 && n.saturating_add(MAX_SEGMENTS) > poll.budget()
     }
 
     #[inline]
