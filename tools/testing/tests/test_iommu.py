@@ -10,7 +10,7 @@ from xsk import Client, in_place
 
 ORDER = 58
 PARAMS = ["iommu=intel,iommu_platform=on", "iommu=intel", "iommu=swiotlb,iommu_platform=on", "iommu=swiotlb"]
-# The debug kernel has the driver of a virtio-iommu built in; Debian's finds it too late.
+# A virtio-iommu has a driver that is built into the debug kernel, and a module of Debian's.
 FULL_PARAMS = [*PARAMS, "iommu=intel,packed=on,iommu_platform=on", "iommu=swiotlb,mode=small,iommu_platform=on",
                "iommu=virtio,iommu_platform=on", "iommu=virtio"]
 MAPPED, BYPASSED = "*-iommu_platform=on", "*[!n]"

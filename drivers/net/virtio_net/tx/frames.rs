@@ -83,10 +83,7 @@ impl Queue {
         }
         if n != 0 {
             self.stats.xdp_tx.add(n as u64);
-            if self.vq.free() < self.reserve && !queue.is_stopped() {
-                queue.stop();
-                self.stats.stop.add(1);
-            }
+            self.leave_room(queue);
             self.kick();
         }
         // A frame of several parts that was too long for the budget's rest waits as well.
@@ -101,15 +98,20 @@ impl Queue {
 
     /// Leaves room for the stack's packets, or has it wait.
     #[inline]
+    fn leave_room(&mut self, queue: &TxQueue) {
+        if self.vq.free() < self.reserve && !queue.is_stopped() {
+            queue.stop();
+            self.stats.stop.add(1);
+        }
+    }
+
+    #[inline]
     fn end_frames(&mut self, queue: &TxQueue, n: usize, lost: usize, flush: bool) {
         self.stats.xdp_tx.add(n as u64);
         if lost != 0 {
             self.stats.xdp_tx_drops.add(lost as u64);
         }
-        if self.vq.free() < self.reserve && !queue.is_stopped() {
-            queue.stop();
-            self.stats.stop.add(1);
-        }
+        self.leave_room(queue);
         if flush {
             self.flush(queue);
         }
