@@ -13,6 +13,7 @@
 //! [`Virtqueue<TxPacket>`]: crate::virtio::Virtqueue
 
 mod alarm;
+mod arrived;
 mod chain;
 mod frags;
 mod frame;
@@ -21,8 +22,10 @@ mod metadata;
 mod ops;
 mod pool;
 mod rx;
+mod send;
 mod tx;
 
+pub use arrived::{Arrived, ArrivedFrame};
 pub use chain::ArrivedChain;
 pub use frags::XskFrags;
 pub use frame::XskFrame;
@@ -31,6 +34,7 @@ pub(super) use metadata::{now, operations};
 pub(super) use ops::Pools;
 pub use ops::Xsk;
 pub use pool::{XskOffer, XskPool};
-pub use rx::{Arrived, ArrivedFrame, Filled, RxFrame};
+pub use rx::{Filled, RxFrame};
+pub use send::XskQueued;
 pub(super) use tx::MAX_PARTS;
-pub use tx::{XskQueued, XskSent, XskTx};
+pub use tx::{XskSent, XskTx};

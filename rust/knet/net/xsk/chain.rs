@@ -10,7 +10,7 @@
 use super::{
     super::{napi::RxPoll, Pages, XDP_HEADROOM},
     headers::Headers,
-    rx::Sources,
+    rx::{Sources, BATCH},
     tx::MAX_PARTS,
     Filled, RxFrame, XskFrags,
 };
@@ -269,9 +269,6 @@ impl<'q> ArrivedChain<'q> {
         Some(frame)
     }
 }
-
-/// How many frames are taken from the process at once.
-const BATCH: usize = 64;
 
 /// A table with nothing in it.
 fn table() -> [bindings::scatterlist; MAX_PARTS + 1] {

@@ -3,10 +3,10 @@
 //! Receiving into frames of a pool.
 
 use super::{
-    super::{napi::RxPoll, page_pool::PoolRef, Received, RxBuffer, XDP_HEADROOM},
+    super::{page_pool::PoolRef, RxBuffer, XDP_HEADROOM},
     chain::{Chain, Chains},
     pool::{Part, Taken},
-    ArrivedChain, XskFrame, XskPool,
+    Arrived, ArrivedFrame, XskPool,
 };
 use crate::{
     bindings,
@@ -122,94 +122,12 @@ pub struct Filled {
     pub frames: usize,
     /// Whether the process has too few for the queue.
     pub is_short: bool,
-    /// Whether some are left to the process's own use; see [`Virtqueue::post_frames`].
+    /// Whether none could be posted, as many as there are pages; see [`Virtqueue::post_frames`].
     pub is_kept: bool,
 }
 
-/// What the device has filled; with the header in front, and not in other hands for as long as
-/// the queue is borrowed.
-pub enum Arrived<'q> {
-    /// A page, as of other queues.
-    Page(Received),
-    /// A frame of the pool.
-    Frame(ArrivedFrame<'q>),
-    /// Several of them, behind a slot for the header.
-    Chain(ArrivedChain<'q>),
-}
-
-/// A frame that the device has filled.
-///
-/// # Invariants
-///
-/// The `len` bytes from `start` on are initialised, and in the frame.
-pub struct ArrivedFrame<'q> {
-    buffer: Buffer,
-    start: *mut u8,
-    len: usize,
-    _queue: PhantomData<&'q mut ()>,
-}
-
-impl Arrived<'_> {
-    /// What the device wrote: all of it, or what is in the slot of a chain.
-    #[inline]
-    pub fn data(&self) -> &[u8] {
-        match self {
-            Self::Page(received) => received.data(),
-            // SAFETY: By the type invariant.
-            Self::Frame(frame) => unsafe { core::slice::from_raw_parts(frame.start, frame.len) },
-            Self::Chain(chain) => chain.header(),
-        }
-    }
-
-    /// What the device wrote, piece by piece, without the first `skip` bytes, which are in the
-    /// first of them. None is empty.
-    pub fn parts(&self, skip: usize) -> impl Iterator<Item = &[u8]> {
-        let rest = match self {
-            Self::Chain(chain) => Some(chain.parts()),
-            _ => None,
-        };
-        let first = core::iter::once(self.data().get(skip..).unwrap_or_default());
-        Iterator::chain(first, rest.into_iter().flatten()).filter(|bytes| !bytes.is_empty())
-    }
-
-    /// How many bytes the device wrote.
-    pub fn len(&self) -> usize {
-        let rest = match self {
-            Self::Chain(chain) => chain.len(),
-            _ => 0,
-        };
-        self.data().len().wrapping_add(rest)
-    }
-
-    /// Whether it wrote none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl<'q> ArrivedFrame<'q> {
-    /// Bytes in front of where frames of the pool begin.
-    #[inline]
-    fn header_len(&self) -> usize {
-        // SAFETY: The frame is ours.
-        let hard_start = unsafe { (*self.buffer.xskb.as_ptr()).xdp.data_hard_start };
-        (hard_start as usize)
-            .wrapping_add(XDP_HEADROOM)
-            .wrapping_sub(self.start as usize)
-    }
-
-    /// The frame behind its header, of which the device has said `record`.
-    #[inline]
-    pub fn begin(self, record: &[u8; HeaderLayout::MAX_LEN], poll: &'q RxPoll<'_>) -> XskFrame<'q> {
-        let len = self.len.wrapping_sub(self.header_len());
-        let xskb = ManuallyDrop::new(self.buffer).xskb;
-        // SAFETY: The frame is ours, and has these bytes.
-        unsafe { XskFrame::new(xskb, len, record, poll) }
-    }
-}
-
 /// How many frames are taken from the process at once.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 impl Virtqueue<RxBuffer> {
     /// Has the queue, which is empty, receive into frames of `pool`, too.
@@ -276,19 +194,19 @@ impl Virtqueue<RxFrame> {
     /// Takes all buffers back; those of [`Virtqueue::reset`] are errors.
     pub fn reset_frames(&mut self) -> Result {
         let result = self.reset_any(drop);
-        self.forget_chains();
+        self.forget_posted();
         result
     }
 
     /// As [`Virtqueue::resize`]; buffers are freed.
     pub fn resize_frames(&mut self, size: usize) -> Result {
         let result = self.resize_any(size, drop);
-        self.forget_chains();
+        self.forget_posted();
         result
     }
 
-    /// Chains that came back in another way than from the device are in no use any more.
-    fn forget_chains(&mut self) {
+    /// Nothing is posted any more: chains and pages came back in another way than from the device.
+    fn forget_posted(&mut self) {
         if !self.is_empty() {
             return;
         }
