@@ -52,21 +52,27 @@ class Scenario:
     keep: float = 1.0
 
 
+def received(name, command, source=None):
+    """Bursts of 32 frames from the guest's e1000 to `command`, which takes count, delay and
+    address; `source` is what costs the same up to the NIC, if that is another one."""
+    return Scenario(
+        name=name,
+        guest="icount",
+        nic="rx",
+        method="minus-source",
+        parts=(
+            ("source", 4096, f"{source or command} {{n}} 600000 $foreign_mac"),
+            ("main", 4096, f"{command} {{n}} 600000 $mac"),
+        ),
+        warm=f"{command} 1024 600000 $mac",
+        rate=f"{command} 20000 0 $mac",
+    )
+
+
 SCENARIOS = {
     s.name: s
     for s in (
-        Scenario(
-            name="udp-rx",
-            guest="icount",
-            nic="rx",
-            method="minus-source",
-            parts=(
-                ("source", 4096, "udp_rx {n} 600000 $foreign_mac"),
-                ("main", 4096, "udp_rx {n} 600000 $mac"),
-            ),
-            warm="udp_rx 1024 600000 $mac",
-            rate="udp_rx 20000 0 $mac",
-        ),
+        received("udp-rx", "udp_rx"),
         Scenario(
             name="udp-tx",
             guest="icount",
@@ -85,46 +91,10 @@ SCENARIOS = {
             warm="pktgen_tx 4096",
             rate="pktgen_tx 40000",
         ),
+        *(received(f"xdp-{program}", f"xdp_rx {program}") for program in ("drop", "tx")),
+        received("xdp-pass", "xdp_pass", source="udp_rx"),
         *(
-            Scenario(
-                name=f"xdp-{program}",
-                guest="icount",
-                nic="rx",
-                method="minus-source",
-                parts=(
-                    ("source", 4096, f"xdp_rx {program} {{n}} 600000 $foreign_mac"),
-                    ("main", 4096, f"xdp_rx {program} {{n}} 600000 $mac"),
-                ),
-                warm=f"xdp_rx {program} 1024 600000 $mac",
-                rate=f"xdp_rx {program} 20000 0 $mac",
-            )
-            for program in ("drop", "tx")
-        ),
-        Scenario(
-            name="xdp-pass",
-            guest="icount",
-            nic="rx",
-            method="minus-source",
-            parts=(
-                ("source", 4096, "udp_rx {n} 600000 $foreign_mac"),
-                ("main", 4096, "xdp_pass {n} 600000 $mac"),
-            ),
-            warm="xdp_pass 1024 600000 $mac",
-            rate="xdp_pass 20000 0 $mac",
-        ),
-        *(
-            Scenario(
-                name=f"xsk-{mode}-{what}",
-                guest="icount",
-                nic="rx",
-                method="minus-source",
-                parts=(
-                    ("source", 4096, f"xsk_rx {what} {mode} {{n}} 600000 $foreign_mac"),
-                    ("main", 4096, f"xsk_rx {what} {mode} {{n}} 600000 $mac"),
-                ),
-                warm=f"xsk_rx {what} {mode} 1024 600000 $mac",
-                rate=f"xsk_rx {what} {mode} 20000 0 $mac",
-            )
+            received(f"xsk-{mode}-{what}", f"xsk_rx {what} {mode}")
             for mode, what in (("zc", "rxdrop"), ("zc", "l2fwd"), ("copy", "rxdrop"))
         ),
         *(
