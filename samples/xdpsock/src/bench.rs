@@ -155,9 +155,9 @@ impl<'o> Bench<'o> {
     /// Sends frames.
     pub fn tx_only(&mut self, report: &mut Report<'_>) {
         let flow = self.options.flow();
-        let has_metadata = self.options.has_metadata();
+        let metadata_len = self.options.metadata_len();
         let mut content = vec![0; self.options.tx_pkt_size.max(flow.least())];
-        let offset = if has_metadata { metadata::LEN } else { 0 };
+        let offset = metadata_len.unwrap_or(0);
         let chunk = self.options.frame_size as usize - offset;
         let parts = content.len().div_ceil(chunk);
         let most = self.options.tx_pkt_count;
@@ -185,12 +185,12 @@ impl<'o> Bench<'o> {
                     };
                     let addr = addr + offset as u64;
                     let mut options = if index + 1 < parts { XDP_PKT_CONTD } else { 0 };
-                    if has_metadata && index != 0 {
+                    if metadata_len.is_some() && index != 0 {
                         // What was there before is not this frame's.
                         let nothing = metadata::Request::default();
-                        metadata::ask(&mut self.socket.area, addr, nothing);
-                    } else if has_metadata {
-                        metadata::ask(&mut self.socket.area, addr, request);
+                        metadata::ask(&mut self.socket.area, addr, offset, nothing);
+                    } else if metadata_len.is_some() {
+                        metadata::ask(&mut self.socket.area, addr, offset, request);
                         options |= metadata::XDP_TX_METADATA;
                     }
                     if let Some(frame) = self.socket.area.frame(addr, bytes.len()) {
@@ -348,8 +348,8 @@ impl<'o> Bench<'o> {
         let mut ring = self.socket.queue.complete(crate::socket::RING);
         let mut n = 0;
         while let Some(addr) = ring.read() {
-            if self.options.tx_timestamp {
-                let times = metadata::times(&mut self.socket.area, place(addr));
+            if let (true, Some(len)) = (self.options.tx_timestamp, self.options.metadata_len()) {
+                let times = metadata::times(&mut self.socket.area, place(addr), len);
                 self.times.extend(times.filter(|(sent, _)| *sent != 0));
             }
             self.frames.take(addr, Owner::Tx);

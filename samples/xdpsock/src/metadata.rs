@@ -9,8 +9,15 @@ use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// Bytes in front of each frame.
-pub const LEN: usize = size_of::<Metadata>();
+/// Bytes in front of each frame: all, or those that were there before launch times were.
+pub fn len(with_launch: bool) -> usize {
+    if with_launch {
+        size_of::<Metadata>()
+    } else {
+        offset_of!(Metadata, launch_time)
+    }
+}
+
 /// Of memory: the kernel completes checksums of what is sent.
 pub const XDP_UMEM_TX_SW_CSUM: u32 = 2;
 /// In the options of a descriptor: there is metadata.
@@ -55,21 +62,21 @@ pub fn now() -> u64 {
 }
 
 /// When a frame was sent, and when it should have been, or 0; of the frame at `address`.
-pub fn times(area: &mut Area, address: u64) -> Option<(u64, u64)> {
-    let metadata = area.frame(address.checked_sub(LEN as u64)?, LEN)?;
+pub fn times(area: &mut Area, address: u64, len: usize) -> Option<(u64, u64)> {
+    let metadata = area.frame(address.checked_sub(len as u64)?, len)?;
     let get = |at: usize| {
-        let (bytes, _) = metadata[at..].split_first_chunk()?;
+        let (bytes, _) = metadata.get(at..)?.split_first_chunk()?;
         Some(u64::from_ne_bytes(*bytes))
     };
     Some((
         get(offset_of!(Metadata, csum_start))?,
-        get(offset_of!(Metadata, launch_time))?,
+        get(offset_of!(Metadata, launch_time)).unwrap_or(0),
     ))
 }
 
 /// Asks for something, in front of the frame at `address`.
-pub fn ask(area: &mut Area, address: u64, request: Request) -> Option<()> {
-    let metadata = area.frame(address.checked_sub(LEN as u64)?, LEN)?;
+pub fn ask(area: &mut Area, address: u64, len: usize, request: Request) -> Option<()> {
+    let metadata = area.frame(address.checked_sub(len as u64)?, len)?;
     let partial = request.checksum.unwrap_or_default();
     let flags = [
         (request.stamp, XDP_TXMD_FLAGS_TIMESTAMP),
@@ -84,7 +91,9 @@ pub fn ask(area: &mut Area, address: u64, request: Request) -> Option<()> {
     metadata.fill(0);
     let mut put = |at: usize, bytes: &[u8]| metadata[at..at + bytes.len()].copy_from_slice(bytes);
     put(offset_of!(Metadata, flags), &flags.to_ne_bytes());
-    put(offset_of!(Metadata, launch_time), &launch.to_ne_bytes());
+    if request.launch.is_some() {
+        put(offset_of!(Metadata, launch_time), &launch.to_ne_bytes());
+    }
     put(
         offset_of!(Metadata, csum_start),
         &partial.start.to_ne_bytes(),
@@ -111,9 +120,14 @@ pub fn open_files() -> io::Result<Vec<RawFd>> {
     Ok(files)
 }
 
-/// Has a socket with room for metadata take the place of the one that was opened since
+/// Has a socket with `len` bytes of room for metadata take the place of the one that was opened since
 /// `before`. The crate registers memory without, as it has no name for that.
-pub fn reserve(before: &[RawFd], config: &xdpilone::UmemConfig, area: Area) -> io::Result<()> {
+pub fn reserve(
+    before: &[RawFd],
+    config: &xdpilone::UmemConfig,
+    area: Area,
+    len: usize,
+) -> io::Result<()> {
     let is_socket = |fd: &RawFd| {
         fs::read_link(format!("/proc/self/fd/{fd}"))
             .is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))
@@ -135,7 +149,7 @@ pub fn reserve(before: &[RawFd], config: &xdpilone::UmemConfig, area: Area) -> i
         chunk_size: config.frame_size,
         headroom: config.headroom,
         flags: config.flags | XDP_UMEM_TX_METADATA_LEN,
-        tx_metadata_len: LEN as u32,
+        tx_metadata_len: len as u32,
     };
     // SAFETY: The kernel reads the structure. The memory stays until the process ends.
     let ret = unsafe {

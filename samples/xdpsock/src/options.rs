@@ -2,7 +2,7 @@
 
 //! The command line.
 
-use crate::content::Flow;
+use crate::{content::Flow, metadata};
 use clap::{ArgGroup, Parser};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -152,9 +152,10 @@ impl Options {
         }
     }
 
-    /// Whether frames that are sent have metadata.
-    pub fn has_metadata(&self) -> bool {
-        self.tx_checksum || self.tx_timestamp || self.tx_launch != 0
+    /// Bytes of metadata in front of frames that are sent, if there is any.
+    pub fn metadata_len(&self) -> Option<usize> {
+        let launch = self.tx_launch != 0;
+        (self.tx_checksum || self.tx_timestamp || launch).then(|| metadata::len(launch))
     }
 
     /// What to do.

@@ -84,8 +84,8 @@ pub fn open(options: &Options) -> Result<Bound, Failure> {
     let files = metadata::open_files().map_err(failed("files"))?;
     // SAFETY: The memory stays until the process ends.
     let umem = unsafe { Umem::new(config.clone(), area.all()) }.map_err(refused("umem"))?;
-    if options.has_metadata() {
-        metadata::reserve(&files, &config, area).map_err(failed("metadata"))?;
+    if let Some(len) = options.metadata_len() {
+        metadata::reserve(&files, &config, area, len).map_err(failed("metadata"))?;
     }
     let name = CString::new(options.interface.as_str())
         .map_err(|error| failed("interface")(error.into()))?;

@@ -13,8 +13,12 @@ use virtio_net_wire::tx::PartialChecksum;
 ///
 /// # Invariants
 ///
-/// It is in the memory of a live pool.
-pub(super) struct Metadata(NonNull<bindings::xsk_tx_metadata>);
+/// It is in the memory of a live pool, as far as `has_launch` says.
+pub(super) struct Metadata {
+    raw: NonNull<bindings::xsk_tx_metadata>,
+    /// Whether it is so long that there is a launch time; it had none at first.
+    has_launch: bool,
+}
 
 // SAFETY: The memory is not bound to a thread.
 unsafe impl Send for Metadata {}
@@ -38,6 +42,9 @@ pub(super) struct Request {
     pub(super) stamp: bool,
 }
 
+/// Bytes of the shortest metadata: the flags, and a time stamp or a checksum's place.
+const LEAST: usize = 16;
+
 /// The process asked for what cannot be.
 pub(super) struct Refused;
 
@@ -56,14 +63,16 @@ impl Metadata {
             return None;
         }
         // SAFETY: By the caller's promise; so there is as much in front of the frame.
-        let start = unsafe {
+        let (start, has_launch) = unsafe {
             let len = usize::from((*pool).tx_metadata_len);
-            if len < size_of::<bindings::xsk_tx_metadata>() {
+            if len < LEAST {
                 return None;
             }
-            bindings::xp_raw_get_data(pool, descriptor.addr).wrapping_byte_sub(len)
+            let has_launch = len >= size_of::<bindings::xsk_tx_metadata>();
+            let data = bindings::xp_raw_get_data(pool, descriptor.addr);
+            (data.wrapping_byte_sub(len), has_launch)
         };
-        NonNull::new(start.cast()).map(Self)
+        NonNull::new(start.cast()).map(|raw| Self { raw, has_launch })
     }
 
     /// What is asked for a frame of which `len` bytes are together.
@@ -72,15 +81,20 @@ impl Metadata {
     ///
     /// If the checksum is not in them, or something is asked for that the driver has not.
     pub(super) fn request(&self, len: usize, offloads: XskOffloads) -> Result<Request, Refused> {
-        let raw = self.0.as_ptr();
+        let raw = self.raw.as_ptr();
         // SAFETY: By the type invariant. Any bits are values of these.
         let (flags, start, offset, launch) = unsafe {
             let request = &raw const (*raw).__bindgen_anon_1.request;
+            let launch = &raw const (*request).launch_time;
             (
                 (&raw const (*raw).flags).read_volatile(),
                 (&raw const (*request).csum_start).read_volatile(),
                 (&raw const (*request).csum_offset).read_volatile(),
-                (&raw const (*request).launch_time).read_volatile(),
+                if self.has_launch {
+                    launch.read_volatile()
+                } else {
+                    0
+                },
             )
         };
         let mut allowed = 0;
@@ -88,7 +102,10 @@ impl Metadata {
             allowed |= bindings::XDP_TXMD_FLAGS_CHECKSUM;
         }
         if offloads.times {
-            allowed |= bindings::XDP_TXMD_FLAGS_TIMESTAMP | bindings::XDP_TXMD_FLAGS_LAUNCH_TIME;
+            allowed |= bindings::XDP_TXMD_FLAGS_TIMESTAMP;
+        }
+        if offloads.times && self.has_launch {
+            allowed |= bindings::XDP_TXMD_FLAGS_LAUNCH_TIME;
         }
         if flags & !u64::from(allowed) != 0 {
             return Err(Refused);
@@ -108,7 +125,7 @@ impl Metadata {
 
     /// Tells the process when the frame was sent, in nanoseconds of TAI.
     pub(super) fn stamp(&self, time: u64) {
-        let raw = self.0.as_ptr();
+        let raw = self.raw.as_ptr();
         // SAFETY: By the type invariant.
         unsafe {
             let completion = &raw mut (*raw).__bindgen_anon_1.completion;

@@ -106,7 +106,7 @@ impl Virtqueue<TxPacket> {
         let Some(xsk) = &mut self.source_mut().xsk else {
             return 0;
         };
-        let mut header = xsk.headers.first();
+        let (mut header, mut lacks) = (xsk.headers.first(), false);
         let first = outgoing.get(at);
         // SAFETY: The pool is live as long as the queue has it, and the core has checked the
         // descriptor.
@@ -114,8 +114,7 @@ impl Virtqueue<TxPacket> {
             match xsk.prepare(turn, metadata, first.len as usize, offloads) {
                 Prepared::Send(at, without) => {
                     header = at;
-                    // There is no way to tell the process.
-                    *refused = refused.wrapping_add(usize::from(without));
+                    lacks = without;
                 }
                 Prepared::Wait(after) => {
                     if let Some(alarm) = &mut xsk.alarm {
@@ -142,8 +141,12 @@ impl Virtqueue<TxPacket> {
             if descriptor.options & bindings::XDP_PKT_CONTD == 0 {
                 let token = TxPacket::Xsk(XskSent { turn, parts, len });
                 // SAFETY: As above.
-                let result = unsafe { self.push_out(sg, true, token) };
-                return if result.is_ok() { parts } else { 0 };
+                if unsafe { self.push_out(sg, true, token) }.is_err() {
+                    return 0;
+                }
+                // There is no way to tell the process.
+                *refused = refused.wrapping_add(usize::from(lacks));
+                return parts;
             }
         }
         0
