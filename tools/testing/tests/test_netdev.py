@@ -16,13 +16,16 @@ PARAMS = ["", "queues=4,packed=on"]
 # The C driver's, in its order; those of XDP are left out.
 RX_COUNTERS = ("drops", "kicks")
 TX_COUNTERS = ("kicks", "tx_timeouts")
+# What ours counts beyond that, after the C driver's of a queue.
+TX_COUNTERS_OF_OURS = ("xsk_metadata_errors",)
 
 
 @case(30)
 def counter_names(env):
     """ethtool -S has the C driver's names, in its order: sums, then the queues in use."""
-    wanted = [f"rx_{name}" for name in RX_COUNTERS] + [f"tx_{name}" for name in TX_COUNTERS]
-    for side, names in (("rx", RX_COUNTERS), ("tx", TX_COUNTERS)):
+    tx_counters = TX_COUNTERS + (TX_COUNTERS_OF_OURS if env.driver == "rust" else ())
+    wanted = [f"rx_{name}" for name in RX_COUNTERS] + [f"tx_{name}" for name in tx_counters]
+    for side, names in (("rx", RX_COUNTERS), ("tx", tx_counters)):
         for queue in range(env.dut.channels()):
             wanted += [f"{side}{queue}_{name}" for name in names]
     equal([name for name in env.dut.statistics() if "xdp" not in name], wanted, "counters")
