@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import network, paths, ram
+from . import jobs, network, paths, ram
 from .model import Model
 from .params import IOMMUS
 
@@ -91,7 +91,7 @@ class Guest:
         self.running.add(self)
         if self.ending:
             self.kill()
-        self.deadline = time.monotonic() + BOOT_SECONDS * self.kernel.slowness
+        self.deadline = time.monotonic() + BOOT_SECONDS * jobs.slowness() * self.kernel.slowness
         self.line = self._connect("ctl")
         self.monitor = self._connect("qmp").makefile("rw")
         self.monitor.readline()
@@ -196,7 +196,7 @@ class Guest:
 
     def expect(self, seconds):
         """The next line must come within the time, and some grace."""
-        self.deadline = time.monotonic() + seconds + GRACE_SECONDS * self.kernel.slowness
+        self.deadline = time.monotonic() + seconds + GRACE_SECONDS * jobs.slowness() * self.kernel.slowness
 
     def answer(self, value):
         self.line.sendall(json.dumps(value).encode() + b"\n")
@@ -208,7 +208,7 @@ class Guest:
         if self.process:
             try:
                 # A guest that ended its work powers off by itself.
-                self.process.wait(15 * self.kernel.slowness if self.line and not kind else 0.1)
+                self.process.wait(15 * jobs.slowness() * self.kernel.slowness if self.line and not kind else 0.1)
             except subprocess.TimeoutExpired:
                 self.kill()
                 self.process.wait()

@@ -1,28 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs the guests of a plan, several side by side where there are processors for them."""
+"""Runs the guests of a plan, several side by side."""
 
-import os
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from . import network
+from . import jobs, network
 from .guest import Guest
 from .session import Session, describe
-
-# Each has several processors of its own, and 1 GB of memory.
-MOST = 4
-
-
-def jobs():
-    """How many guests at a time: JOBS, or one for each two processors."""
-    spare = len(os.sched_getaffinity(0)) // 2
-    asked = os.environ.get("JOBS") or str(min(max(spare, 1), MOST))
-    if not asked.isdigit() or int(asked) < 1:
-        sys.exit(f"JOBS={asked}: a number of guests is meant")
-    return int(asked)
-
 
 def run_all(plans, results, full):
     """Runs all plans to their end; whatever ends this ends them too."""
@@ -42,7 +27,7 @@ def run_all(plans, results, full):
         with results.lock:
             print(f"# [{number}/{len(plans)}] {describe(plan, verdicts, begin)}", flush=True)
 
-    with ThreadPoolExecutor(jobs()) as pool:
+    with ThreadPoolExecutor(jobs.number()) as pool:
         try:
             for done in as_completed([pool.submit(run, plan) for plan in plans]):
                 done.result()

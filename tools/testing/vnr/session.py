@@ -9,7 +9,7 @@ import re
 import sys
 import time
 
-from . import accel, console, network, paths, upstream
+from . import accel, console, jobs, network, paths, upstream
 from .guest import Guest, GuestDied, mac_address
 from .results import Result
 
@@ -27,7 +27,7 @@ class Session:
         self.came_up = False
         self.qemu, self.accel = accel.choose(plan.counted)
         # Limits are for a machine that has other work too.
-        self.slowness = (2 if self.accel == "tcg" else 1) * plan.kernel.slowness
+        self.slowness = (2 if self.accel == "tcg" else 1) * jobs.slowness() * plan.kernel.slowness
 
     def job(self, cases):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
@@ -93,7 +93,7 @@ class Session:
                         if verdict[3] is not None:
                             status, why = "skip", verdict[3]
                         verdicts.append((status, why, seconds))
-                        guest.expect(30 * self.plan.kernel.slowness)
+                        guest.expect(30 * jobs.slowness() * self.plan.kernel.slowness)
                     elif line == "# end":
                         ended = True
                     elif line.startswith("# "):
