@@ -71,6 +71,6 @@ pub use xdp::{
     XdpRoom, XDP_HEADROOM,
 };
 pub use xsk::{
-    Arrived, ArrivedChain, ArrivedFrame, Filled, RxFrame, Xsk, XskFrags, XskFrame, XskOffer,
-    XskOffloads, XskPool, XskQueued, XskSent, XskTx,
+    Arrived, ArrivedChain, ArrivedFrame, Filled, RxFrame, RxNext, Xsk, XskFrags, XskFrame,
+    XskOffer, XskOffloads, XskPool, XskQueued, XskSent, XskTx,
 };

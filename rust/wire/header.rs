@@ -220,6 +220,53 @@ impl HeaderLayout {
             Self::Tunnel24 => size_of::<V1HashTunnel>(),
         }
     }
+
+    /// Which bytes of the longest header the layout has.
+    pub fn mask(self) -> HeaderMask {
+        let mut bytes = [0_u8; Self::MAX_LEN];
+        if let Some(own) = bytes.get_mut(..self.len()) {
+            own.fill(0xff);
+        }
+        HeaderMask(zerocopy::transmute!(bytes))
+    }
+
+    /// The header that `data` begins with, with zeroes for what the layout lacks; zeroes only, if
+    /// it is not all there.
+    #[inline(always)]
+    pub fn read(self, data: &[u8]) -> [u8; Self::MAX_LEN] {
+        // Copies of constant lengths.
+        match self {
+            Self::Legacy10 => read_chunk::<{ size_of::<Base>() }>(data),
+            Self::Mergeable12 => read_chunk::<{ size_of::<V1>() }>(data),
+            Self::Hash20 => read_chunk::<{ size_of::<V1Hash>() }>(data),
+            Self::Tunnel24 => read_chunk::<{ size_of::<V1HashTunnel>() }>(data),
+        }
+    }
+}
+
+/// The first `N` bytes, and zeroes.
+#[inline(always)]
+fn read_chunk<const N: usize>(data: &[u8]) -> [u8; HeaderLayout::MAX_LEN] {
+    let mut header = [0; HeaderLayout::MAX_LEN];
+    if let (Some(to), Some(from)) = (header.first_chunk_mut::<N>(), data.first_chunk::<N>()) {
+        *to = *from;
+    }
+    header
+}
+
+/// The bytes that a header has, of those that the longest has: reads headers of any layout
+/// without asking which it is.
+#[derive(Clone, Copy)]
+pub struct HeaderMask([u64; HeaderLayout::MAX_LEN / size_of::<u64>()]);
+
+impl HeaderMask {
+    /// The header that `data` begins with, and zeroes.
+    #[inline(always)]
+    pub fn read(&self, data: &[u8; HeaderLayout::MAX_LEN]) -> [u8; HeaderLayout::MAX_LEN] {
+        let Self([first, second, third]) = *self;
+        let [a, b, c]: [u64; 3] = zerocopy::transmute!(*data);
+        zerocopy::transmute!([a & first, b & second, c & third])
+    }
 }
 
 #[cfg(test)]

@@ -62,4 +62,4 @@ pub mod tx;
 
 pub use device_length::{DeviceLength, LengthError};
 pub use features::Features;
-pub use header::HeaderLayout;
+pub use header::{HeaderLayout, HeaderMask};

@@ -6,7 +6,7 @@
 //! each layout.
 
 use crate::{
-    stats::{self, RxBatch, XdpBatch},
+    stats::{self, RxBatch},
     xdp::Receiver,
 };
 use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
@@ -296,12 +296,7 @@ impl Queue {
             common,
             outgoing,
         } = self;
-        let mut runner = xdp::Runner {
-            common,
-            poll,
-            outgoing,
-            counts: XdpBatch::default(),
-        };
+        let mut runner = xdp::Runner::new(common, poll, outgoing);
         each_ring!(ring, ring => ring.receive_for_program(&mut runner, pages, batch));
         let may_be_more = !runner.goes_on(batch);
         common.stats.add_xdp(&runner.counts);
@@ -413,28 +408,6 @@ impl Common {
         let decoded = rx::decode(self.layout, header).map_err(|_| EINVAL)?;
         decoded.check_frame_len(skb.len()).map_err(|_| EINVAL)?;
         skb.apply_virtio_header(header, self.tunnels, self.tunnel_checksums)
-    }
-}
-
-/// The header at the beginning of `data`, with zeroes for what this layout lacks.
-#[inline(always)]
-fn copy_header(data: &[u8], layout: HeaderLayout) -> [u8; HeaderLayout::MAX_LEN] {
-    let mut header = [0; HeaderLayout::MAX_LEN];
-    // Copies of constant lengths.
-    match layout {
-        HeaderLayout::Mergeable12 => copy_chunk::<12>(&mut header, data),
-        HeaderLayout::Legacy10 => copy_chunk::<10>(&mut header, data),
-        HeaderLayout::Hash20 => copy_chunk::<20>(&mut header, data),
-        HeaderLayout::Tunnel24 => copy_chunk::<24>(&mut header, data),
-    }
-    header
-}
-
-/// Copies the first `N` bytes, of which there are as many: nothing else is posted.
-#[inline(always)]
-fn copy_chunk<const N: usize>(to: &mut [u8], from: &[u8]) {
-    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
-        *to = *from;
     }
 }
 

@@ -315,7 +315,7 @@ impl Queue {
             self.vq.disable_interrupts();
             self.reclaim(queue, |skb| skb.consume(poll));
             // Who polls this queue only for what it receives wants to send as well.
-            if self.vq.has_pool() && self.send_for_socket(queue, sw_time, poll) {
+            if !self.vq.has_only_receiver() && self.send_for_socket(queue, sw_time, poll) {
                 queue.schedule_poll(|| ());
                 return;
             }
@@ -334,7 +334,7 @@ impl Queue {
     ) -> Polled<'_> {
         self.vq.disable_interrupts();
         self.reclaim(queue, |skb| skb.consume(poll));
-        if self.vq.has_pool() {
+        if !self.vq.has_only_receiver() {
             if poll.budget() == 0 {
                 // Netpoll's, which is for the stack's packets.
                 self.call_for_socket(queue);

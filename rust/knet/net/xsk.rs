@@ -34,7 +34,7 @@ pub(super) use metadata::{now, operations};
 pub(super) use ops::Pools;
 pub use ops::Xsk;
 pub use pool::{XskOffer, XskPool};
-pub use rx::{Filled, RxFrame};
+pub use rx::{Filled, RxFrame, RxNext};
 pub use send::XskQueued;
 pub(super) use tx::MAX_PARTS;
 pub use tx::{XskSent, XskTx};

@@ -58,9 +58,15 @@ unsafe impl<T: Send> Token for KBox<T> {
 
 /// The length that the device says it wrote, in bytes; it may lie. It can be opened
 /// once, for the buffer that it came with, and nobody else can make one.
-pub struct DeviceLength(pub(super) virtio_net_wire::DeviceLength);
+pub struct DeviceLength(virtio_net_wire::DeviceLength);
 
 impl DeviceLength {
+    /// What came with a used buffer.
+    #[inline]
+    pub(crate) fn new(len: u32) -> Self {
+        Self(virtio_net_wire::DeviceLength::new(len))
+    }
+
     /// The length, if it is at least `least` and at most `posted` bytes.
     #[inline]
     pub fn checked(self, least: usize, posted: usize) -> Result<usize, LengthError> {

@@ -260,6 +260,15 @@ impl<T: Token> Virtqueue<T> {
     /// The same for tokens of any kind.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<(T, DeviceLength)> {
+        let (data, context, len) = self.take_words()?;
+        // SAFETY: The queue gives back each pair of words once.
+        let token = unsafe { T::from_raw(data, context) };
+        Some((token, DeviceLength::new(len)))
+    }
+
+    /// The next used token in its two words, for who makes one of them, and the length.
+    #[inline(always)]
+    pub(crate) fn take_words(&mut self) -> Option<(NonNull<c_void>, *mut c_void, u32)> {
         let mut len = 0;
         let mut context = core::ptr::null_mut();
         // SAFETY: By the type invariant.
@@ -270,10 +279,7 @@ impl<T: Token> Virtqueue<T> {
                 bindings::virtqueue_get_buf(self.as_ptr(), &mut len)
             }
         };
-        let data = NonNull::new(data)?;
-        // SAFETY: The queue gives back each pair of words once.
-        let token = unsafe { T::from_raw(data, context) };
-        Some((token, DeviceLength(virtio_net_wire::DeviceLength::new(len))))
+        Some((NonNull::new(data)?, context, len))
     }
 
     /// Tells the device of added buffers, if it wants to know; true if it was told

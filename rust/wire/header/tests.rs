@@ -43,3 +43,22 @@ fn plain_means_nothing_to_do() {
     assert!(base(flag::DATA_VALID, 0).is_data_valid());
     assert!(!base(flag::NEEDS_CSUM, 0).is_data_valid());
 }
+
+#[test]
+fn read_is_what_the_layout_has() {
+    let data: [u8; 40] = core::array::from_fn(|index| index as u8 + 1);
+    for layout in [
+        HeaderLayout::Legacy10,
+        HeaderLayout::Mergeable12,
+        HeaderLayout::Hash20,
+        HeaderLayout::Tunnel24,
+    ] {
+        let len = layout.len();
+        let header = layout.read(&data);
+        assert_eq!(header[..len], data[..len], "{layout:?}");
+        assert!(header[len..].iter().all(|byte| *byte == 0), "{layout:?}");
+        assert_eq!(layout.mask().read(data.first_chunk().unwrap()), header);
+        assert_eq!(layout.read(&data[..len]), header, "{layout:?}");
+        assert_eq!(layout.read(&data[..len - 1]), [0; HeaderLayout::MAX_LEN]);
+    }
+}

@@ -5,7 +5,7 @@
 //!
 //! Pages that a packet does not need stay in the chain, which is posted again.
 
-use super::{copied, copy_header, xdp, Common, Refill, COPY_LEN, ETH_HLEN};
+use super::{copied, xdp, Common, Refill, COPY_LEN, ETH_HLEN};
 use crate::{
     stats::{self, RxBatch},
     xdp::Receiver,
@@ -181,7 +181,7 @@ impl Ring {
             .map_err(|_| LengthError)?;
         let mut parts = received.parts();
         let first = parts.next().unwrap_or_default();
-        let header = copy_header(first, common.layout);
+        let header = common.layout.read(first);
         let mut frame = room.copy(first.get(GAP..).unwrap_or_default(), &header, pages);
         for bytes in parts {
             frame = frame.and_then(|mut frame| frame.append_copy(bytes, pages).then_some(frame));
@@ -210,7 +210,7 @@ impl Ring {
         let rest = received.len().wrapping_sub(skip);
         batch.bytes = batch.bytes.wrapping_add(rest);
         let first = received.first();
-        let header = copy_header(first, common.layout);
+        let header = common.layout.read(first);
         if let Some(data) = first
             .get(GAP..)
             .filter(|data| data.len() == rest && rest <= COPY_LEN)

@@ -5,8 +5,7 @@
 //! The first buffer begins with the header, which says how many there are.
 
 use super::{
-    buffers_for_programs, copied, copy_header, rest, spare::Spare, xdp, Common, Refill, COPY_LEN,
-    ETH_HLEN,
+    buffers_for_programs, copied, rest, spare::Spare, xdp, Common, Refill, COPY_LEN, ETH_HLEN,
 };
 use crate::{
     stats::{self, RxBatch},
@@ -168,7 +167,7 @@ impl Ring {
         poll: &RxPoll<'_>,
         batch: &mut RxBatch,
     ) {
-        let header = copy_header(first.data(), common.layout);
+        let header = common.layout.read(first.data());
         let buffers = u16::from_le_bytes([header[10], header[11]]);
         let skip = common.header_len();
         batch.bytes = batch.bytes.wrapping_add(first.len().wrapping_sub(skip));
@@ -218,7 +217,7 @@ impl Ring {
                 runner.common.count_length_error(batch);
                 continue;
             };
-            let header = copy_header(first.data(), runner.common.layout);
+            let header = runner.common.layout.read(first.data());
             let buffers = u16::from_le_bytes([header[10], header[11]]);
             let mut frame = room.begin(first, skip, &header, pages);
             if buffers != 1 {

@@ -3,10 +3,7 @@
 //! Packets in one buffer each, no longer than an ordinary frame: neither mergeable
 //! buffers nor large receive.
 
-use super::{
-    buffers_for_programs, copied, copy_header, spare::Spare, xdp, Common, Refill, COPY_LEN,
-    ETH_HLEN,
-};
+use super::{buffers_for_programs, copied, spare::Spare, xdp, Common, Refill, COPY_LEN, ETH_HLEN};
 use crate::{
     stats::{self, RxBatch},
     xdp::Receiver,
@@ -119,7 +116,7 @@ impl Ring {
                     continue;
                 }
             };
-            let header = copy_header(received.data(), common.layout);
+            let header = common.layout.read(received.data());
             batch.bytes = batch.bytes.wrapping_add(received.len().wrapping_sub(skip));
             let skb = match received.data().get(skip..) {
                 Some(data) if data.len() <= COPY_LEN => {
@@ -156,7 +153,7 @@ impl Ring {
                 runner.common.count_length_error(batch);
                 continue;
             };
-            let header = copy_header(received.data(), runner.common.layout);
+            let header = runner.common.layout.read(received.data());
             let frame = room
                 .begin(received, skip, &header, pages)
                 .and_then(|frame| frame.finish(pages));

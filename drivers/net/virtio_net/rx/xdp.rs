@@ -46,18 +46,36 @@ impl Outgoing {
 pub(super) struct Runner<'a> {
     pub(super) common: &'a Common,
     pub(super) poll: &'a RxPoll<'a>,
-    pub(super) outgoing: &'a mut Outgoing,
+    outgoing: &'a mut Outgoing,
     pub(super) counts: XdpBatch,
+    /// How many packets there are for this poll: none any more if there is no room for one that
+    /// is to go out.
+    most: usize,
 }
 
 /// A frame cannot be given to a program.
 struct Unfit;
 
-impl Runner<'_> {
+impl<'a> Runner<'a> {
+    /// For a poll that begins; nothing is to go out yet.
+    pub(super) fn new(
+        common: &'a Common,
+        poll: &'a RxPoll<'a>,
+        outgoing: &'a mut Outgoing,
+    ) -> Self {
+        Self {
+            common,
+            poll,
+            outgoing,
+            counts: XdpBatch::default(),
+            most: poll.budget(),
+        }
+    }
+
     /// Whether the poll can go on.
     #[inline]
     pub(super) fn goes_on(&self, batch: &RxBatch) -> bool {
-        batch.packets < self.poll.budget() && !self.outgoing.is_full()
+        batch.packets < self.most
     }
 
     /// A frame that could not be put together.
@@ -68,34 +86,46 @@ impl Runner<'_> {
 
     /// Has the program look at a frame, and does what it says. The page of a frame that is of
     /// no use any more goes to `spare`.
-    #[inline]
-    pub(super) fn frame<F: Frame>(
-        &mut self,
-        mut frame: F,
-        spare: impl FnOnce(F),
-        batch: &mut RxBatch,
-    ) {
-        batch.bytes = batch.bytes.wrapping_add(frame.len());
+    #[inline(always)]
+    pub(super) fn frame<F: Frame>(&mut self, frame: F, spare: impl FnOnce(F), batch: &mut RxBatch) {
+        let len = frame.len();
+        batch.bytes = batch.bytes.wrapping_add(len);
         self.counts.packets = self.counts.packets.wrapping_add(1);
-        if !base(frame.record()).is_plain() && self.complete(&mut frame).is_err() {
+        if base(frame.record()).is_plain() {
+            self.run::<true, F>(frame, len, spare);
+        } else {
+            self.frame_with_state(frame, len, spare);
+        }
+    }
+
+    /// The same with a frame of which the device has said more, `len` bytes long.
+    #[cold]
+    #[inline(never)]
+    fn frame_with_state<F: Frame>(&mut self, mut frame: F, len: usize, spare: impl FnOnce(F)) {
+        if self.complete(&mut frame).is_ok() {
+            self.run::<false, F>(frame, len, spare);
+        } else {
             self.common.stats.frame_errors.add(1);
             self.lost();
-            return;
         }
-        match frame.run() {
+    }
+
+    /// Runs the program on a frame of `len` bytes. If it is plain, there is nothing to be seen
+    /// to.
+    #[inline(always)]
+    fn run<const PLAIN: bool, F: Frame>(&mut self, frame: F, len: usize, spare: impl FnOnce(F)) {
+        match frame.run(self.poll) {
             Verdict::Drop(frame) => {
                 spare(frame);
                 self.counts.drops = self.counts.drops.wrapping_add(1);
             }
-            Verdict::Pass(frame) => self.pass(frame),
-            Verdict::Transmit(frame) => self.transmit(frame),
-            Verdict::Redirect(frame) => self.redirect(frame),
+            Verdict::Pass(frame) => self.pass::<PLAIN, F>(frame, len),
+            Verdict::Transmit(frame) => self.transmit::<PLAIN, F>(frame),
+            Verdict::Redirect(frame) => self.redirect::<PLAIN, F>(frame),
         }
     }
 
     /// Completes the checksum of a frame that has a partial one, unless it is to be cut.
-    #[cold]
-    #[inline(never)]
     fn complete<F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
         let decoded = rx::decode(self.common.layout, frame.record()).map_err(|_| Unfit)?;
         decoded.check_frame_len(frame.len()).map_err(|_| Unfit)?;
@@ -117,8 +147,8 @@ impl Runner<'_> {
     /// Makes of a frame that was to be cut one that is whole: its checksum is complete.
     /// Nothing for other frames.
     #[inline]
-    fn make_whole<F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
-        if base(frame.record()).is_plain() {
+    fn make_whole<const PLAIN: bool, F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
+        if PLAIN || base(frame.record()).is_plain() {
             return Ok(());
         }
         self.make_whole_anyway(frame)
@@ -138,9 +168,11 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// The stack gets a frame that had `came_len` bytes before the program saw it.
     #[inline]
-    fn pass<F: Frame>(&mut self, mut frame: F) {
-        if !frame.is_where_it_was() && self.make_whole(&mut frame).is_err() {
+    fn pass<const PLAIN: bool, F: Frame>(&mut self, mut frame: F, came_len: usize) {
+        let is_where_it_was = || frame.moved() == 0 && frame.len() == came_len;
+        if !PLAIN && !is_where_it_was() && self.make_whole::<PLAIN, F>(&mut frame).is_err() {
             return self.lost();
         }
         let header = *frame.record();
@@ -151,15 +183,21 @@ impl Runner<'_> {
     }
 
     #[inline]
-    fn transmit<F: Frame>(&mut self, frame: F) {
+    fn transmit<const PLAIN: bool, F: Frame>(&mut self, frame: F) {
         self.counts.tx = self.counts.tx.wrapping_add(1);
-        if is_large(&frame) {
-            frame.not_sent();
+        // What is not whole is to be cut into segments.
+        if !PLAIN && !base(frame.record()).is_plain() {
+            frame.not_sent(self.poll);
             return self.lost();
         }
-        match frame.into_frame() {
+        match frame.into_frame(self.poll) {
             // There is room: the poll goes on only with some.
-            Ok(frame) => drop(self.outgoing.0.push_within_capacity(frame)),
+            Ok(frame) => {
+                let _ = self.outgoing.0.push_within_capacity(frame);
+                if self.outgoing.is_full() {
+                    self.most = 0;
+                }
+            }
             Err(frame) => {
                 drop(frame);
                 self.lost();
@@ -168,18 +206,12 @@ impl Runner<'_> {
     }
 
     #[inline]
-    fn redirect<F: Frame>(&mut self, mut frame: F) {
+    fn redirect<const PLAIN: bool, F: Frame>(&mut self, mut frame: F) {
         self.counts.redirects = self.counts.redirects.wrapping_add(1);
-        if self.make_whole(&mut frame).is_err() || frame.redirect(self.poll).is_err() {
+        if self.make_whole::<PLAIN, F>(&mut frame).is_err() || frame.redirect(self.poll).is_err() {
             self.lost();
         }
     }
-}
-
-/// Whether the frame is to be cut into segments.
-#[inline]
-fn is_large<F: Frame>(frame: &F) -> bool {
-    !base(frame.record()).is_plain()
 }
 
 #[inline]

@@ -10,14 +10,14 @@
 //! place: what is the stack's gets there anyway, such as beside a socket that only sends, and
 //! when a packet has come, the queue looks for frames again.
 
-use super::{buffers_for_programs, copy_header, mergeable, small, xdp, Refill, ETH_HLEN};
+use super::{buffers_for_programs, mergeable, small, xdp, Refill};
 use crate::{
     stats::{self, RxBatch},
     xdp::Receiver,
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Arrived, ArrivedChain, Frame, Memory, Pages, RxFrame, XdpRoom, XskPool},
+    net::{Arrived, ArrivedChain, Frame, Memory, Pages, RxFrame, RxNext, XdpRoom, XskPool},
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
@@ -64,7 +64,7 @@ pub(super) fn bind(
     match ring {
         Any::Mergeable(ring) => {
             let (vq, home) = ring.without_queue();
-            match vq.with_pool(pool) {
+            match vq.with_pool(pool, layout) {
                 Ok(vq) => Any::Xsk(with_pool(vq, Home::Mergeable(home))),
                 Err((error, vq)) => {
                     *result = Err(error);
@@ -74,7 +74,7 @@ pub(super) fn bind(
         }
         Any::Small(ring) => {
             let (vq, home) = ring.without_queue();
-            match vq.with_pool(pool) {
+            match vq.with_pool(pool, layout) {
                 Ok(vq) => Any::Xsk(with_pool(vq, Home::Small(home))),
                 Err((error, vq)) => {
                     *result = Err(error);
@@ -120,7 +120,7 @@ impl Ring {
         stats: &stats::Rx,
     ) -> Refill {
         let is_mergeable = self.is_mergeable();
-        let filled = self.vq.post_frames(self.sizes.header_len, |vq| {
+        let filled = self.vq.post_frames(|vq| {
             if is_mergeable {
                 vq.mtu().saturating_add(ETHERNET_LEN + VLAN_LEN)
             } else {
@@ -171,18 +171,23 @@ impl Ring {
         let is_mergeable = self.is_mergeable();
         let takes_many = Receiver::of(runner.poll.program()) != Receiver::SingleBuffer;
         let mut room = XdpRoom::new(runner.poll);
-        let skip = runner.common.header_len();
+        let (skip, layout) = (runner.common.header_len(), runner.common.layout);
         while runner.goes_on(batch) {
-            let arrived = match self.vq.receive(skip + ETH_HLEN) {
+            let arrived = match self.vq.receive_next(runner.poll) {
                 None => break,
-                Some(arrived) => arrived,
+                Some(RxNext::Frame(frame)) => {
+                    batch.packets = batch.packets.wrapping_add(1);
+                    runner.frame(frame, drop, batch);
+                    continue;
+                }
+                Some(RxNext::Other(arrived)) => arrived,
             };
             batch.packets = batch.packets.wrapping_add(1);
             let Ok(arrived) = arrived else {
                 runner.common.count_length_error(batch);
                 continue;
             };
-            let header = copy_header(arrived.data(), runner.common.layout);
+            let header = layout.read(arrived.data());
             let buffers = if is_mergeable {
                 u16::from_le_bytes([header[10], header[11]])
             } else {
@@ -190,7 +195,7 @@ impl Ring {
             };
             match arrived {
                 Arrived::Frame(frame) if buffers == 1 => {
-                    let frame = frame.begin(&header, runner.poll);
+                    let frame = frame.begin(&header);
                     give(frame, &header, room.is_some(), runner, batch);
                 }
                 Arrived::Chain(chain) if buffers == 1 && (takes_many || chain.is_one()) => {
@@ -215,7 +220,7 @@ impl Ring {
 }
 
 /// Has the program look at a frame, or gives it to the stack if there is none.
-#[inline(always)]
+#[inline(never)]
 fn give<F: Frame>(
     frame: F,
     header: &[u8; HeaderLayout::MAX_LEN],
@@ -243,7 +248,7 @@ fn give_chain<'q, 'a: 'q>(
     pages: &'q mut Pages<'_>,
     batch: &mut RxBatch,
 ) {
-    match chain.begin(header, runner.poll, pages) {
+    match chain.begin(header, pages) {
         Some(frame) => give(frame, header, has_program, runner, batch),
         None if has_program => runner.lost(),
         None => batch.drops = batch.drops.wrapping_add(1),

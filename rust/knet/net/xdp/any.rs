@@ -24,10 +24,8 @@ pub trait Frame: Sized {
     fn parts_mut(&mut self) -> (&mut [u8], impl Iterator<Item = &[u8]>);
     /// How many bytes the program has taken off the front, or, negative, added there.
     fn moved(&self) -> isize;
-    /// Whether the frame begins where it did as it came, and is as long.
-    fn is_where_it_was(&self) -> bool;
-    /// Has the program look at it.
-    fn run(self) -> Verdict<Self>;
+    /// Has the poll's program look at it.
+    fn run(self, poll: &RxPoll<'_>) -> Verdict<Self>;
     /// Sends it where the program has said; it is on its way when the poll ends.
     ///
     /// # Errors
@@ -39,11 +37,11 @@ pub trait Frame: Sized {
     /// # Errors
     ///
     /// The frame, if there is no room in front of it, or no memory.
-    fn into_frame(self) -> Result<XdpFrame, Self>;
+    fn into_frame(self, poll: &RxPoll<'_>) -> Result<XdpFrame, Self>;
     /// The frame as a packet for the stack. None if there is no memory.
     fn into_skb(self, poll: &RxPoll<'_>) -> Option<RxSkb>;
     /// It was to be sent and could not be: tells who traces.
-    fn not_sent(&self);
+    fn not_sent(&self, poll: &RxPoll<'_>);
 }
 
 impl Frame for XdpBuff<'_, '_> {
@@ -73,12 +71,7 @@ impl Frame for XdpBuff<'_, '_> {
     }
 
     #[inline]
-    fn is_where_it_was(&self) -> bool {
-        self.is_where_it_was()
-    }
-
-    #[inline]
-    fn run(self) -> Verdict<Self> {
+    fn run(self, _poll: &RxPoll<'_>) -> Verdict<Self> {
         self.run()
     }
 
@@ -88,7 +81,7 @@ impl Frame for XdpBuff<'_, '_> {
     }
 
     #[inline]
-    fn into_frame(self) -> Result<XdpFrame, Self> {
+    fn into_frame(self, _poll: &RxPoll<'_>) -> Result<XdpFrame, Self> {
         self.into_frame()
     }
 
@@ -98,7 +91,7 @@ impl Frame for XdpBuff<'_, '_> {
     }
 
     #[cold]
-    fn not_sent(&self) {
+    fn not_sent(&self, _poll: &RxPoll<'_>) {
         self.not_sent();
     }
 }

@@ -257,9 +257,8 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
         if self.buff.has_frags() && !self.buff.0.program.has_frags() {
             return None;
         }
-        let len = self.buff.len();
         let room = &mut *self.buff.0;
-        room.came = (room.raw.data, len);
+        room.came = room.raw.data;
         Some(self.buff)
     }
 }

@@ -27,8 +27,8 @@ pub struct XdpRoom<'p> {
     /// What the device said of the frame; apart from its memory, which programs change.
     pub(super) record: Record,
     pub(super) page: *mut bindings::page,
-    /// Where the frame began, and how long it was, as it came.
-    pub(super) came: (*mut c_void, usize),
+    /// Where the frame began as it came.
+    pub(super) came: *mut c_void,
     pub(super) program: Program<'p>,
     _poll: PhantomData<&'p RxPoll<'p>>,
 }
@@ -46,7 +46,7 @@ impl<'p> XdpRoom<'p> {
             raw,
             record: [0; HeaderLayout::MAX_LEN],
             page: core::ptr::null_mut(),
-            came: (core::ptr::null_mut(), 0),
+            came: core::ptr::null_mut(),
             program,
             _poll: PhantomData,
         })
@@ -189,13 +189,7 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
     /// How many bytes the program has taken off the front, or, negative, added there.
     #[inline]
     pub fn moved(&self) -> isize {
-        (self.0.raw.data as isize).wrapping_sub(self.0.came.0 as isize)
-    }
-
-    /// Whether the frame begins where it did as it came, and is as long.
-    #[inline]
-    pub fn is_where_it_was(&self) -> bool {
-        self.moved() == 0 && self.len() == self.0.came.1
+        (self.0.raw.data as isize).wrapping_sub(self.0.came as isize)
     }
 
     /// Whether the program has written metadata in front of the frame.
@@ -224,7 +218,7 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
         let program = self.0.program;
         // SAFETY: The program is live, and the frame described as it expects. What it
         // changes keeps the type invariant. This is a poll.
-        let action = unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), &mut self.0.raw) };
+        let action = unsafe { program.run(&mut self.0.raw) };
         // SAFETY: The frame is described.
         Verdict::new(action, self, |frame, action| unsafe {
             refuse(program, &frame.0.raw, action);

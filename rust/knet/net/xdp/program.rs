@@ -38,12 +38,44 @@ impl Program<'_> {
         self.prog.as_ptr()
     }
 
+    /// Has it work on a frame; what it answers (`bpf_prog_run_xdp`).
+    ///
+    /// # Safety
+    ///
+    /// The frame is described as programs expect it, and this is the poll of its queue.
+    #[inline]
+    pub(in super::super) unsafe fn run(self, frame: *mut bindings::xdp_buff) -> u32 {
+        let prog = self.as_ptr();
+        // SAFETY: The program is live. Keys are read as by `static_key_enabled`; what they switch
+        // on, counting of runs and bonds, may be a frame late.
+        unsafe {
+            let counts = users(&raw const bindings::bpf_stats_enabled_key.key);
+            let bonds = users(&raw const bindings::bpf_master_redirect_enabled_key.key);
+            if counts | bonds != 0 {
+                return bindings::bpf_prog_run_xdp(prog, frame);
+            }
+            let insns = (&raw const (*prog).__bindgen_anon_2).cast::<bindings::bpf_insn>();
+            bindings::bpf_dispatcher_xdp_func(frame.cast(), insns, (*prog).bpf_func)
+        }
+    }
+
     /// Whether it can work on frames over several buffers (`BPF_F_XDP_HAS_FRAGS`).
     #[inline]
     pub fn has_frags(self) -> bool {
         // SAFETY: By the type invariant; what is told of a program does not change.
         unsafe { (*(*self.as_ptr()).aux).xdp_has_frags }
     }
+}
+
+/// How many have switched a static key on.
+///
+/// # Safety
+///
+/// The key is valid.
+#[inline]
+unsafe fn users(key: *const bindings::static_key) -> i32 {
+    // SAFETY: By the caller's promise; a whole-word read.
+    unsafe { (&raw const (*key).enabled.counter).read_volatile() }
 }
 
 /// The program that is attached to a device, or none.

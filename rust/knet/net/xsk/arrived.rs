@@ -3,8 +3,8 @@
 //! What the device has filled.
 
 use super::{
-    super::{napi::RxPoll, Received, XDP_HEADROOM},
-    rx::Buffer,
+    super::Received,
+    rx::{start, Buffer},
     ArrivedChain, XskFrame,
 };
 use core::{marker::PhantomData, mem::ManuallyDrop};
@@ -25,10 +25,11 @@ pub enum Arrived<'q> {
 ///
 /// # Invariants
 ///
-/// The `len` bytes from `start` on are initialised, and in the frame.
+/// The `len` bytes from `header_len` bytes in front of where frames begin are initialised, and
+/// in the frame.
 pub struct ArrivedFrame<'q> {
     pub(super) buffer: Buffer,
-    pub(super) start: *mut u8,
+    pub(super) header_len: usize,
     pub(super) len: usize,
     pub(super) _queue: PhantomData<&'q mut ()>,
 }
@@ -39,8 +40,7 @@ impl Arrived<'_> {
     pub fn data(&self) -> &[u8] {
         match self {
             Self::Page(received) => received.data(),
-            // SAFETY: By the type invariant.
-            Self::Frame(frame) => unsafe { core::slice::from_raw_parts(frame.start, frame.len) },
+            Self::Frame(frame) => frame.data(),
             Self::Chain(chain) => chain.header(),
         }
     }
@@ -72,22 +72,19 @@ impl Arrived<'_> {
 }
 
 impl<'q> ArrivedFrame<'q> {
-    /// Bytes in front of where frames of the pool begin.
+    /// What the device wrote.
     #[inline]
-    fn header_len(&self) -> usize {
-        // SAFETY: The frame is ours.
-        let hard_start = unsafe { (*self.buffer.xskb.as_ptr()).xdp.data_hard_start };
-        (hard_start as usize)
-            .wrapping_add(XDP_HEADROOM)
-            .wrapping_sub(self.start as usize)
+    fn data(&self) -> &[u8] {
+        // SAFETY: By the type invariant.
+        unsafe { core::slice::from_raw_parts(start(self.buffer.xskb, self.header_len), self.len) }
     }
 
     /// The frame behind its header, of which the device has said `record`.
     #[inline]
-    pub fn begin(self, record: &[u8; HeaderLayout::MAX_LEN], poll: &'q RxPoll<'_>) -> XskFrame<'q> {
-        let len = self.len.wrapping_sub(self.header_len());
+    pub fn begin(self, record: &[u8; HeaderLayout::MAX_LEN]) -> XskFrame<'q> {
+        let len = self.len.wrapping_sub(self.header_len);
         let xskb = ManuallyDrop::new(self.buffer).xskb;
         // SAFETY: The frame is ours, and has these bytes.
-        unsafe { XskFrame::new(xskb, len, record, poll) }
+        unsafe { XskFrame::new(xskb, len, *record) }
     }
 }

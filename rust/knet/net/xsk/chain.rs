@@ -8,7 +8,7 @@
 //! to the pool, and into the next chain.
 
 use super::{
-    super::{napi::RxPoll, Pages, XDP_HEADROOM},
+    super::{Pages, XDP_HEADROOM},
     headers::Headers,
     rx::{Sources, BATCH},
     tx::MAX_PARTS,
@@ -256,7 +256,6 @@ impl<'q> ArrivedChain<'q> {
     pub fn begin<'p>(
         self,
         record: &[u8; HeaderLayout::MAX_LEN],
-        poll: &'q RxPoll<'_>,
         pages: &'q mut Pages<'p>,
     ) -> Option<XskFrags<'q, 'p>> {
         let (len, frame_len) = (self.len(), self.frame_len as usize);
@@ -264,7 +263,7 @@ impl<'q> ArrivedChain<'q> {
         let frames = self.chain.frames().get(..n)?;
         // SAFETY: The frames are ours, and have these bytes. If it succeeds, they are given
         // away.
-        let frame = unsafe { XskFrags::new(frames, len, frame_len, record, poll, pages)? };
+        let frame = unsafe { XskFrags::new(frames, len, frame_len, record, pages)? };
         self.without_first(n);
         Some(frame)
     }
@@ -292,8 +291,8 @@ unsafe fn free(frames: &[*mut bindings::xdp_buff]) {
 impl Virtqueue<RxFrame> {
     /// Posts chains of `most` frames each, as [`Virtqueue::post_frames`] does with single ones.
     #[inline(never)]
-    pub(super) fn post_chains(&mut self, header_len: usize, most: usize) -> Filled {
-        let raw = self.source().pool.raw();
+    pub(super) fn post_chains(&mut self, most: usize) -> Filled {
+        let (raw, header_len) = (self.source().pool.raw(), self.source().header_len);
         let most = most
             .min(MAX_PARTS)
             .min(self.size().saturating_sub(1))

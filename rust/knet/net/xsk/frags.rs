@@ -35,7 +35,6 @@ const LINEAR: usize = 128;
 /// The other frames are all that is on the list of the pool, and owned as the first one.
 pub struct XskFrags<'q, 'p> {
     first: XskFrame<'q>,
-    poll: &'q RxPoll<'q>,
     pages: &'q mut Pages<'p>,
 }
 
@@ -146,7 +145,6 @@ impl<'q, 'p> XskFrags<'q, 'p> {
         len: usize,
         frame_len: usize,
         record: &Record,
-        poll: &'q RxPoll<'_>,
         pages: &'q mut Pages<'p>,
     ) -> Option<Self> {
         let mut frames = frames.iter().copied().flatten();
@@ -156,8 +154,8 @@ impl<'q, 'p> XskFrags<'q, 'p> {
         // is being received, and the pool has one queue.
         unsafe {
             let list = addr_of_mut!((*(*first.as_ptr()).pool).xskb_list);
-            let first = XskFrame::new(first, len.min(frame_len), record, poll);
-            let mut this = Self { first, poll, pages };
+            let first = XskFrame::new(first, len.min(frame_len), *record);
+            let mut this = Self { first, pages };
             let shared = this.shared_info();
             let (mut n, mut size) = (0u8, 0u32);
             for frame in frames {
@@ -188,7 +186,6 @@ impl<'q, 'p> XskFrags<'q, 'p> {
                 xdp.__bindgen_anon_1.__bindgen_anon_1.flags =
                     bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS;
             }
-            this.first.came_with(len);
             Some(this)
         }
     }
@@ -290,21 +287,16 @@ impl AnyFrame for XskFrags<'_, '_> {
         self.first.moved()
     }
 
-    #[inline]
-    fn is_where_it_was(&self) -> bool {
-        self.moved() == 0 && self.len() == self.first.came_len()
-    }
-
     /// A program that cannot work on several frames has it dropped.
-    fn run(mut self) -> Verdict<Self> {
-        let Some(program) = self.first.program() else {
+    fn run(mut self, poll: &RxPoll<'_>) -> Verdict<Self> {
+        let Some(program) = poll.program() else {
             return Verdict::Pass(self);
         };
         if !program.has_frags() && others(&self.first).next().is_some() {
             return Verdict::Drop(self);
         }
         // SAFETY: As in `XskFrame::run`.
-        let action = unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), self.first.xdp_mut()) };
+        let action = unsafe { program.run(self.first.xdp_mut()) };
         // SAFETY: The frame is described.
         Verdict::new(action, self, |frame, action| unsafe {
             refuse(program, frame.first.xdp(), action);
@@ -327,7 +319,7 @@ impl AnyFrame for XskFrags<'_, '_> {
                 Err(self)
             };
         }
-        let Some(program) = self.first.program() else {
+        let Some(program) = poll.program() else {
             return Err(self);
         };
         // SAFETY: As in `XskFrame::redirect`, which also says why an error is no harm.
@@ -336,7 +328,7 @@ impl AnyFrame for XskFrags<'_, '_> {
             bindings::xdp_do_redirect((*xdp.rxq).dev, xdp, program.as_ptr())
         };
         if ret != 0 {
-            self.first.trace(bindings::xdp_action_XDP_REDIRECT);
+            self.first.trace(poll, bindings::xdp_action_XDP_REDIRECT);
             return Err(self);
         }
         poll.redirected();
@@ -346,8 +338,8 @@ impl AnyFrame for XskFrags<'_, '_> {
     }
 
     /// By copying it.
-    fn into_frame(mut self) -> Result<XdpFrame, Self> {
-        let Some(mut room) = XdpRoom::new(self.poll) else {
+    fn into_frame(mut self, poll: &RxPoll<'_>) -> Result<XdpFrame, Self> {
+        let Some(mut room) = XdpRoom::new(poll) else {
             return Err(self);
         };
         let copy = self.copy(&mut room).map(|frame| frame.into_frame().ok());
@@ -356,7 +348,7 @@ impl AnyFrame for XskFrags<'_, '_> {
             // It was told.
             Some(None) => Err(self),
             None => {
-                self.not_sent();
+                self.not_sent(poll);
                 Err(self)
             }
         }
@@ -381,8 +373,8 @@ impl AnyFrame for XskFrags<'_, '_> {
     }
 
     #[cold]
-    fn not_sent(&self) {
-        self.first.not_sent();
+    fn not_sent(&self, poll: &RxPoll<'_>) {
+        self.first.not_sent(poll);
     }
 }
 

@@ -4,12 +4,11 @@
 
 use super::super::{
     napi::RxPoll,
-    xdp::{refuse, trace, Frame, Program, Record, Verdict, XdpFrame},
+    xdp::{refuse, trace, Frame, Record, Verdict, XdpFrame},
     RxSkb, XDP_HEADROOM,
 };
 use crate::bindings;
 use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
-use kernel::ffi::c_void;
 
 /// A received frame of an AF_XDP pool. It is copied for whoever but the process is to have it.
 ///
@@ -19,40 +18,34 @@ use kernel::ffi::c_void;
 /// description are in its memory.
 pub struct XskFrame<'q> {
     xskb: NonNull<bindings::xdp_buff_xsk>,
-    program: Option<Program<'q>>,
-    /// Where it began, and how long it was, as it came.
-    came: (*mut c_void, usize),
     _queue: PhantomData<&'q mut ()>,
 }
 
 impl<'q> XskFrame<'q> {
+    /// A frame, of which the device has said `record`.
+    ///
     /// # Safety
     ///
     /// The caller gives the frame away, which has `len` initialised bytes behind its headroom,
-    /// and is of a queue that is borrowed for as long as the value lives. The poll is the
-    /// queue's.
-    #[inline]
+    /// and is of a queue that is borrowed for as long as the value lives.
+    #[inline(always)]
     pub(super) unsafe fn new(
         xskb: NonNull<bindings::xdp_buff_xsk>,
         len: usize,
-        record: &Record,
-        poll: &'q RxPoll<'_>,
+        record: Record,
     ) -> Self {
         // SAFETY: The frame is ours, its description too.
-        let data = unsafe {
+        unsafe {
             let raw = &mut *xskb.as_ptr();
             let data = raw.xdp.data_hard_start.wrapping_byte_add(XDP_HEADROOM);
             raw.xdp.data = data;
             raw.xdp.data_meta = data;
             raw.xdp.data_end = data.wrapping_byte_add(len);
             raw.xdp.__bindgen_anon_1.__bindgen_anon_1.flags = 0;
-            raw.cb = *record;
-            data
-        };
+            raw.cb = record;
+        }
         Self {
             xskb,
-            program: poll.program(),
-            came: (data, len),
             _queue: PhantomData,
         }
     }
@@ -60,23 +53,6 @@ impl<'q> XskFrame<'q> {
     #[inline]
     pub(super) fn as_ptr(&self) -> NonNull<bindings::xdp_buff_xsk> {
         self.xskb
-    }
-
-    #[inline]
-    pub(super) fn program(&self) -> Option<Program<'q>> {
-        self.program
-    }
-
-    /// How long it was as it came.
-    #[inline]
-    pub(super) fn came_len(&self) -> usize {
-        self.came.1
-    }
-
-    /// It came with others, `len` bytes in all.
-    #[inline]
-    pub(super) fn came_with(&mut self, len: usize) {
-        self.came.1 = len;
     }
 
     #[inline]
@@ -104,8 +80,8 @@ impl<'q> XskFrame<'q> {
     }
 
     #[cold]
-    pub(super) fn trace(&self, action: u32) {
-        if let Some(program) = self.program {
+    pub(super) fn trace(&self, poll: &RxPoll<'_>, action: u32) {
+        if let Some(program) = poll.program() {
             // SAFETY: The frame is described.
             unsafe { trace(program, self.xdp(), action) };
         }
@@ -139,22 +115,20 @@ impl Frame for XskFrame<'_> {
 
     #[inline]
     fn moved(&self) -> isize {
-        (self.xdp().data as isize).wrapping_sub(self.came.0 as isize)
+        let raw = self.xdp();
+        (raw.data as isize)
+            .wrapping_sub(raw.data_hard_start as isize)
+            .wrapping_sub(XDP_HEADROOM as isize)
     }
 
     #[inline]
-    fn is_where_it_was(&self) -> bool {
-        self.moved() == 0 && self.len() == self.came.1
-    }
-
-    #[inline]
-    fn run(mut self) -> Verdict<Self> {
-        let Some(program) = self.program else {
+    fn run(mut self, poll: &RxPoll<'_>) -> Verdict<Self> {
+        let Some(program) = poll.program() else {
             return Verdict::Pass(self);
         };
         // SAFETY: The program is live, and the frame described as it expects. What it
         // changes keeps the type invariant. This is a poll.
-        let action = unsafe { bindings::bpf_prog_run_xdp(program.as_ptr(), self.xdp_mut()) };
+        let action = unsafe { program.run(self.xdp_mut()) };
         // SAFETY: The frame is described.
         Verdict::new(action, self, |frame, action| unsafe {
             refuse(program, frame.xdp(), action);
@@ -165,14 +139,14 @@ impl Frame for XskFrame<'_> {
     /// nobody has taken it meanwhile.
     #[inline]
     fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
-        let Some(program) = self.program else {
+        let Some(program) = poll.program() else {
             return Err(self);
         };
         let xdp = self.xdp_mut();
         // SAFETY: Device, frame and program are valid; this is the poll that has run it.
         let ret = unsafe { bindings::xdp_do_redirect((*xdp.rxq).dev, xdp, program.as_ptr()) };
         if ret != 0 {
-            self.trace(bindings::xdp_action_XDP_REDIRECT);
+            self.trace(poll, bindings::xdp_action_XDP_REDIRECT);
             return Err(self);
         }
         poll.redirected();
@@ -182,7 +156,7 @@ impl Frame for XskFrame<'_> {
     }
 
     /// By copying it (`xdp_convert_zc_to_xdp_frame`).
-    fn into_frame(mut self) -> Result<XdpFrame, Self> {
+    fn into_frame(mut self, poll: &RxPoll<'_>) -> Result<XdpFrame, Self> {
         // SAFETY: The frame is ours, and goes away if there is a copy.
         let frame = unsafe { bindings::xdp_convert_zc_to_xdp_frame(self.xdp_mut()) };
         match NonNull::new(frame) {
@@ -192,7 +166,7 @@ impl Frame for XskFrame<'_> {
                 Ok(unsafe { XdpFrame::from_ptr(frame) })
             }
             None => {
-                self.trace(bindings::xdp_action_XDP_TX);
+                self.trace(poll, bindings::xdp_action_XDP_TX);
                 Err(self)
             }
         }
@@ -214,8 +188,8 @@ impl Frame for XskFrame<'_> {
     }
 
     #[cold]
-    fn not_sent(&self) {
-        self.trace(bindings::xdp_action_XDP_TX);
+    fn not_sent(&self, poll: &RxPoll<'_>) {
+        self.trace(poll, bindings::xdp_action_XDP_TX);
     }
 }
 

@@ -230,6 +230,16 @@ impl Taken {
         unsafe { (&raw const (*(*self.raw()).netdev).mtu).read_volatile() as usize }
     }
 
+    /// Whether no socket sends from it.
+    #[inline]
+    pub(super) fn has_no_sender(&self) -> bool {
+        // SAFETY: The pool is live, and so is the list's head; a whole-word read of who sends.
+        unsafe {
+            let list = &raw const (*self.raw()).xsk_tx_list;
+            (&raw const (*list).next).read_volatile().cast_const() == list
+        }
+    }
+
     /// Whether frames that are sent can have metadata.
     pub(super) fn has_metadata(&self) -> bool {
         // SAFETY: The pool is live.

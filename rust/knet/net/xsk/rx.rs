@@ -3,28 +3,26 @@
 //! Receiving into frames of a pool.
 
 use super::{
-    super::{page_pool::PoolRef, RxBuffer, XDP_HEADROOM},
+    super::{napi::RxPoll, page_pool::PoolRef, RxBuffer, XDP_HEADROOM},
     chain::{Chain, Chains},
     pool::{Part, Taken},
-    Arrived, ArrivedFrame, XskPool,
+    Arrived, ArrivedFrame, XskFrame, XskPool,
 };
 use crate::{
     bindings,
-    virtio::{DeviceLength, LengthError, PushError, Token, Virtqueue, SG_END},
+    virtio::{DeviceLength, LengthError, Token, Virtqueue, SG_END},
 };
 use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
 use kernel::{ffi::c_void, prelude::*};
-use virtio_net_wire::HeaderLayout;
+use virtio_net_wire::{HeaderLayout, HeaderMask};
 
 /// A frame of a pool that is the device's to fill.
 ///
 /// # Invariants
 ///
-/// The value owns the frame, of a pool that its queue holds. The device had `posted` bytes
-/// when it was posted, or this is not known and 0.
+/// The value owns the frame, of a pool that its queue holds.
 pub(super) struct Buffer {
     pub(super) xskb: NonNull<bindings::xdp_buff_xsk>,
-    posted: usize,
 }
 
 impl Drop for Buffer {
@@ -58,12 +56,18 @@ unsafe impl Send for RxFrame {}
 const FRAME: usize = 1;
 const CHAIN: usize = 2;
 
-/// Where the memory comes from.
+/// Where the memory comes from, and what it is like.
 pub struct Sources {
     pages: PoolRef,
     pub(super) pool: Taken,
-    /// Bytes of a frame that can be received into.
+    /// Bytes of a frame that can be received into, behind the header.
     pub(super) frame_len: usize,
+    /// Bytes of the header, and which of the longest those are.
+    pub(super) header_len: usize,
+    mask: HeaderMask,
+    /// The fewest bytes of a packet in one frame, and how many more there may be.
+    least: usize,
+    span: usize,
     /// Of a pool whose process takes packets over several frames.
     pub(super) chains: Option<Chains>,
     /// Pages in the queue.
@@ -84,7 +88,7 @@ unsafe impl Token for RxFrame {
                 let buffer = ManuallyDrop::new(buffer);
                 (
                     buffer.xskb.cast::<c_void>().map_addr(|at| at | FRAME),
-                    buffer.posted as *mut c_void,
+                    core::ptr::null_mut(),
                 )
             }
             Posted::Chain(chain) => (
@@ -102,7 +106,6 @@ unsafe impl Token for RxFrame {
             if at as usize & FRAME != 0 {
                 Self(Posted::Frame(Buffer {
                     xskb: NonNull::new_unchecked(at.wrapping_byte_sub(FRAME).cast()),
-                    posted: context as usize,
                 }))
             } else if at as usize & CHAIN != 0 {
                 let record = at.wrapping_byte_sub(CHAIN).cast();
@@ -126,18 +129,28 @@ pub struct Filled {
     pub is_kept: bool,
 }
 
+/// Bytes of an Ethernet header.
+const ETH_HLEN: usize = bindings::ETH_HLEN as usize;
+
+const _: () = assert!(HeaderLayout::Legacy10.len() + ETH_HLEN >= HeaderLayout::MAX_LEN);
+
 /// How many frames are taken from the process at once.
 pub(super) const BATCH: usize = 64;
 
 impl Virtqueue<RxBuffer> {
-    /// Has the queue, which is empty, receive into frames of `pool`, too.
+    /// Has the queue, which is empty, receive into frames of `pool`, too, each packet behind a
+    /// header of `layout`.
     ///
     /// # Errors
     ///
     /// The queue, and `EBUSY` if it is not empty or another queue receives into the pool,
     /// `EINVAL` if that is mapped for another device, `ENOMEM`.
-    pub fn with_pool(self, pool: &XskPool) -> Result<Virtqueue<RxFrame>, (Error, Self)> {
-        let source = match self.sources(pool) {
+    pub fn with_pool(
+        self,
+        pool: &XskPool,
+        layout: HeaderLayout,
+    ) -> Result<Virtqueue<RxFrame>, (Error, Self)> {
+        let source = match self.sources(pool, layout) {
             Ok(source) => source,
             Err(error) => return Err((error, self)),
         };
@@ -145,7 +158,7 @@ impl Virtqueue<RxBuffer> {
         Ok(unsafe { self.retype(source) }.0)
     }
 
-    fn sources(&self, pool: &XskPool) -> Result<Sources> {
+    fn sources(&self, pool: &XskPool, layout: HeaderLayout) -> Result<Sources> {
         let pool = pool.take(Part::Rx)?;
         if !self.is_empty() {
             return Err(EBUSY);
@@ -159,9 +172,21 @@ impl Virtqueue<RxBuffer> {
         } else {
             None
         };
+        let (frame_len, header_len) = (pool.frame_len(), layout.len());
+        let least = header_len.wrapping_add(ETH_HLEN);
+        let posted = header_len.wrapping_add(frame_len);
+        // In frames without room there is no packet.
+        let (least, span) = match posted.checked_sub(least) {
+            Some(span) => (least, span),
+            None => (usize::MAX, 0),
+        };
         Ok(Sources {
             pages: self.source().share(),
-            frame_len: pool.frame_len(),
+            frame_len,
+            header_len,
+            mask: layout.mask(),
+            least,
+            span,
             pool,
             chains,
             pages_posted: 0,
@@ -222,8 +247,8 @@ impl Virtqueue<RxFrame> {
         self.source().pool.mtu()
     }
 
-    /// Posts as many frames as the process has and there is room for, each with `header_len`
-    /// bytes in front of where it begins. If they are too few, the process is asked to wake
+    /// Posts as many frames as the process has and there is room for, each with room for the
+    /// header in front of where it begins. If they are too few, the process is asked to wake
     /// the queue when there are more (`xsk_buff_alloc_batch`, `xsk_set_rx_need_wakeup`).
     ///
     /// Where packets of `longest` bytes do not fit in a frame, and the process takes several,
@@ -231,20 +256,14 @@ impl Virtqueue<RxFrame> {
     ///
     /// While there are pages in the queue, as many frames are left where they are: the core
     /// copies what arrives in a page into one, if it is for the process.
-    pub fn post_frames(
-        &mut self,
-        header_len: usize,
-        longest: impl FnOnce(&Self) -> usize,
-    ) -> Filled {
-        let header_len = header_len.min(HeaderLayout::MAX_LEN);
+    pub fn post_frames(&mut self, longest: impl FnOnce(&Self) -> usize) -> Filled {
         if self.source().chains.is_some() {
             let most = longest(self).div_ceil(self.source().frame_len.max(1));
             if most > 1 {
-                return self.post_chains(header_len, most);
+                return self.post_chains(most);
             }
         }
         let raw = self.source().pool.raw();
-        let len = self.source().frame_len.wrapping_add(header_len);
         let most = self.most_frames();
         let (mut frames, mut is_short) = (0usize, most == 0);
         while !is_short && self.free() > 0 && frames < most {
@@ -253,18 +272,10 @@ impl Virtqueue<RxFrame> {
             // SAFETY: The pool is live, we have its part, and there is room for as many.
             let n = unsafe { bindings::xp_alloc_batch(raw, batch.as_mut_ptr(), want as u32) };
             is_short = (n as usize) < want;
-            for xdp in batch.iter().take(n as usize) {
-                let Some(xskb) = NonNull::new(xdp.cast::<bindings::xdp_buff_xsk>()) else {
-                    continue;
-                };
-                let buffer = Buffer { xskb, posted: len };
-                if self.post_frame(buffer, header_len).is_err() {
-                    // The rest is freed as well, and no more are tried.
-                    is_short = true;
-                } else {
-                    frames = frames.wrapping_add(1);
-                }
-            }
+            let posted = self.post_each(batch.get(..n as usize).unwrap_or_default());
+            // A frame that was not taken is freed, and no more are tried.
+            is_short |= posted != n as usize;
+            frames = frames.wrapping_add(posted);
         }
         self.ask_for_frames(is_short);
         Filled {
@@ -319,23 +330,30 @@ impl Virtqueue<RxFrame> {
         }
     }
 
+    /// Posts frames of the pool, which are the caller's to give away; how many. Others are freed.
     #[inline]
-    fn post_frame(&mut self, buffer: Buffer, header_len: usize) -> Result<(), PushError<RxFrame>> {
-        // SAFETY: The frame is ours; all-zero is a valid `scatterlist`.
-        let (dma, mut entry): (_, bindings::scatterlist) =
-            unsafe { ((*buffer.xskb.as_ptr()).dma, core::mem::zeroed()) };
-        entry.dma_address = dma.wrapping_sub(header_len as u64);
-        entry.dma_length = buffer.posted as u32;
+    fn post_each(&mut self, frames: &[*mut bindings::xdp_buff]) -> usize {
+        let header_len = self.source().header_len;
+        // SAFETY: All-zero is a valid `scatterlist`.
+        let mut entry: bindings::scatterlist = unsafe { core::mem::zeroed() };
+        entry.dma_length = header_len.wrapping_add(self.source().frame_len) as u32;
         entry.page_link = SG_END;
-        // SAFETY: The frame owns these bytes, as it has more headroom than any header has
-        // bytes; the queue holds the pool, which maps them.
-        unsafe {
-            self.push_in(
-                core::slice::from_mut(&mut entry),
-                true,
-                RxFrame(Posted::Frame(buffer)),
-            )
+        let mut posted = 0usize;
+        for xdp in frames {
+            // They begin with their descriptions.
+            let Some(xskb) = NonNull::new(xdp.cast::<bindings::xdp_buff_xsk>()) else {
+                continue;
+            };
+            let token = RxFrame(Posted::Frame(Buffer { xskb }));
+            // SAFETY: The frame owns these bytes, as it has more headroom than any header has
+            // bytes; the queue holds the pool, which maps them.
+            let result = unsafe {
+                entry.dma_address = (*xskb.as_ptr()).dma.wrapping_sub(header_len as u64);
+                self.push_in(core::slice::from_mut(&mut entry), true, token)
+            };
+            posted = posted.wrapping_add(usize::from(result.is_ok()));
         }
+        posted
     }
 
     /// Posts a page, as [`Virtqueue::post`] does; false if it is not taken.
@@ -360,11 +378,67 @@ impl Virtqueue<RxFrame> {
     }
 
     /// The next buffer that the device has filled, with `least` bytes or more.
-    #[inline(always)]
     pub fn receive(&mut self, least: usize) -> Option<Result<Arrived<'_>, LengthError>> {
-        let (RxFrame(posted), len) = self.take()?;
-        Some(match posted {
-            Posted::Frame(buffer) => self.arrived(buffer, len, least).map(Arrived::Frame),
+        let (posted, len) = self.take()?;
+        Some(self.arrived(posted, len, least))
+    }
+
+    /// The next packet that the device has written, with an Ethernet header or more: the usual
+    /// one is ready for the program.
+    #[inline(always)]
+    pub fn receive_next(&mut self, poll: &RxPoll<'_>) -> Option<RxNext<'_>> {
+        let (data, context, len) = self.take_words()?;
+        let source = self.source();
+        let (least, header_len) = (source.least, source.header_len);
+        // Nothing is made of a usual one that would be of no use.
+        let is_frame = data.addr().get() & FRAME != 0;
+        let behind_least = (len as usize).wrapping_sub(least);
+        if is_frame && poll.program().is_some() && behind_least <= source.span {
+            let at = data.as_ptr().wrapping_byte_sub(FRAME);
+            // SAFETY: By the mark, this is what `into_raw` gave away.
+            let xskb = unsafe { NonNull::new_unchecked(at.cast::<bindings::xdp_buff_xsk>()) };
+            self.sync_frame(xskb, len as usize);
+            // SAFETY: The frame is ours, and has header and packet, which together are longer
+            // than any header. What it owns is initialised.
+            let bytes = unsafe { &*start(xskb, header_len).cast::<[u8; HeaderLayout::MAX_LEN]>() };
+            // Devices write this even if packets are always in one buffer (5.1.6.4.1).
+            if u16::from_le_bytes([bytes[10], bytes[11]]) == 1 {
+                let len = behind_least.wrapping_add(ETH_HLEN);
+                // SAFETY: As above.
+                let frame = unsafe { XskFrame::new(xskb, len, source.mask.read(bytes)) };
+                return Some(RxNext::Frame(frame));
+            }
+        }
+        // SAFETY: The words are the queue's, which gives them once.
+        let posted = unsafe { RxFrame::from_raw(data, context) };
+        Some(RxNext::Other(self.arrived(
+            posted,
+            DeviceLength::new(len),
+            least,
+        )))
+    }
+
+    /// What a buffer that the device has used is.
+    #[inline(never)]
+    fn arrived(
+        &mut self,
+        RxFrame(posted): RxFrame,
+        len: DeviceLength,
+        least: usize,
+    ) -> Result<Arrived<'_>, LengthError> {
+        match posted {
+            Posted::Frame(buffer) => {
+                let header_len = self.source().header_len;
+                let posted = header_len.wrapping_add(self.source().frame_len);
+                let len = len.checked(least, posted)?;
+                self.sync_frame(buffer.xskb, len);
+                Ok(Arrived::Frame(ArrivedFrame {
+                    buffer,
+                    header_len,
+                    len,
+                    _queue: PhantomData,
+                }))
+            }
             Posted::Chain(chain) => self.chain_arrived(chain, len, least).map(Arrived::Chain),
             Posted::Page(buffer) => {
                 let posted = &mut self.source_mut().pages_posted;
@@ -374,40 +448,47 @@ impl Virtqueue<RxFrame> {
                     Err((error, _)) => Err(error),
                 }
             }
-        })
+        }
     }
 
-    #[inline]
-    fn arrived(
-        &mut self,
-        buffer: Buffer,
-        len: DeviceLength,
-        least: usize,
-    ) -> Result<ArrivedFrame<'_>, LengthError> {
-        let pool = &self.source().pool;
-        let len = len.checked(least, buffer.posted)?;
-        let header_len = buffer.posted.wrapping_sub(self.source().frame_len);
-        // SAFETY: The frame is ours, and mapped.
-        let start = unsafe {
-            let xskb = buffer.xskb.as_ptr();
-            if pool.needs_sync() {
+    /// Takes a frame over from the device, which has written `len` bytes.
+    #[inline(always)]
+    fn sync_frame(&self, xskb: NonNull<bindings::xdp_buff_xsk>, len: usize) {
+        let Sources {
+            pool, header_len, ..
+        } = self.source();
+        if pool.needs_sync() {
+            // SAFETY: The frame is ours, and mapped.
+            unsafe {
                 bindings::__dma_sync_single_for_cpu(
                     pool.device(),
-                    (*xskb).dma.wrapping_sub(header_len as u64),
+                    (*xskb.as_ptr()).dma.wrapping_sub(*header_len as u64),
                     len,
                     bindings::dma_data_direction::DMA_BIDIRECTIONAL,
                 );
             }
-            (*xskb)
-                .xdp
-                .data_hard_start
-                .wrapping_byte_add(XDP_HEADROOM.wrapping_sub(header_len))
-        };
-        Ok(ArrivedFrame {
-            buffer,
-            start: start.cast(),
-            len,
-            _queue: PhantomData,
-        })
+        }
     }
+}
+
+/// A packet that has come.
+pub enum RxNext<'q> {
+    /// In one frame, for the program.
+    Frame(XskFrame<'q>),
+    /// Or otherwise, or there is no program; if there are as many bytes as it must have.
+    Other(Result<Arrived<'q>, LengthError>),
+}
+
+/// Where the header of what is in a frame begins.
+///
+/// # Safety
+///
+/// The frame is valid.
+#[inline(always)]
+pub(super) unsafe fn start(xskb: NonNull<bindings::xdp_buff_xsk>, header_len: usize) -> *const u8 {
+    // SAFETY: By the caller's promise.
+    let hard_start = unsafe { (*xskb.as_ptr()).xdp.data_hard_start };
+    hard_start
+        .wrapping_byte_add(XDP_HEADROOM.wrapping_sub(header_len))
+        .cast()
 }

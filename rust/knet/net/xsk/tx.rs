@@ -230,6 +230,16 @@ impl Virtqueue<TxPacket> {
         Ok(())
     }
 
+    /// Whether the queue's process, if it has one, has nothing in it and no ring to send from, as
+    /// one that only receives. If it gets one, it has the queue polled.
+    #[inline]
+    pub fn has_only_receiver(&self) -> bool {
+        match &self.source().xsk {
+            None => true,
+            Some(xsk) => xsk.next == xsk.given && xsk.left.is_empty() && xsk.pool.has_no_sender(),
+        }
+    }
+
     /// Notes that a frame was taken off the queue.
     #[inline]
     pub fn frame_sent(&mut self, frame: XskSent) {
