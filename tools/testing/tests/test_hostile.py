@@ -4,6 +4,7 @@ frame is dropped and counted, or the device given up once; the driver can be
 unbound and unloaded, and works with an honest device again. What happened is
 kept for Documentation/hostile-devices.rst (tools/testing/hostile-table.py)."""
 
+import contextlib
 import random
 import time
 
@@ -11,15 +12,19 @@ from hostile import Hang, Trial, end_guest, in_time, PATIENCE
 from nic import settle
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 from xdp import Xdp
+from xsk import Client, pinned
 
 ORDER = 90
 OWN_GUEST = True
 PARAMS = ["device=model", "device=model,packed=on,mode=small",
-          "device=model,device_stats=on,queues=2"]
+          "device=model,device_stats=on,queues=2", "device=model,iommu_platform=on"]
 # What C makes of lies does not change with our sources: by T=hostile and FULL=1 only.
 DRIVERS_UNASKED = ("rust",)
 FIRST, SECOND = "model-split-mergeable-1q", "model-packed-small-1q"
 KEEPS_STATISTICS = "model-split-mergeable-2q-device_stats=on"
+FOR_SOCKETS = "model-split-mergeable-1q-iommu_platform=on"
+# A port that only processes with AF_XDP sockets get frames of.
+PORT = 4001
 TIMES = 10
 # What must follow from a lie about a received frame: the counter that rises for
 # each, or None where the driver cannot know; and whether that frame is lost.
@@ -91,14 +96,34 @@ def declare(name, doc, body, timeout=60, nics=FIRST):
     case(timeout, nics)(function)
 
 
-def frame_lie(name, counter, program=None):
-    """TIMES frames of FRAMES are lied about; before the stack a program sees them."""
+@contextlib.contextmanager
+def bound(env, *words):
+    """A process has the queue, zero-copy. At its end all of its memory is free again."""
+    xdp = Xdp(env)
+    xdp.set(port=PORT)
+    xdp.attach("socket", overwrite=True)
+    with Client(env, "-z", "-p", "-G", env.peer.mac, *words) as client:
+        check(client.zero_copy, "not zero-copy")
+        yield
+    wait_for(lambda: pinned() == 0, "the memory of the socket is free")
+
+
+def frame_lie(name, counter, program=None, words=None):
+    """TIMES frames of FRAMES are lied about; before the stack a program sees them, or they come in
+    memory of a process."""
     def body(env, made):
         env.serve_dut()
+        if words:
+            with bound(env, *words):
+                lied(env, made)
+            return
         if program:
             xdp = Xdp(env)
             xdp.set()
             xdp.attach(program, frags=True)
+        lied(env, made)
+
+    def lied(env, made):
         made.model.lie(name, next=TIMES)
         made.receive()
         told = made.told(name)
@@ -137,10 +162,21 @@ for _name in ("used_len_huge", "used_len_short", "frame_runt"):
             frame_lie(_name, FRAME_LIES[_name][0], "verify"), nics=SECOND)
 
 
-def ring_lie(name, direction):
+for _name in ("used_len_huge", "used_len_short", "used_len_zero", "frame_runt", "num_buffers_zero",
+              "num_buffers_huge", "num_buffers_one_more", "csum_start", "csum_offset", "gso_type",
+              "gso_size_zero", "header_flags", "header_random"):
+    declare(f"{_name}_socket", f"{FRAME_LIES[_name][1][:-1]}, in memory of a process.",
+            frame_lie(_name, FRAME_LIES[_name][0], words=("-r",)), nics=FOR_SOCKETS)
+
+
+def ring_lie(name, direction, words=None):
     """The kernel's ring code gives the queue up, and says so once."""
     def body(env, made):
         env.serve_dut()
+        with bound(env, *words) if words else contextlib.nullcontext():
+            lied(env, made)
+
+    def lied(env, made):
         if direction == "rx":
             made.receive(10)
         made.model.lie(name, next=1)
@@ -169,6 +205,10 @@ for _name, _doc in RING_LIES.items():
     if _name != "used_index_jump_far":
         declare(f"{_name}_packed", f"{_doc[:-1]}, on a packed ring.", ring_lie(_name, "rx"),
                 nics=SECOND)
+    declare(f"{_name}_rx_socket", f"{_doc[:-1]}, on the receive queue of a process.",
+            ring_lie(_name, "rx", ("-r",)), nics=FOR_SOCKETS)
+    declare(f"{_name}_tx_socket", f"{_doc[:-1]}, on the transmit queue of a process that sends.",
+            ring_lie(_name, "tx", ("-t", "-T", 500)), nics=FOR_SOCKETS)
 
 
 def promiscuous(env, on):
@@ -384,8 +424,15 @@ def everything_at_random_verified(env):
     at_random(env, "verify")
 
 
-def at_random(env, program=None):
-    """Lies of all kinds in rounds; before the stack a program sees the frames."""
+@case(240, FOR_SOCKETS)
+def everything_at_random_socket(env):
+    """The same, in memory of a process that sends all back."""
+    at_random(env, words=("-l",))
+
+
+def at_random(env, program=None, words=None):
+    """Lies of all kinds in rounds; before the stack a program sees the frames, or they come in memory
+    of a process."""
     seed = env.job["seed"]
     chosen = random.Random(seed)
     names = [name for name in env.control.ask(model={"cmd": "lies"}) if name not in ALONE]
@@ -404,10 +451,13 @@ def at_random(env, program=None):
                 xdp.attach(program, frags=True)
             for name in lies:
                 made.model.lie(name, probability=0.05)
-            sender = env.start(env.dut, "burst", env.peer.ip4, 7777, 100000, 300, 300)
-            made.receive(300)
-            sender.kill()
-            sender.wait()
+            with bound(env, *words) if words else contextlib.nullcontext():
+                sender = env.start(env.dut, "burst", env.peer.ip4, 7777, 100000, 300, 300)
+                if words:
+                    made.model.generate(count=300, size=300, destination_port=PORT)
+                made.receive(300)
+                sender.kill()
+                sender.wait()
             for name in lies:
                 told[name] = told.get(name, 0) + made.told(name)
             env.dut_server.kill()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Each allocation, ring operation and DMA mapping of attaching a program, and of binding an AF_XDP
+socket, fails once: an error comes back or the work is done without it, traffic goes on as before,
+and the next attempt works."""
+
+import fault
+from bind import Program, Socket
+from test_faults import ADDS, MAPS, dma_device, now_and_then, steps
+from vnrtest import case, check, equal, wait_for
+from xdp import PLACE, Xdp
+from xsk import pinned
+
+ORDER = 64
+KERNELS = ("debug",)
+OWN_GUEST = True
+PARAMS = ["iommu_platform=on", "packed=on,queues=2,mode=small,iommu_platform=on"]
+
+
+def attached(env):
+    return "xdp" in env.dut.link()
+
+
+def passes(env, step):
+    if now_and_then(env, step):
+        wait_for(env.reachable, f"traffic after failure {step.number}", 10)
+
+
+def walk_attach(env, what, walk, quick, needed=True):
+    """After a failure there is no program, and it can be attached; afterwards it can be detached."""
+    env.stop_serving()
+    fault.prepare()
+    Xdp(env).set()
+    program = Program(f"{PLACE}/pass", env.dut)
+
+    def failed(step):
+        check(not attached(env), f"a program after failure {step.number}: {step.error}")
+        passes(env, step)
+        program.attach()
+        program.detach()
+
+    def worked(step):
+        check(attached(env), f"no program after failure {step.number}, but no error")
+        passes(env, step)
+        program.detach()
+
+    with fault.NoLeaks(env):
+        steps(env, what, walk(program.attach, fault.numbers(env.stride(quick), 16)), failed, worked, needed)
+    check(not attached(env), "a program is left")
+    wait_for(env.reachable, "traffic in the end", 10)
+
+
+@case(240)
+def attach_allocations(env):
+    """Every allocation of attaching a program fails once."""
+    walk_attach(env, "allocations of attaching", fault.walk, 8)
+
+
+@case(240)
+def attach_ring_adds(env):
+    """Every buffer that is posted for a program is refused once."""
+    with fault.Calls(env, ADDS, env.driver) as calls:
+        walk_attach(env, "ring additions of attaching", calls.walk, 32, needed=False)
+
+
+@case(240)
+def attach_dma_maps(env):
+    """Every DMA mapping for a program fails once."""
+    with fault.Calls(env, MAPS, device=dma_device(env)) as calls:
+        walk_attach(env, "DMA mappings of attaching", calls.walk, 32, needed=False)
+
+
+def walk_bind(env, what, walk, quick):
+    """After a failure no memory is pinned for the device, and another socket can be bound."""
+    env.stop_serving()
+    fault.prepare()
+    sockets = []
+
+    def fresh():
+        while sockets:
+            sockets.pop().close()
+        wait_for(lambda: pinned() == 0, "the memory of sockets is free", 10)
+        sockets.append(Socket(env.dut))
+
+    def failed(step):
+        passes(env, step)
+        fresh()
+        sockets[-1].bind()
+
+    def worked(step):
+        passes(env, step)
+
+    with fault.NoLeaks(env):
+        steps(env, what, walk(lambda: sockets[-1].bind(), fault.numbers(env.stride(quick), 16), fresh),
+              failed, worked)
+        sockets.pop().close()
+        wait_for(lambda: pinned() == 0, "the memory of sockets is free", 10)
+    equal(sockets, [], "sockets")
+    wait_for(env.reachable, "traffic in the end", 10)
+
+
+@case(240)
+def bind_allocations(env):
+    """Every allocation of binding a socket fails once."""
+    walk_bind(env, "allocations of binding a socket", fault.walk, 8)
+
+
+@case(240)
+def bind_ring_adds(env):
+    """Every buffer that is posted for a socket is refused once."""
+    with fault.Calls(env, ADDS, env.driver) as calls:
+        walk_bind(env, "ring additions of binding a socket", calls.walk, 32)
+
+
+@case(240)
+def bind_dma_maps(env):
+    """Every DMA mapping of a socket's memory fails once."""
+    with fault.Calls(env, MAPS, device=dma_device(env)) as calls:
+        walk_bind(env, "DMA mappings of binding a socket", calls.walk, 32)
