@@ -35,13 +35,13 @@ OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
 # What is said by checkers that go on without an allocation that failed.
 OF_FAILURES = re.compile(r"ref_tracker: memory allocation failure|kmemleak: Cannot allocate a scan area")
 PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
-            "faults.": OF_FAILURES, "reset_faults.": OF_FAILURES,
+            "faults.": OF_FAILURES, "reset_faults.": OF_FAILURES, "xdp_faults.": OF_FAILURES,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG"),
             "rings.tx_timeout_with_program": re.compile(r"NETDEV WATCHDOG"),
             "suspend.reset_heals": OF_LIARS,
             # Of the bug below: it is told 60 times a minute.
             "xskxceiver.skb": re.compile(r"BUG: Bad page state: \d+ messages suppressed")}
-OF_FAULTS = ("faults.", "reset_faults.")
+OF_FAULTS = ("faults.", "reset_faults.", "xdp_faults.")
 # Bugs of the core (7.3) under any driver: the cases that bring them out, how the
 # report starts, and what is in its stack.
 CORE_BUGS = (
