@@ -411,11 +411,9 @@ impl Virtqueue<RxFrame> {
         }
         // SAFETY: The words are the queue's, which gives them once.
         let posted = unsafe { RxFrame::from_raw(data, context) };
-        Some(RxNext::Other(self.arrived(
-            posted,
-            DeviceLength::new(len),
-            least,
-        )))
+        let least = header_len.wrapping_add(ETH_HLEN);
+        let arrived = self.arrived(posted, DeviceLength::new(len), least);
+        Some(RxNext::Other(arrived))
     }
 
     /// What a buffer that the device has used is.
