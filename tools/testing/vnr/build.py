@@ -32,7 +32,7 @@ def bpf():
 
 
 def needs_samples(case):
-    return case.startswith(("afxdp.", "metadata.", "iommu.", "umem.")) or case == "suspend.sockets_survive"
+    return case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "umem.")) or case == "suspend.sockets_survive"
 
 
 def samples():

@@ -23,6 +23,7 @@ class GuestPlan:
     kernel: Kernel
     cases: list = field(default_factory=list)
     peer_driver: str = "c"
+    peer_params: str = ""           # the peer's own, beside what all peers have
     memory: str = "1G"
     ci: bool = False                # a sample, for `make test`
     in_memory: bool = False         # without its file systems
@@ -132,9 +133,10 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
             for peer in getattr(module, "PEERS", ("c",)):
                 if peer not in drivers and peer != "c":
                     continue
+                more = getattr(module, "PEER", "")
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
-                                 [*nics, peer_of(nics, getattr(module, "PEER", ""))], kernel,
-                                 peer_driver=peer, ci=pattern == CI,
+                                 [*nics, peer_of(nics, more)], kernel,
+                                 peer_driver=peer, peer_params=more, ci=pattern == CI,
                                  in_memory=getattr(module, "IN_MEMORY", False),
                                  own_guest=getattr(module, "OWN_GUEST", False),
                                  processors=getattr(module, "CPUS", None),
@@ -171,7 +173,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
 
 def _kind(plan):
     """What suites must agree on to share a guest, in words."""
-    kind = [plan.nics[0].machine, plan.peer_driver, *(["memory"] if plan.in_memory else [])]
+    kind = [plan.nics[0].machine, plan.peer_driver, *(["memory"] if plan.in_memory else []),
+            *(["own-peer"] if plan.peer_params else [])]
     if plan.ci:
         return "-".join([plan.kernel.name, CI, *kind])
     # More processors than a suite needs make it slow under emulation.
@@ -187,15 +190,16 @@ def _merged(plans):
         if plan.own_guest and not plan.ci:
             guests.append(plan)
             continue
-        members = shared.setdefault(_kind(plan), [])
+        members = shared.setdefault((_kind(plan), plan.peer_params), [])
         nics = [nic for nic in plan.nics[:-1]
                 if not members or nic.label not in {other.label for other in members[-1].nics}]
         if members and (plan.ci or len(members[-1].nics) + len(nics) <= NICS_PER_GUEST + 1):
             guest = members[-1]
-            guest.nics[-1:] = [*nics, peer_of([*guest.nics[:-1], *nics])]
+            guest.nics[-1:] = [*nics, peer_of([*guest.nics[:-1], *nics], plan.peer_params)]
             guest.cases += plan.cases
             continue
-        plan.name = "-".join([_kind(plan), *([str(len(members) + 1)] if members else [])])
+        alike = sum(_kind(guest) == _kind(plan) for guest in guests if not guest.own_guest)
+        plan.name = "-".join([_kind(plan), *([str(alike + 1)] if alike else [])])
         members.append(plan)
         guests.append(plan)
     return guests

@@ -39,19 +39,19 @@ impl Virtqueue<TxPacket> {
         queue: &TxQueue,
         _poll: &Poll<'_>,
     ) -> XskQueued {
-        /// What a frame like most others has not.
-        const SPECIAL: u32 = bindings::XDP_PKT_CONTD | bindings::XDP_TX_METADATA;
         let header_len = header_len.min(HeaderLayout::MAX_LEN);
         let Some(xsk) = &mut self.source_mut().xsk else {
             return XskQueued::default();
         };
         let outgoing = xsk.peek(most);
+        // What a frame like most others has not.
+        let special = outgoing.goes_on | bindings::XDP_TX_METADATA;
         let empty = (xsk.headers.first(), header_len);
         let (mut at, mut refused, mut is_paired) = (outgoing.left.start, 0usize, false);
         while at != outgoing.left.end {
             let descriptor = outgoing.get(at);
             let turn = outgoing.turn(at);
-            let parts = if descriptor.options & SPECIAL == 0 {
+            let parts = if descriptor.options & special == 0 {
                 let len = descriptor.len;
                 let token = TxPacket::Xsk(XskSent {
                     turn,
@@ -138,7 +138,7 @@ impl Virtqueue<TxPacket> {
             }
             parts = parts.wrapping_add(1);
             len = len.wrapping_add(descriptor.len);
-            if descriptor.options & bindings::XDP_PKT_CONTD == 0 {
+            if descriptor.options & outgoing.goes_on == 0 {
                 let token = TxPacket::Xsk(XskSent { turn, parts, len });
                 // SAFETY: As above.
                 if unsafe { self.push_out(sg, true, token) }.is_err() {
@@ -185,6 +185,7 @@ impl XskTx {
             // SAFETY: The pool is live.
             descriptors: unsafe { (*pool).tx_descs },
             left: self.left.clone(),
+            goes_on: self.goes_on,
             first: self.next,
             to_sync: if self.pool.needs_sync() {
                 self.pool.device()
@@ -240,6 +241,8 @@ struct Outgoing {
     pool: *mut bindings::xsk_buff_pool,
     descriptors: *const bindings::xdp_desc,
     left: Range<u32>,
+    /// The mark of a descriptor whose frame goes on in the next.
+    goes_on: u32,
     /// The turn of the first of them.
     first: u32,
     /// The device, if it is to be told of what is in the memory.

@@ -74,6 +74,9 @@ impl XskSent {
 /// were sent are given back once all before them were.
 pub struct XskTx {
     pub(super) pool: Taken,
+    /// What marks that a frame goes on in the next descriptor, where it may: a process can say so
+    /// anywhere.
+    pub(super) goes_on: u32,
     /// The first says nothing; each of the others, if there are any, is for one turn.
     pub(super) headers: Headers,
     /// Of each turn, if frames can have metadata, where the process wants to know when its
@@ -103,8 +106,14 @@ impl XskTx {
             to_stamp.push(None, GFP_KERNEL)?;
         }
         let alarm = pool.has_metadata().then(Alarm::new).transpose()?;
+        let goes_on = if pool.takes_many() {
+            bindings::XDP_PKT_CONTD
+        } else {
+            0
+        };
         Ok(Self {
             pool,
+            goes_on,
             headers: Headers::new(with_metadata.saturating_add(1), device)?,
             to_stamp,
             alarm,
