@@ -185,7 +185,7 @@ def _merged(plans):
     """The same cases in fewer guests, as booting one costs as much as many cases. Suites that
     leave a guest in a bad state, or want one in a good state, have OWN_GUEST; a sample's
     cases do neither."""
-    guests, shared = [], {}
+    guests, shared, named = [], {}, {}
     for plan in plans:
         if plan.own_guest and not plan.ci:
             guests.append(plan)
@@ -198,8 +198,8 @@ def _merged(plans):
             guest.nics[-1:] = [*nics, peer_of([*guest.nics[:-1], *nics], plan.peer_params)]
             guest.cases += plan.cases
             continue
-        alike = sum(_kind(guest) == _kind(plan) for guest in guests if not guest.own_guest)
-        plan.name = "-".join([_kind(plan), *([str(alike + 1)] if alike else [])])
+        number = named[_kind(plan)] = named.get(_kind(plan), 0) + 1
+        plan.name = "-".join([_kind(plan), *([str(number)] if number > 1 else [])])
         members.append(plan)
         guests.append(plan)
     return guests
