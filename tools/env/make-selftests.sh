@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make-selftests.sh SOURCE OUT - inside the tree: take the kernel's selftests of
-# network drivers and of AF_XDP from the tarball SOURCE, as they are, with the parts of the
+# network drivers, XDP and AF_XDP from the tarball SOURCE, as they are, with the parts of the
 # kernel's tree that they need, and build their programs. OUT is laid out as the
 # kernel's tree is; nothing in it is changed, only added to.
 
@@ -37,11 +37,12 @@ make "$out" ARCH=x86 HOSTCC=gcc-14 headers
 programs net/lib csum gro xdp_helper {xdp_dummy,xdp_native,xdp_metadata}.bpf.o
 programs drivers/net napi_id_helper
 programs drivers/net/hw toeplitz
-programs bpf xskxceiver
+programs bpf xskxceiver xdp_features xdp_synproxy xdp_synproxy_kern.bpf.o
 
 # What was only there to build with.
 rm -rf "$out"/{arch,include,scripts,usr,vmlinux,tools/arch,tools/build,tools/include,tools/lib} \
 	"$out/tools/testing/selftests/net/lib/tools"
-find "$out/tools/testing/selftests/bpf" -mindepth 1 ! -name xskxceiver -delete
+(cd "$out/tools/testing/selftests/bpf" && find . -mindepth 1 ! -name xskxceiver ! -name xdp_features \
+	! -name xdp_synproxy ! -name xdp_synproxy_kern.bpf.o -delete)
 # Under emulation compiling at each start would cost more than most tests.
 python3 -m compileall -q --invalidation-mode unchecked-hash "$out/tools"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Make the cached copy of the kernel's own selftests of network drivers and AF_XDP,
+# Make the cached copy of the kernel's own selftests of network drivers, XDP and AF_XDP,
 # with their programs built, and print its folder.
 
 . "$(dirname "$0")/lib.sh"

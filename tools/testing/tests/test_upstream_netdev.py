@@ -5,11 +5,12 @@ for each program, whose lines are verdicts of their own."""
 import os
 import re
 import shutil
+import socket
 
 import selftest
-from nic import DRIVERS, run
+from nic import DRIVERS, run, write
 from selftest import FOLDER
-from vnrtest import case, check
+from vnrtest import case, check, equal
 
 ORDER = 80
 # QEMU's device; the same, whose rings processes can have; the model with RSS and hashes; the
@@ -22,7 +23,7 @@ QEMU, XSK, HASH, STATS = "modern-*-4q", "modern-*-iommu_platform=on", "model-*-r
 PEER = ",".join(f"guest_{name}=off" for name in
                 ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6"))
 # What runs if nothing was asked for; T=upstream-netdev and FULL=1 run all.
-UNASKED = ()
+UNASKED = ("xdp", "xdp_synproxy")
 
 
 @case(160, nics=QEMU)
@@ -74,6 +75,98 @@ def gro(env):
     chosen = ["test.sw_*"] if env.full else ["test.sw_ipv4_*", "test.sw_ipv6_*"]
     selftest.run(env, "drivers/net/gro.py", 1800 if env.full else 600,
                  *(word for pattern in chosen for word in ("-t", pattern)))
+
+
+# Of xdp.py, one for each thing that a program does; the others repeat it with the other protocol,
+# or for each of 18 sizes, at three seconds each.
+XDP = ("pass_mb.ipv6", "drop_sb.ipv4", "tx_mb.ipv4", "adjst_head_shrnk_data.ipv4", "qstats.tx_ipv6",
+       "update_mb_to_sb")
+
+
+@case(150, nics=QEMU, full=1250)
+def xdp(env):
+    """drivers/net/xdp.py: what programs do with datagrams, and how that is counted."""
+    selftest.run(env, "drivers/net/xdp.py", 1200 if env.full else 120,
+                 *(word for name in ([] if env.full else XDP) for word in ("-t", f"test_xdp_native_{name}")),
+                 # Its receivers wait for two seconds, in which the far end is to start and send.
+                 late=("UDP packet exchange failed", "Data exchange failed"))
+
+
+FEATURES = ("XDP_PASS", "XDP_DROP", "XDP_ABORTED", "XDP_TX", "XDP_REDIRECT", "XDP_NDO_XMIT")
+
+
+@case(240, nics=QEMU)
+def xdp_features(env):
+    """bpf/xdp_features: what the driver claims of XDP is what the far end finds."""
+    selftest.features(env, FEATURES, 60)
+
+
+PROXIED = 8080
+# Of the stack: no connection is known before the cookie has come back, which it then asks for.
+PROXY = f"""
+table inet proxy {{
+    chain first {{
+        type filter hook prerouting priority raw;
+        tcp dport {PROXIED} tcp flags & (fin | syn | rst | ack) == syn notrack
+    }}
+    chain then {{
+        type filter hook input priority filter;
+        tcp dport {PROXIED} ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm
+        ct state invalid drop
+    }}
+}}
+"""
+
+
+@case(90, nics=QEMU)
+def xdp_synproxy(env):
+    """bpf/xdp_synproxy: a program answers who wants to connect, and the stack has those that come again."""
+    def synacks(*options):
+        said = run(selftest.place(env, "bpf/xdp_synproxy"), "--iface", env.dut.name, "--single", *options)
+        found = re.fullmatch(r"Total SYNACKs generated: (\d+)", said.strip())
+        check(found, f"it says {said}")
+        return int(found[1])
+
+    env.stop_serving()
+    run("modprobe", "nf_conntrack")
+    run("nft", "-f", "-", text=PROXY)
+    for knob, value in (("ipv4/tcp_syncookies", "2"), ("ipv4/tcp_timestamps", "1"),
+                        ("netfilter/nf_conntrack_tcp_loose", "0")):
+        write(f"/proc/sys/net/{knob}", value)
+    try:
+        equal(synacks("--ports", str(PROXIED), "--mss4", "1460", "--mss6", "1440", "--wscale", "7", "--ttl", "64"),
+              0, "answers at first")
+        equal(env.dut.link()["xdp"]["mode"], 1, "mode of the program (native)")
+        before, made = env.dut.statistics()["tx_xdp_tx"], 0
+        for family, address in ((socket.AF_INET, env.dut.ip4), (socket.AF_INET6, env.dut.ip6)):
+            with socket.create_server((address, PROXIED), family=family) as server:
+                server.settimeout(30)
+                for _ in range(4):
+                    connect(env, server, address)
+                    made += 1
+        total = synacks()
+        # A first packet may be sent again.
+        check(total >= made, f"{total} answers for {made} connections")
+        equal(env.dut.statistics()["tx_xdp_tx"] - before, total, "answers that the driver has sent")
+    finally:
+        run("nft", "delete", "table", "inet", "proxy")
+        write("/proc/sys/net/ipv4/tcp_syncookies", "1")
+
+
+def connect(env, server, address):
+    """The peer connects, and both ends say something."""
+    with env.peer.enter():
+        far = socket.create_connection((address, PROXIED), 30)
+    with far, server.accept()[0] as near:
+        near.settimeout(30)
+        for one, other, text in ((far, near, b"there" * 2000), (near, far, b"back" * 2000)):
+            one.sendall(text)
+            got = b""
+            while len(got) < len(text):
+                part = other.recv(1 << 16)
+                check(part, f"an end after {len(got)} bytes")
+                got += part
+            equal(got, text, "what was said")
 
 
 @case(60, nics=HASH)
@@ -160,7 +253,7 @@ def other_driver(selftests, name):
     """(a copy of the selftests in which virtio_net's has another driver, what was changed)."""
     root, changed = "/tmp/selftests", []
     folder = f"{root}/drivers/net/virtio_net"
-    source = f"{selftests}/{FOLDER}"
+    source = os.path.join(selftests, FOLDER)
     shutil.copytree(f"{source}/drivers/net/virtio_net", folder)
     for shared in ("net", "kselftest"):
         os.symlink(f"{source}/{shared}", f"{root}/{shared}")

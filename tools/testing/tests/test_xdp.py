@@ -3,11 +3,12 @@
 
 import os
 
+from bpf_link import Link, Pinned
 from nic import read, run, write
 from packet import EXPERIMENTAL, Capture, ethernet, udp4
 from toeplitz import flow_hash
 from vnrtest import Failed, Skip, case, check, equal, wait_for
-from xdp import Xdp
+from xdp import PLACE, Xdp
 
 ORDER = 55
 PARAMS = ["", "packed=on,queues=2,hash=on", "mode=small", "mode=big", "host_mtu=9000,queue_reset=off"]
@@ -18,6 +19,7 @@ LONG, LARGE = "*host_mtu*", "*[mb][ei][rg]*"
 # What `make test` runs of cases that do not look at how buffers lie.
 PLAIN, TWO = "modern-split-mergeable-1q", "modern-packed-*"
 PORT = 4001
+EPERM, EBUSY, ENOLINK = 1, 16, 67
 
 
 def send(env, payloads, port=PORT):
@@ -418,6 +420,68 @@ def down_and_up(env):
     env.dut.configure()
     equal(xdp.attached(), None, "mode after a new bind")
     env.ping()
+
+
+def refused(action, error, what):
+    try:
+        action()
+    except OSError as given:
+        equal(given.errno, error, f"error of {what}")
+    else:
+        raise Failed(f"{what} was not refused")
+
+
+def comes_back(env):
+    with Capture(env.peer) as capture:
+        frames = send(env, payloads(24))
+        got = meant(capture.frames(quiet=1))
+    same(got, [returned(frame) for frame in frames])
+
+
+def stays_away(env):
+    before = env.dut.statistics()["rx_xdp_drops"]
+    send(env, payloads(24))
+    wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] == before + 24, "24 frames dropped")
+
+
+@case(90, sample=PLAIN)
+def link(env):
+    """A program that the device has by a link is replaced and taken off by that alone; it goes with the
+    link's last descriptor, and with the device."""
+    xdp = Xdp(env)
+    xdp.set(port=PORT)
+    device = int(read("/sys/class/net/dut/ifindex"))
+    with Pinned(f"{PLACE}/drop") as drop, Pinned(f"{PLACE}/tx") as tx:
+        with Link(drop, device) as made:
+            equal(xdp.attached(), "native", "mode of the program")
+            stays_away(env)
+            refused(lambda: Link(tx, device), EBUSY, "a second link")
+            refused(lambda: made.replace(tx, old=tx), EPERM, "a change of another program")
+            try:
+                xdp.attach("tx", overwrite=True)
+            except Failed:
+                pass
+            else:
+                raise Failed("the link's program was replaced without it")
+            stays_away(env)
+            made.replace(tx, old=drop)
+            comes_back(env)
+            made.detach()
+            equal(xdp.attached(), None, "mode once it is detached")
+            env.ping()
+            refused(lambda: made.replace(drop), ENOLINK, "a change of what is detached")
+        with Link(tx, device):
+            comes_back(env)
+        wait_for(lambda: not xdp.attached(), "no program without a descriptor")
+        env.ping()
+        with Link(drop, device) as made:
+            stays_away(env)
+            env.dut.unbind()
+            refused(lambda: made.replace(tx), ENOLINK, "a change where the device is gone")
+            env.dut.bind(env.driver)
+            env.dut.configure()
+            equal(xdp.attached(), None, "mode of a new device")
+            env.ping()
 
 
 @case(60, sample=PLAIN)

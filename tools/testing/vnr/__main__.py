@@ -52,6 +52,7 @@ def main():
             sys.exit(f"error: {error}")
         build.traffic()
         build.bpf()
+        build.preload()
         if any(build.needs_samples(entry["case"]) for plan in plans for entry in plan.cases):
             build.samples()
         if model.wanted(plans):

@@ -18,6 +18,18 @@ def traffic():
     fresh.rename(program)
 
 
+def preload():
+    """What Debian's xdp-tools need on this kernel."""
+    source = paths.GUEST / "xdp_tools.c"
+    library = paths.OUT / "bin" / "xdp_tools.so"
+    if library.exists() and library.stat().st_mtime > source.stat().st_mtime:
+        return
+    library.parent.mkdir(parents=True, exist_ok=True)
+    fresh = library.with_suffix(".new")
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", str(fresh), str(source)], check=True)
+    fresh.rename(library)
+
+
 def bpf():
     """The XDP programs of the cases."""
     for source in (paths.GUEST / "bpf").glob("*.c"):
