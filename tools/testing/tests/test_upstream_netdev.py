@@ -23,7 +23,7 @@ QEMU, XSK, HASH, STATS = "modern-*-4q", "modern-*-iommu_platform=on", "model-*-r
 PEER = ",".join(f"guest_{name}=off" for name in
                 ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6"))
 # What runs if nothing was asked for; T=upstream-netdev and FULL=1 run all.
-UNASKED = ("xdp", "xdp_synproxy")
+UNASKED = ()
 
 
 @case(160, nics=QEMU)
