@@ -41,7 +41,7 @@ pub(crate) struct Binding {
     /// The device's queues, if it has any.
     #[pin]
     queues: Mutex<Found>,
-    /// Held by who changes the device's status; the bus does so only where a driver does not.
+    /// Held by the driver while it changes the device's status.
     #[pin]
     pub(super) status: Mutex<()>,
     /// Completed when nobody holds this any more.
