@@ -93,7 +93,6 @@ impl Nic {
                     "the device did not come back from a reset, and is given up: {:?}\n",
                     error
                 );
-                self.netdev.set_carrier(false, lock);
                 Err(ENODEV)
             }
         }

@@ -183,6 +183,7 @@ def program_stays(env):
     with Client(env, mode(env), "--hold", mapped=False) as client:
         drops("with a socket")
         adds_up(client.end())
+    wait_for(lambda: pinned() == 0, "the memory of the socket is free")
     drops("afterwards")
     xdp.detach()
     works(env)
@@ -243,7 +244,6 @@ def does_not_come_back(env):
             continue
         equal(client.zero_copy is None, lie_at_bind, "whether the socket could not be bound")
         equal(len(log.new("did not come back")), 1, "lines of the log")
-        check(not env.dut.carrier(), "there is a carrier")
         check(not env.reachable(), "the device works")
         if not lie_at_bind:
             refused = Client(env, mode(env), "--hold", mapped=False)
