@@ -109,11 +109,17 @@ impl Nic {
         rtnl: &Rtnl<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<XskPool> {
-        let pool = {
-            let mut paused = self.netdev.queues().pause_pair(index, lock)?;
-            paused.tx().check_pool()?;
-            paused.rx().0.map(offer)?
-        };
+        let queues = self.netdev.queues();
+        queues
+            .with_tx(index, |tx, _| tx.check_pool())
+            .map_err(|_| ENODEV)??;
+        // Many pages take a while to be mapped, for which the stack can go on sending.
+        queues.pause(index, lock);
+        let pool = queues.with_paused_rx(index, lock, |rx, _| rx.map(offer));
+        if self.netdev.is_running() {
+            queues.resume(index, lock);
+        }
+        let pool = pool??;
         self.restart(Some((index, &pool)), rtnl, lock)?;
         Ok(pool)
     }
