@@ -8,7 +8,7 @@ import threading
 from hostile import Log
 from nic import run, settle
 from packet import Capture, ethernet, udp4
-from test_afxdp import PORT, clients, mode, ready, transmit, wait_until_free
+from test_afxdp import PORT, clients, mode, ready, transmit
 from test_suspend import function_reset, seen, set_all, told
 from test_umem import Traffic
 from vnrtest import case, check, equal, wait_for
@@ -29,13 +29,18 @@ def is_ours(env):
     return env.driver == "rust"
 
 
+def all_is_free():
+    """Until the memory of sockets that have ended is theirs no more; the debug kernel takes its time."""
+    wait_for(lambda: pinned() == 0, "the memory of sockets is free", 40)
+
+
 def comes_and_goes(env, queue=0):
     """A socket is bound, and closed."""
-    wait_until_free()
+    all_is_free()
     with Client(env, mode(env), "--hold", queue=queue, mapped=False) as client:
         equal(client.zero_copy, is_ours(env), "zero-copy")
         adds_up(client.end())
-    wait_for(lambda: pinned() == 0, "the memory of the socket is free")
+    all_is_free()
 
 
 def taken(env, *words, queue):
@@ -94,7 +99,7 @@ def other_pairs(env):
     for result in ended:
         adds_up(result)
         equal(result["wrong"], 0, f"changed frames, of {result}")
-    wait_for(lambda: pinned() == 0, "the memory of the sockets is free")
+    all_is_free()
     works(env)
 
 
@@ -122,7 +127,7 @@ def settings_survive(env):
         with Client(env, mode(env), "--hold", mapped=False) as client:
             equal(shown(env), before, "settings with a socket")
             adds_up(client.end())
-        wait_for(lambda: pinned() == 0, "the memory of the socket is free")
+        all_is_free()
         equal(shown(env), before, "settings afterwards")
     works(env)
 
@@ -183,7 +188,7 @@ def program_stays(env):
     with Client(env, mode(env), "--hold", mapped=False) as client:
         drops("with a socket")
         adds_up(client.end())
-    wait_for(lambda: pinned() == 0, "the memory of the socket is free")
+    all_is_free()
     drops("afterwards")
     xdp.detach()
     works(env)
@@ -209,7 +214,7 @@ def while_down(env):
 def queue_is_full(env):
     """What a process sends while others come and go on the same device is given back to it."""
     for _ in range(5):
-        wait_until_free()
+        all_is_free()
         with Client(env, mode(env), "-t", "-b", 64, "-T", 2000, "-G", env.peer.mac, mapped=False) as client:
             for queue in queues(env)[1:]:
                 with Client(env, mode(env), "--hold", queue=queue, mapped=False) as other:
@@ -236,7 +241,7 @@ def does_not_come_back(env):
             env.model.lie("features_refused", next=1)
             adds_up(client.end())
         client.kill()
-        wait_for(lambda: pinned() == 0, "the memory of the socket is free")
+        all_is_free()
         lies = env.model.told().get("features_refused", 0) - before
         equal(lies, int(is_ours(env)), "times that features were refused")
         env.model.honest()
@@ -289,7 +294,7 @@ def others_reset_it(env):
                 bound += 1
                 adds_up(client.end())
             client.kill()
-            wait_for(lambda: pinned() == 0, "the memory of the socket is free")
+            all_is_free()
         check(bound, "no socket was bound at all")
     wait_for(env.dut.carrier, "the link")
     works(env)
@@ -305,7 +310,7 @@ def driver_goes(env):
         env.dut.unbind()
         for client in made:
             client.kill()
-    wait_for(lambda: pinned() == 0, "the memory of the sockets is free")
+    all_is_free()
     env.dut.bind(env.driver)
     env.dut.configure()
     comes_and_goes(env)
