@@ -28,6 +28,7 @@ mod qstats;
 mod queue_mgmt;
 mod queues;
 mod resize;
+mod restart;
 mod rss;
 mod rx_buffer;
 mod skb;

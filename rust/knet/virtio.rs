@@ -15,6 +15,7 @@ mod command;
 mod queue_set;
 mod registration;
 mod reset;
+mod restart;
 mod sg;
 mod token;
 mod virtqueue;
@@ -24,6 +25,7 @@ pub use bound::Start;
 pub use command::CommandQueue;
 pub use queue_set::{Affinity, Interrupt, QueueRequest};
 pub use registration::Registration;
+pub use restart::Restart;
 pub use sg::SgTable;
 pub use token::{DeviceLength, Portable, PushError, Token};
 pub use virtio_net_wire::LengthError;
@@ -257,7 +259,8 @@ impl AsRef<kernel::device::Device> for Device {
     }
 }
 
-/// A device during [`Driver::probe`] or [`Driver::restore`], when its queues can be found.
+/// A device during [`Driver::probe`] or [`Driver::restore`], or as it is restarted ([`Restart`]), when
+/// its queues can be found.
 pub struct Probe<'a> {
     binding: &'a Arc<Binding>,
     interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),

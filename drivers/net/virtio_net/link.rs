@@ -32,8 +32,7 @@ pub(crate) fn changed(nic: &Nic) {
         // It is looked at when the interface goes up.
         return;
     }
-    let status = status(&nic.device, nic.negotiated);
-    if status.contains(Status::ANNOUNCE) {
+    if status(&nic.device, nic.negotiated).contains(Status::ANNOUNCE) {
         nic.netdev.notify_peers();
         if let Some(control) = &nic.control {
             let _ = control.send(&nic.device, &AckAnnounce);
@@ -41,18 +40,15 @@ pub(crate) fn changed(nic: &Nic) {
     }
     nic.netdev.locked(|lock| {
         if nic.netdev.is_running() {
-            set_carrier(nic, status, lock);
+            // Read with the lock: not while the device is reset.
+            show(nic, lock);
         }
     });
 }
 
 /// Shows the state of the link while the interface is up.
 pub(crate) fn show(nic: &Nic, lock: &OpsLocked<'_, Nic>) {
-    set_carrier(nic, status(&nic.device, nic.negotiated), lock);
-}
-
-fn set_carrier(nic: &Nic, status: Status, lock: &OpsLocked<'_, Nic>) {
-    let up = status.contains(Status::LINK_UP);
+    let up = status(&nic.device, nic.negotiated).contains(Status::LINK_UP);
     if up {
         nic.link.follow(&nic.device, nic.negotiated);
     }

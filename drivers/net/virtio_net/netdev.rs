@@ -131,6 +131,14 @@ impl Driver for Nic {
         tx.poll(queue, &self.sw_time, poll)
     }
 
+    fn drop_rx(rx: rx::Queue) {
+        rx.discard();
+    }
+
+    fn drop_tx(tx: tx::Queue) {
+        tx.discard();
+    }
+
     fn tx_timeout(&self, index: usize) {
         if let Some(stats) = self.tx_stats.get(index) {
             stats.timeouts.add(1);

@@ -214,7 +214,7 @@ impl virtio::Driver for Nic {
     }
 
     fn restore(self: Pin<&Self>, device: &Probe<'_>, start: &Start<'_, Self>) -> Result {
-        Self::restore(&self, device, start)
+        Self::restore(&self, device, || start.ready())
     }
 
     fn queue_interrupt(&self, interrupt: Interrupt<'_>) {

@@ -5,11 +5,11 @@
 //! Users' settings are ours or the stack's, and outlive the device's state. All of them are
 //! told again, so that nobody but the network sees that the device was away.
 
-use crate::{affinity, link, nic::Nic, queues::Queues, resize, tx};
+use crate::{affinity, link, nic::Nic, queues::Queues, resize};
 use kernel::prelude::*;
 use knet::{
-    net::{Driver, Features as NetFeatures, OpsLocked, Rtnl},
-    virtio::{FoundQueue, Probe, Start},
+    net::{Driver, Features as NetFeatures, OpsLocked, Rtnl, XskPool},
+    virtio::{FoundQueue, Probe},
 };
 use virtio_net_wire::Features;
 
@@ -17,20 +17,20 @@ impl Nic {
     /// Stops using the device. What is to be sent is, if the device moves.
     pub(crate) fn freeze(&self) {
         self.device.enable_config_changes(false);
-        self.netdev.detach(
-            |lock| {
-                let mut patience = resize::PATIENCE;
-                for pair in 0..self.netdev.queues().tx_len() {
-                    if let Ok(mut paused) = self.netdev.queues().pause_pair(pair, lock) {
-                        resize::wait_until_sent(&mut paused, &mut patience);
-                    }
-                }
-                // Who has something to say needs the lock, and must not find a device that
-                // is not listening.
-                let _ = self.use_control(None);
-            },
-            tx::Queue::discard,
-        );
+        self.netdev.detach(|lock| self.quiesce(lock));
+    }
+
+    /// Waits until packets are sent, and sends no more commands.
+    fn quiesce(&self, lock: &mut OpsLocked<'_, Self>) {
+        let mut patience = resize::PATIENCE;
+        for pair in 0..self.netdev.queues().tx_len() {
+            if let Ok(mut paused) = self.netdev.queues().pause_pair(pair, lock) {
+                resize::wait_until_sent(&mut paused, &mut patience);
+            }
+        }
+        // Who has something to say needs the lock, and must not find a device that
+        // is not listening.
+        let _ = self.use_control(None);
     }
 
     fn use_control(&self, queue: Option<FoundQueue>) -> Result {
@@ -40,25 +40,12 @@ impl Nic {
     }
 
     /// Uses the device again, which has forgotten all.
-    pub(crate) fn restore(&self, device: &Probe<'_>, start: &Start<'_, Self>) -> Result {
+    pub(crate) fn restore(&self, device: &Probe<'_>, ready: impl FnOnce()) -> Result {
         let Queues {
             rx, tx, control, ..
-        } = Queues::find(
-            device,
-            self.netdev.netdev(),
-            self.negotiated,
-            self.rx_stats.iter().zip(&self.tx_stats),
-            &self.notifications,
-        )?;
+        } = self.find_queues(device)?;
         self.netdev.attach(rx, tx, |rtnl, lock| {
-            start.ready();
-            let result = self
-                .use_control(control)
-                .and_then(|()| self.go_on(rtnl, lock));
-            if result.is_err() {
-                let _ = self.use_control(None);
-            }
-            result
+            self.go_on(ready, control, None, rtnl, lock).map(|_| ())
         })?;
         affinity::spread(self);
         if self.netdev.is_running() {
@@ -67,16 +54,94 @@ impl Nic {
         Ok(())
     }
 
-    /// Has the device as it was, and its queues run if they did.
-    fn go_on(&self, rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, Self>) -> Result {
+    /// Resets the device, for what queues that cannot be reset one by one are to have: `new` is
+    /// a pool for a queue pair, the others have those that they are bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of binding `new`; the device goes on without it. `ENODEV` if the device is away,
+    /// or does not come back, `EIO` if it is given up.
+    pub(crate) fn restart(
+        &self,
+        new: Option<(usize, &XskPool)>,
+        rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result {
+        let mut bound = Ok(());
+        let back = self.netdev.restart(
+            rtnl,
+            lock,
+            |lock| self.quiesce(lock),
+            |device, rtnl, lock| {
+                let Queues {
+                    rx, tx, control, ..
+                } = self.find_queues(device)?;
+                self.netdev.attach_locked(rx, tx, rtnl, lock, |rtnl, lock| {
+                    bound = self.go_on(|| device.ready(), control, new, rtnl, lock)?;
+                    Ok(())
+                })
+            },
+        )?;
+        match back {
+            Ok(()) => {
+                affinity::spread(self);
+                bound
+            }
+            Err(error) => {
+                dev_err!(
+                    self.device.as_ref(),
+                    "the device did not come back from a reset, and is given up: {:?}\n",
+                    error
+                );
+                Err(ENODEV)
+            }
+        }
+    }
+
+    fn find_queues(&self, device: &Probe<'_>) -> Result<Queues> {
+        Queues::find(
+            device,
+            self.netdev.netdev(),
+            self.negotiated,
+            self.rx_stats.iter().zip(&self.tx_stats),
+            &self.notifications,
+        )
+    }
+
+    /// Has the device as it was, and its queues run if they did. The inner result is that of
+    /// binding `new`: without, everything else is there.
+    fn go_on(
+        &self,
+        ready: impl FnOnce(),
+        control: Option<FoundQueue>,
+        new: Option<(usize, &XskPool)>,
+        rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result<Result> {
+        ready();
+        let result = self
+            .use_control(control)
+            .and_then(|()| self.be_as_before(new, rtnl, lock));
+        if result.is_err() {
+            let _ = self.use_control(None);
+        }
+        result
+    }
+
+    fn be_as_before(
+        &self,
+        new: Option<(usize, &XskPool)>,
+        rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result<Result> {
         self.tell_all_again(rtnl)?;
         self.resize_again(lock);
-        self.bind_again(lock);
+        let bound = self.bind_again(new, lock);
         if self.netdev.is_running() {
             self.run(0..self.pairs(), lock)?;
             link::show(self, lock);
         }
-        Ok(())
+        Ok(bound)
     }
 
     /// Tells the device what it was told before. It has taken all of that once: a refusal is

@@ -225,6 +225,14 @@ impl Queue {
         each_ring!(&mut self.ring, ring => ring.empty())
     }
 
+    /// The end of the queue. Buffers that the device has filled, and nobody has looked at, are
+    /// counted as drops: a packet for each.
+    pub(crate) fn discard(self) {
+        let Self { ring, common, .. } = self;
+        let lost = each_ring!(ring, ring => ring.vq.end());
+        common.stats.drops.add(lost as u64);
+    }
+
     /// Buffers come from another pool from here on.
     ///
     /// # Errors

@@ -4,13 +4,12 @@
 
 use crate::{nic::Nic, resize, rx};
 use kernel::prelude::*;
-use knet::net::{OpsLocked, PausedPair, Xsk, XskOffer, XskOffloads, XskPool};
+use knet::net::{OpsLocked, PausedPair, Rtnl, Xsk, XskOffer, XskOffloads, XskPool};
 use virtio_net_wire::Features;
 
-/// Whether the device's queues can change hands.
+/// Whether the device's queues can change hands: packets must fit in frames.
 pub(crate) fn is_possible(negotiated: Features, max_mtu: usize) -> bool {
-    // Their buffers are exchanged while the device runs, and packets must fit in frames.
-    negotiated.contains(Features::RING_RESET) && rx::Queue::needs_context(negotiated, max_mtu)
+    rx::Queue::needs_context(negotiated, max_mtu)
 }
 
 /// What is done for frames that processes send.
@@ -26,12 +25,14 @@ impl Xsk for Nic {
         &self,
         index: usize,
         offer: XskOffer<'_>,
+        rtnl: &Rtnl<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<XskPool> {
-        let mut paused = self.netdev.queues().pause_pair(index, lock)?;
-        let result = self.bind(&mut paused, offer);
-        self.fill(&mut paused);
-        self.coalesce_again(index);
+        let result = if self.negotiated.contains(Features::RING_RESET) {
+            self.bind_pair(index, offer, lock)
+        } else {
+            self.bind_by_restart(index, offer, rtnl, lock)
+        };
         result.inspect_err(|error| {
             dev_notice!(
                 self.device.as_ref(),
@@ -42,7 +43,12 @@ impl Xsk for Nic {
         })
     }
 
-    fn unbind_pool(&self, index: usize, lock: &mut OpsLocked<'_, Self>) {
+    fn unbind_pool(&self, index: usize, rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, Self>) {
+        // The device that has lost its queues owns nothing, whether it comes back or not.
+        if !self.negotiated.contains(Features::RING_RESET) && self.restart(None, rtnl, lock).is_ok()
+        {
+            return;
+        }
         // Of a device that is away, there is nothing to be taken from.
         let Ok(mut paused) = self.netdev.queues().pause_pair(index, lock) else {
             return;
@@ -74,12 +80,50 @@ fn reason(error: Error) -> &'static str {
         EOPNOTSUPP => "its memory cannot be mapped as the device needs it, or tx napi is off",
         ENOSPC => "the rings are too small",
         ENOMEM => "no memory",
+        EIO => "the device is given up",
         EBUSY => "the queue is in use, or the device did not take it again",
         _ => "the device is away, or refuses",
     }
 }
 
 impl Nic {
+    /// Exchanges the buffers of the pair while the others run.
+    fn bind_pair(
+        &self,
+        index: usize,
+        offer: XskOffer<'_>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result<XskPool> {
+        let mut paused = self.netdev.queues().pause_pair(index, lock)?;
+        let result = self.bind(&mut paused, offer);
+        self.fill(&mut paused);
+        self.coalesce_again(index);
+        result
+    }
+
+    /// Has the whole device begin again, with the pool. What can be refused is before.
+    fn bind_by_restart(
+        &self,
+        index: usize,
+        offer: XskOffer<'_>,
+        rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result<XskPool> {
+        let queues = self.netdev.queues();
+        queues
+            .with_tx(index, |tx, _| tx.check_pool())
+            .map_err(|_| ENODEV)??;
+        // Many pages take a while to be mapped, for which the stack can go on sending.
+        queues.pause(index, lock);
+        let pool = queues.with_paused_rx(index, lock, |rx, _| rx.map(offer));
+        if self.netdev.is_running() {
+            queues.resume(index, lock);
+        }
+        let pool = pool??;
+        self.restart(Some((index, &pool)), rtnl, lock)?;
+        Ok(pool)
+    }
+
     fn bind(&self, paused: &mut PausedPair<'_, '_, Self>, offer: XskOffer<'_>) -> Result<XskPool> {
         let pool = paused.rx().0.map(offer)?;
         paused.tx().check_pool()?;
@@ -102,20 +146,29 @@ impl Nic {
         }
     }
 
-    /// Gives the queues of a device that was away the pools that they had.
-    pub(crate) fn bind_again(&self, lock: &mut OpsLocked<'_, Self>) {
+    /// Gives the queues of a device that was away the pools that they had, and a pair the one
+    /// that is `new`. A queue that does not serve its process is no reason to be without the
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// Why the new one was not taken: `ENOMEM`, and others as of the queues.
+    pub(crate) fn bind_again(
+        &self,
+        new: Option<(usize, &XskPool)>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result {
+        let mut bound = Ok(());
         for index in 0..self.netdev.queues().rx_len() {
-            let Some(pool) = self.netdev.queues().pool(index, lock) else {
+            let new = new.filter(|(of, _)| *of == index).map(|(_, pool)| pool);
+            let had = self.netdev.queues().pool(index, lock);
+            let Some(pool) = new.or(had.as_ref()) else {
                 continue;
             };
-            let Ok(mut paused) = self.netdev.queues().pause_pair(index, lock) else {
-                continue;
-            };
-            let result = paused.tx().bind(&pool).and_then(|()| {
-                let rx = paused.rx().0;
-                rx.bind(&pool)
-            });
-            if let Err(error) = result {
+            let result = self.bind_empty(index, pool, lock);
+            if new.is_some() {
+                bound = result;
+            } else if let Err(error) = result {
                 dev_warn!(
                     self.device.as_ref(),
                     "queue pair {} does not serve the process that has bound it: {:?}\n",
@@ -124,5 +177,15 @@ impl Nic {
                 );
             }
         }
+        bound
+    }
+
+    /// Has queues that are empty use a pool; both, or none.
+    fn bind_empty(&self, index: usize, pool: &XskPool, lock: &mut OpsLocked<'_, Self>) -> Result {
+        let mut paused = self.netdev.queues().pause_pair(index, lock)?;
+        paused.tx().bind(pool)?;
+        paused.rx().0.bind(pool).inspect_err(|_| {
+            let _ = paused.tx().unbind();
+        })
     }
 }

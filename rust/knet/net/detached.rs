@@ -18,27 +18,29 @@ use kernel::prelude::*;
 
 impl<D: Driver> Device<D> {
     /// Takes the device from the stack (`netif_device_detach`): all queues are paused,
-    /// `first` is called, and then they are dropped, the transmit queues by `drop_tx`.
-    /// Nothing if it is detached already. Process context.
-    pub fn detach(
+    /// `first` is called, and then they are dropped ([`Driver::drop_rx`],
+    /// [`Driver::drop_tx`]). Nothing if it is detached already. Process context; takes the
+    /// RTNL and instance locks.
+    pub fn detach(&self, first: impl FnOnce(&mut OpsLocked<'_, D>)) {
+        self.with_rtnl(|rtnl| self.locked(|lock| self.detach_locked(rtnl, lock, first)));
+    }
+
+    /// The same for who has the locks.
+    pub(super) fn detach_locked(
         &self,
+        _rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, D>,
         first: impl FnOnce(&mut OpsLocked<'_, D>),
-        mut drop_tx: impl FnMut(D::Tx),
     ) {
-        self.with_rtnl(|_| {
-            self.locked(|lock| {
-                // SAFETY: The device is valid, and we have its locks.
-                unsafe { bindings::netif_device_detach(self.as_raw()) };
-                self.queues().stop_all(self.is_running(), lock);
-                first(lock);
-                self.queues()
-                    .take_all(self.is_running(), lock, &mut drop_tx);
-            })
-        });
+        // SAFETY: The device is valid, and we have its locks.
+        unsafe { bindings::netif_device_detach(self.as_raw()) };
+        self.queues().stop_all(self.is_running(), lock);
+        first(lock);
+        self.queues().take_all(self.is_running(), lock);
     }
 
     /// Gives the device queues again, calls `first`, and gives it back to the stack
-    /// (`netif_device_attach`). Process context.
+    /// (`netif_device_attach`). Process context; takes the RTNL and instance locks.
     ///
     /// # Errors
     ///
@@ -50,20 +52,30 @@ impl<D: Driver> Device<D> {
         tx: KVec<D::Tx>,
         first: impl FnOnce(&Rtnl<'_>, &mut OpsLocked<'_, D>) -> Result,
     ) -> Result {
-        self.with_rtnl(|rtnl| {
-            self.locked(|lock| {
-                self.queues().put_all(rx, tx, lock)?;
-                let result = first(rtnl, lock);
-                match result {
-                    // SAFETY: The device is valid, and we have its locks.
-                    Ok(()) => unsafe { bindings::netif_device_attach(self.as_raw()) },
-                    Err(_) => {
-                        self.queues().take_all(self.is_running(), lock, &mut drop);
-                    }
-                }
-                result
-            })
-        })
+        self.with_rtnl(|rtnl| self.locked(|lock| self.attach_locked(rx, tx, rtnl, lock, first)))
+    }
+
+    /// The same for who has the locks.
+    ///
+    /// # Errors
+    ///
+    /// As there; `EINVAL` too if the lock is another device's.
+    pub fn attach_locked(
+        &self,
+        rx: KVec<(D::Rx, PagePool)>,
+        tx: KVec<D::Tx>,
+        rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, D>,
+        first: impl FnOnce(&Rtnl<'_>, &mut OpsLocked<'_, D>) -> Result,
+    ) -> Result {
+        self.queues().put_all(rx, tx, lock)?;
+        let result = first(rtnl, lock);
+        match result {
+            // SAFETY: The device is valid, and we have its locks.
+            Ok(()) => unsafe { bindings::netif_device_attach(self.as_raw()) },
+            Err(_) => self.queues().take_all(self.is_running(), lock),
+        }
+        result
     }
 
     fn with_rtnl<R>(&self, f: impl FnOnce(&Rtnl<'_>) -> R) -> R {
@@ -92,13 +104,19 @@ impl<D: Driver> Queues<D> {
         }
     }
 
+    /// Whether all queues have their bodies, and know their driver: from registration to its
+    /// end, unless the device is detached.
+    pub(super) fn are_attached(&self, lock: &OpsLocked<'_, D>) -> bool {
+        self.are_of(lock)
+            && !self.rx().is_empty()
+            && self
+                .rx()
+                .iter()
+                .all(|slot| slot.present.get() && !slot.driver.get().is_null())
+    }
+
     /// Takes and drops the bodies of all queues.
-    fn take_all(
-        &self,
-        is_running: bool,
-        lock: &mut OpsLocked<'_, D>,
-        drop_tx: &mut dyn FnMut(D::Tx),
-    ) {
+    fn take_all(&self, is_running: bool, lock: &mut OpsLocked<'_, D>) {
         if !self.are_of(lock) {
             return;
         }
@@ -116,7 +134,12 @@ impl<D: Driver> Queues<D> {
         for slot in self.rx() {
             slot.present.set(false);
             // SAFETY: A disabled NAPI does not poll, and the instance lock keeps it so.
-            drop(unsafe { (*slot.body.get()).take() });
+            let body = unsafe { (*slot.body.get()).take() };
+            // The buffers go before their pool does.
+            if let Some(RxBody { rx, pool, info }) = body {
+                D::drop_rx(rx);
+                drop((info, pool));
+            }
         }
         for slot in self.tx() {
             slot.present.set(false);
@@ -127,7 +150,7 @@ impl<D: Driver> Queues<D> {
                 unsafe { (*slot.body.get()).take() }
             });
             if let Some(body) = body {
-                drop_tx(body);
+                D::drop_tx(body);
             }
         }
     }

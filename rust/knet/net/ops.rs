@@ -67,6 +67,10 @@ pub trait Driver:
     fn poll_rx<'q>(&self, rx: &'q mut Self::Rx, pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'q>;
     /// Reclaims what the device has sent.
     fn poll_tx<'q>(&self, tx: &'q mut Self::Tx, queue: &TxQueue, poll: &Poll<'_>) -> Polled<'q>;
+    /// The end of a queue of a device that is detached: what is in it is lost.
+    fn drop_rx(rx: Self::Rx);
+    /// The same for a transmit queue.
+    fn drop_tx(tx: Self::Tx);
     /// The stack has waited too long for transmit queue `index` (`ndo_tx_timeout`).
     /// Softirq context; [`Resize::recover_tx`] follows.
     fn tx_timeout(&self, index: usize);

@@ -23,8 +23,8 @@ use kernel::{
 enum Found {
     None,
     Some(NonNull<QueueSet>),
-    /// They are being deleted.
-    Going,
+    /// They are being found, or deleted.
+    Changing,
 }
 
 // SAFETY: A set is shared by threads.
@@ -41,6 +41,9 @@ pub(crate) struct Binding {
     /// The device's queues, if it has any.
     #[pin]
     queues: Mutex<Found>,
+    /// Held by the driver while it changes the device's status.
+    #[pin]
+    pub(super) status: Mutex<()>,
     /// Completed when nobody holds this any more.
     released: Arc<Completion>,
 }
@@ -61,8 +64,13 @@ impl Binding {
         match *self.queues.lock() {
             // SAFETY: By the type invariant, and as the set cannot go while we have the lock.
             Found::Some(set) => Some(f(unsafe { set.as_ref() })),
-            Found::None | Found::Going => None,
+            Found::None | Found::Changing => None,
         }
+    }
+
+    /// Whether the device has queues, and all of them are broken: it is given up.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.with_queues(QueueSet::are_broken).unwrap_or(false)
     }
 
     /// Whether the device has queues, or still has them.
@@ -80,19 +88,22 @@ impl Binding {
         requests: &[QueueRequest],
         interrupt: unsafe extern "C" fn(*mut bindings::virtqueue),
     ) -> Result<Arc<QueueSet>> {
-        // Only `Probe` comes here, and it is on one thread.
-        if self.has_queues() {
-            return Err(EBUSY);
+        match &mut *self.queues.lock() {
+            found @ Found::None => *found = Found::Changing,
+            Found::Some(_) | Found::Changing => return Err(EBUSY),
         }
-        let set = QueueSet::find(self, requests, interrupt)?;
+        let result = QueueSet::find(self, requests, interrupt);
         // INVARIANT: `queues_go` is called before the set goes.
-        *self.queues.lock() = Found::Some(NonNull::from(&*set));
-        Ok(set)
+        *self.queues.lock() = match &result {
+            Ok(set) => Found::Some(NonNull::from(&**set)),
+            Err(_) => Found::None,
+        };
+        result
     }
 
     /// The queues are about to go.
     pub(super) fn queues_go(&self) {
-        *self.queues.lock() = Found::Going;
+        *self.queues.lock() = Found::Changing;
     }
 
     /// They are gone.
@@ -134,6 +145,7 @@ impl Owner {
             pin_init!(Binding {
                 vdev,
                 queues <- new_mutex!(Found::None, "virtio queues"),
+                status <- new_mutex!((), "virtio status"),
                 released: at_end,
             }),
             GFP_KERNEL,

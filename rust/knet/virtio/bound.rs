@@ -202,18 +202,12 @@ impl<T: Driver> Start<'_, T> {
     /// Sets DRIVER_OK: from here on the device uses its queues. A second call
     /// does nothing (`virtio_device_ready`).
     pub fn ready(&self) {
-        // SAFETY: The device and its operations are valid.
-        let status = unsafe {
-            (*self.device.config())
-                .get_status
-                .map_or(0, |status| status(self.device.as_raw()))
-        };
-        if u32::from(status) & bindings::VIRTIO_CONFIG_S_DRIVER_OK != 0 {
+        let Ok(binding) = self.bound.owner.binding() else {
             return;
-        }
-        // SAFETY: The device is valid, and nobody else sets its status meanwhile, as
-        // this value is on one thread.
-        unsafe { bindings::virtio_device_ready(self.device.as_raw()) };
+        };
+        let _status = binding.status.lock();
+        // SAFETY: We have the lock.
+        unsafe { binding.make_ready() };
     }
 
     /// The driver's data, which stays until what was given to [`Self::hold`] was

@@ -141,6 +141,13 @@ impl QueueSet {
         self.queues.get(index).copied().and_then(NonNull::new)
     }
 
+    /// Whether all of them are broken, as by `virtio_break_device`.
+    pub(super) fn are_broken(&self) -> bool {
+        // SAFETY: By the type invariant.
+        let broken = |vq: NonNull<_>| unsafe { bindings::virtqueue_is_broken(vq.as_ptr()) };
+        (0..self.queues.len()).all(|index| self.queue(index).is_none_or(broken))
+    }
+
     /// Asks for the interrupts of queue `index` to go to `mask`; null takes the wish
     /// back.
     ///

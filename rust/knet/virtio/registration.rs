@@ -189,7 +189,7 @@ impl<T: Driver> Registration<T> {
     /// # Safety
     ///
     /// The transport calls this for a live queue, not after the end of `remove`.
-    unsafe extern "C" fn interrupt(vq: *mut bindings::virtqueue) {
+    pub(super) unsafe extern "C" fn interrupt(vq: *mut bindings::virtqueue) {
         // SAFETY: The transport passes a live queue of a bound device, and ends
         // its interrupts before the data goes.
         unsafe {

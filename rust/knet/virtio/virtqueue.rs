@@ -339,6 +339,18 @@ impl<T: Token> Virtqueue<T> {
         self.empty(f);
     }
 
+    /// The end of the queue, as by dropping it; returns how many tokens the device had used that
+    /// nobody had taken.
+    pub fn end(mut self) -> usize {
+        // Nothing is used any more from here on.
+        self.set.binding().reset_device();
+        let mut used = 0usize;
+        while self.take().is_some() {
+            used = used.wrapping_add(1);
+        }
+        used
+    }
+
     /// Has the queue take tokens of another type, and gives back where those of this one
     /// came from.
     ///

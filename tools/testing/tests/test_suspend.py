@@ -15,7 +15,8 @@ ORDER = 45
 IN_MEMORY = True
 OWN_GUEST = True
 PARAMS = ["packed=on,queues=4", "device=model,queues=4,rss=on"]
-FULL_PARAMS = [*PARAMS, "", "mode=big", "mode=small,queues=2", "iommu_platform=on"]
+FULL_PARAMS = [*PARAMS, "", "mode=big", "mode=small,queues=2", "iommu_platform=on",
+               "queue_reset=off,queues=2,iommu_platform=on"]
 MODEL, QEMU = "model-*", "modern-*"
 PORT = 7777
 TURNS, FULL_TURNS = 20, 100

@@ -5,14 +5,14 @@ import random
 import threading
 import time
 
-from test_afxdp import PORT, can, large_mtu, mode, ready, several
+from test_afxdp import PORT, large_mtu, mode, other_rings, ready, several
 from vnrtest import Failed, case, check, equal, wait_for
 from xsk import Client, adds_up, numbered, pinned, queues, send
 
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
-          "tx=timer,x-txtimer=200000000,iommu_platform=on"]
-SLOW, OTHERS = "*-tx=timer*", "*-iommu_platform=on"
+          "queue_reset=off,queues=2,iommu_platform=on", "tx=timer,x-txtimer=200000000,iommu_platform=on"]
+SLOW, OTHERS = "*-tx=timer*", "*-iommu_platform=on*[nf]"
 ROUNDS, FULL_ROUNDS = 12, 1000
 KINDS = (("-r",), ("-t",), ("-l",))
 WAYS = ((), ("-p",), ("-B",), ("-m", "-p"))
@@ -46,7 +46,7 @@ def change(env, what, chance, xdp, client, frags):
     if what == "down":
         env.dut.ip("link set dev dut down")
         env.dut.ip("link set dev dut up")
-    elif what == "rings" and can(env):
+    elif what == "rings" and other_rings(env):
         env.dut.ethtool("-G", *(str(word) for name in ("rx", "tx") for word in (name, chance.choice((64, 128, 256)))))
     elif what == "program":
         xdp.detach()

@@ -44,7 +44,8 @@ def bpf():
 
 
 def needs_samples(case):
-    return case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "umem.")) or case == "suspend.sockets_survive"
+    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "umem."))
+            or case == "suspend.sockets_survive")
 
 
 def samples():

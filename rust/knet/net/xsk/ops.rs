@@ -7,7 +7,7 @@
 use super::{
     super::{
         device::Priv,
-        locks::OpsLocked,
+        locks::{OpsLocked, Rtnl},
         ops::{Driver, Operations},
     },
     pool::Release,
@@ -33,11 +33,12 @@ pub trait Xsk: Sized {
         &self,
         index: usize,
         offer: XskOffer<'_>,
+        rtnl: &Rtnl<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<XskPool>;
 
     /// Has the queue pair do without. The core waits until its pool is dropped everywhere.
-    fn unbind_pool(&self, index: usize, lock: &mut OpsLocked<'_, Self>);
+    fn unbind_pool(&self, index: usize, rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, Self>);
 }
 
 /// A pool that a queue pair has, and who tells that it has gone.
@@ -87,10 +88,11 @@ impl<D: Driver> Operations<D> {
         index: usize,
     ) -> Result {
         // SAFETY: By the caller's promise; the interface stays while it is registered.
-        let (driver, queues, mut lock) = unsafe {
+        let (driver, queues, rtnl, mut lock) = unsafe {
             (
                 Self::driver(dev),
                 &(*(*Priv::<D>::of(dev)).interface).queues,
+                Rtnl::new(),
                 OpsLocked::new(dev),
             )
         };
@@ -99,7 +101,7 @@ impl<D: Driver> Operations<D> {
             let Some(Bound { pool, released }) = place.take() else {
                 return Ok(());
             };
-            driver.unbind_pool(index, &mut lock);
+            driver.unbind_pool(index, &rtnl, &mut lock);
             drop(pool);
             // A driver that keeps it for ever waits here for ever, as nothing else is safe.
             released.wait_for_completion();
@@ -113,7 +115,7 @@ impl<D: Driver> Operations<D> {
             release: Release(released.clone()),
             _core: PhantomData,
         };
-        match driver.bind_pool(index, offer, &mut lock) {
+        match driver.bind_pool(index, offer, &rtnl, &mut lock) {
             Ok(pool) => {
                 place.set(Some(Bound { pool, released }));
                 Ok(())
