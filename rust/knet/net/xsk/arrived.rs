@@ -2,11 +2,7 @@
 
 //! What the device has filled.
 
-use super::{
-    super::Received,
-    rx::{start, Buffer},
-    ArrivedChain, XskFrame,
-};
+use super::{super::Received, receive::start, rx::Buffer, ArrivedChain, XskFrame};
 use core::{marker::PhantomData, mem::ManuallyDrop};
 use virtio_net_wire::HeaderLayout;
 
