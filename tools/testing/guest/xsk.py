@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from packet import Capture, ethernet, udp4
-from vnrtest import Failed, check, equal
+from vnrtest import Failed, check, equal, wait_for
 from xdp import PLACE
 
 NUMBER = 8
@@ -137,6 +137,16 @@ def send(env, frames, gap=0.0):
             sender.send(frame)
             if at % 32 == 31:
                 time.sleep(gap)
+
+
+def all_dropped(env, when):
+    """An attached program drops all frames of the peer: each is counted, and the stack sees none."""
+    before = env.dut.statistics()["rx_xdp_drops"]
+    with Capture(env.dut) as capture:
+        send(env, numbered(env, 16, 4001))
+        wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] >= before + 16, f"the program drops 16 frames {when}")
+        got = [frame for frame in capture.frames() if not frame.outgoing]
+    equal(len(got), 0, f"frames that got past the program {when}")
 
 
 def gather(capture, count, port):
