@@ -44,12 +44,12 @@ one() {
 codecs() {
 	one host.check_tree 120 tools/testing/check-tree.sh
 	one host.wire 900 $host/crate.sh test rust/wire/Cargo.toml build/wire
-	one host.xdpsock 900 $host/crate.sh test samples/xdpsock/Cargo.toml build/samples
+	one host.samples 900 $host/crate.sh test samples/Cargo.toml build/samples --workspace
 	one host.sanitize 900 $host/sanitize.sh
 	one host.coverage 900 $host/coverage.sh
 	one host.fuzz 900 env FUZZ_RUNS=100000 $host/fuzz.sh
 	one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint --all-features
-	one host.clippy_xdpsock 900 $host/crate.sh lint samples/xdpsock/Cargo.toml build/lint
+	one host.clippy_samples 900 $host/crate.sh lint samples/Cargo.toml build/lint --workspace
 	one host.clippy_fuzz 900 $host/crate.sh lint rust/wire/fuzz/Cargo.toml build/lint --no-default-features
 }
 

@@ -50,11 +50,11 @@ def needs_samples(case):
 
 def samples():
     """The samples that cases run, by the tree's own cargo; nothing is done if they are new enough."""
+    target = paths.PROJECT / "build" / "samples"
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--workspace",
+                    "--manifest-path", str(paths.PROJECT / "samples" / "Cargo.toml"),
+                    "--target-dir", str(target)], check=True)
     for name in ("xdpsock",):
-        target = paths.PROJECT / "build" / "samples"
-        subprocess.run(["cargo", "build", "--quiet", "--locked",
-                        "--manifest-path", str(paths.PROJECT / "samples" / name / "Cargo.toml"),
-                        "--target-dir", str(target)], check=True)
         program = paths.OUT / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         built = target / "debug" / name
