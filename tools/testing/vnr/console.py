@@ -90,6 +90,15 @@ def known(case, lines, start):
                       or (number > outside and "RIP: 0010:" in line)}
 
 
+def stale_int3(text):
+    """Whether the kernel ended at a breakpoint that is not there: memory has another instruction where
+    the processor has run one, which the kernel had put there while it replaced the code. QEMU's
+    translator can do that to a processor whose code another one changes."""
+    fatal = re.search(r"Oops: int3: .*?\bCode: ([^\n]*)", text, re.DOTALL)
+    before = re.search(r"\b([0-9a-f]{2}) <[0-9a-f]{2}>", fatal[1]) if fatal else None
+    return bool(before) and before[1] != "cc"
+
+
 def splats(text):
     """[(case or None, line)]: each splat line with the case that was running."""
     found, case, ignored = [], None, set()

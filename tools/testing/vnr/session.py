@@ -26,7 +26,7 @@ class Session:
     def __init__(self, plan, results, full):
         self.plan, self.results, self.full = plan, results, full
         self.verdicts = []
-        self.came_up = False
+        self.came_up = self.emulator_erred = False
         self.qemu, self.accel = accel.choose(plan.counted)
         # Limits are for a machine that has other work too.
         self.slowness = (2 if self.accel == "tcg" else 1) * jobs.slowness() * plan.kernel.slowness
@@ -54,6 +54,11 @@ class Session:
             left = left[done:]
             if not left:
                 break
+            if self.emulator_erred and tries > 1:
+                tries -= 1
+                print(f"# guest {self.plan.name}: a fault of the emulator, not of the kernel ({reason}); "
+                      f"{left[0]['id']} is run again", flush=True)
+                continue
             # The case that was running fails; another guest takes the rest.
             self._add(left.pop(0), "fail", reason)
             if not left:
@@ -75,7 +80,7 @@ class Session:
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
-        self.came_up = False
+        self.came_up = self.emulator_erred = False
         guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
                       cpus=self.plan.cpus, memory=self.plan.memory,
                       in_memory=self.plan.in_memory)
@@ -112,6 +117,7 @@ class Session:
         if wrong:
             self._add({"variant": f"{name}.device_model", "driver": "host"}, "fail", wrong)
         text = guest.console()
+        self.emulator_erred = not ended and self.accel == "tcg" and console.stale_int3(text)
         splats = console.splats(text)
         for entry, (status, why, seconds) in zip(cases, verdicts):
             own = [line for case, line in splats if case == entry["id"]]

@@ -4,7 +4,7 @@ was running, and ordinary lines fail none. Run by host.sh."""
 
 import unittest
 
-from .console import splats
+from .console import splats, stale_int3
 
 # One header line of each checker, as the kernel's sources print it.
 BAD = """
@@ -108,6 +108,14 @@ class Splats(unittest.TestCase):
         self.assertEqual(len(seen(early, "xskxceiver.skb/x@c")), 1)
         both = (*report[:2], BAD[0], *report[2:])
         self.assertEqual(seen(both), [f"[1.0] {BAD[0]}"])
+
+    def test_only_a_breakpoint_that_is_not_there_is_the_emulators(self):
+        code = "[9.2] Code: 90 f3 0f 1e fa 0f 1f 44 00 00 {} <52> af 4d"
+        oops = "[9.1] Oops: int3: 0000 [#1] SMP NOPTI\n[9.1] RIP: 0010:bpf_dispatcher_xdp_func+0xa/0x10\n"
+        self.assertTrue(stale_int3(oops + code.format("e9")))
+        self.assertFalse(stale_int3(oops + code.format("cc")))
+        self.assertFalse(stale_int3(oops))
+        self.assertFalse(stale_int3(oops.replace("int3", "invalid opcode") + code.format("e9")))
 
 
 if __name__ == "__main__":
