@@ -48,9 +48,9 @@ codecs() {
 	one host.sanitize 900 $host/sanitize.sh
 	one host.coverage 900 $host/coverage.sh
 	one host.fuzz 900 env FUZZ_RUNS=100000 $host/fuzz.sh
-	one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint --all-features
-	one host.clippy_samples 900 $host/crate.sh lint samples/Cargo.toml build/lint --workspace
-	one host.clippy_fuzz 900 $host/crate.sh lint rust/wire/fuzz/Cargo.toml build/lint --no-default-features
+	one host.clippy_wire 900 $host/crate.sh lint rust/wire/Cargo.toml build/lint-wire --all-features
+	one host.clippy_samples 900 $host/crate.sh lint samples/Cargo.toml build/lint-samples --workspace
+	one host.clippy_fuzz 900 $host/crate.sh lint rust/wire/fuzz/Cargo.toml build/lint-fuzz --no-default-features
 }
 
 model_and_module() {

@@ -13,8 +13,10 @@ rm -rf "$out/profiles"
 
 export RUSTFLAGS=-Cinstrument-coverage LLVM_PROFILE_FILE=$out/profiles/%p-%m.profraw
 crate=(--locked --target-dir "$out/target" --manifest-path rust/wire/Cargo.toml)
+tools/testing/host/libraries.sh take "$out/target" rust/wire/Cargo.toml
 "$VNR_NEXTEST/cargo-nextest" nextest run "${crate[@]}" --status-level fail \
 	--final-status-level fail >"$out/log" 2>&1 || { cat "$out/log"; exit 1; }
+tools/testing/host/libraries.sh keep "$out/target" rust/wire/Cargo.toml
 "$llvm/llvm-profdata" merge --sparse -o "$out/all.profdata" "$out"/profiles/*.profraw
 
 objects=$("$VNR_NEXTEST/cargo-nextest" nextest list "${crate[@]}" --message-format json \

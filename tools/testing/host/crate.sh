@@ -9,6 +9,7 @@
 what=$1 manifest=$project/$2 target=$project/$3
 shift 3
 crate=(--locked --manifest-path "$manifest" --target-dir "$target" "$@")
+tools/testing/host/libraries.sh take "$target" "$manifest"
 case $what in
 test)
 	"$VNR_NEXTEST/cargo-nextest" nextest run "${crate[@]}" \
@@ -26,3 +27,4 @@ lint)
 	die "crate.sh: $what is neither test nor lint"
 	;;
 esac
+tools/testing/host/libraries.sh keep "$target" "$manifest"

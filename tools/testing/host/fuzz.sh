@@ -24,9 +24,11 @@ flags="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module"
 for option in level=4 inline-8bit-counters pc-table trace-compares; do
 	flags+=" -Cllvm-args=-sanitizer-coverage-$option"
 done
+tools/testing/host/libraries.sh take "$out/target" rust/wire/fuzz/Cargo.toml
 echo "fuzz: building the targets (a minute, the first time)"
 CXX=g++-14 RUSTFLAGS=$flags cargo build --quiet --locked --release --target $triple \
 	--target-dir "$out/target" --manifest-path rust/wire/fuzz/Cargo.toml
+tools/testing/host/libraries.sh keep "$out/target" rust/wire/fuzz/Cargo.toml
 echo "fuzz: recording seeds"
 WIRE_SEEDS=$out/seeds "$VNR_NEXTEST/cargo-nextest" nextest run --locked --lib \
 	--target-dir build/wire --manifest-path rust/wire/Cargo.toml \

@@ -20,6 +20,7 @@ fi
 crate=(--locked --manifest-path tools/testing/model/Cargo.toml)
 # The program in build/model is that of the guests, which must stay as it is: hence a
 # folder of our own, that begins as a copy without a copy's cost.
+tools/testing/host/libraries.sh take build/model tools/testing/model/Cargo.toml
 cargo build --quiet "${crate[@]}" --target-dir build/model --tests
 mkdir -p build/asan
 [ -e build/asan/debug ] || {

@@ -6,41 +6,48 @@ import subprocess
 from . import paths
 
 
-def traffic():
-    """The traffic program, with the tree's own compiler: guests run on the tree."""
-    source = paths.GUEST / "traffic.c"
-    program = paths.OUT / "bin" / "traffic"
+def _compile(source, name, *flags, compiler="gcc"):
+    """One source into build/test/bin, by the tree's own compiler, as guests run on the tree;
+    nothing is done if it is new enough."""
+    program = paths.OUT / "bin" / name
     if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
         return
     program.parent.mkdir(parents=True, exist_ok=True)
     fresh = program.with_suffix(".new")
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(source)], check=True)
+    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", str(source), "-o", str(fresh), *flags], check=True)
     fresh.rename(program)
+
+
+def traffic():
+    """The traffic program."""
+    _compile(paths.GUEST / "traffic.c", "traffic")
 
 
 def preload():
     """What Debian's xdp-tools need on this kernel."""
-    source = paths.GUEST / "xdp_tools.c"
-    library = paths.OUT / "bin" / "xdp_tools.so"
-    if library.exists() and library.stat().st_mtime > source.stat().st_mtime:
-        return
-    library.parent.mkdir(parents=True, exist_ok=True)
-    fresh = library.with_suffix(".new")
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", str(fresh), str(source)], check=True)
-    fresh.rename(library)
+    _compile(paths.GUEST / "xdp_tools.c", "xdp_tools.so", "-shared", "-fPIC")
+
+
+def dpdk():
+    """The application on DPDK, whose drivers it loads as it runs."""
+    flags = subprocess.run(["pkg-config", "--cflags", "libdpdk"], check=True, capture_output=True, text=True).stdout
+    _compile(paths.PROJECT / "samples" / "dpdk" / "dpdk_fwd.c", "dpdk_fwd", *flags.split(),
+             *(f"-lrte_{name}" for name in ("eal", "ethdev", "mbuf", "mempool", "net")))
 
 
 def bpf():
     """The XDP programs of the cases."""
     for source in (paths.GUEST / "bpf").glob("*.c"):
-        program = paths.OUT / "bin" / f"{source.stem}.o"
-        if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
-            continue
-        program.parent.mkdir(parents=True, exist_ok=True)
-        fresh = program.with_suffix(".new")
-        subprocess.run(["clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
-                        "-I/usr/include/x86_64-linux-gnu", "-c", str(source), "-o", str(fresh)], check=True)
-        fresh.rename(program)
+        _compile(source, f"{source.stem}.o", "-target", "bpf", "-mcpu=v3", "-g", "-Werror",
+                 "-I/usr/include/x86_64-linux-gnu", "-c", compiler="clang-19")
+
+
+def crate(folder, target):
+    """The programs of a crate or workspace, by the tree's own cargo; nothing is done if they are new enough."""
+    manifest, target = str(folder / "Cargo.toml"), str(target)
+    subprocess.run([str(paths.TESTING / "host" / "libraries.sh"), "take", target, manifest], check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--workspace", "--manifest-path", manifest,
+                    "--target-dir", target], check=True)
 
 
 def needs_samples(case):
@@ -49,11 +56,9 @@ def needs_samples(case):
 
 
 def samples():
-    """The samples that cases run, by the tree's own cargo; nothing is done if they are new enough."""
+    """The samples that cases run."""
     target = paths.PROJECT / "build" / "samples"
-    subprocess.run(["cargo", "build", "--quiet", "--locked", "--workspace",
-                    "--manifest-path", str(paths.PROJECT / "samples" / "Cargo.toml"),
-                    "--target-dir", str(target)], check=True)
+    crate(paths.PROJECT / "samples", target)
     for name in ("xdpsock",):
         program = paths.OUT / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from . import paths
+from .build import crate
 
 START_SECONDS = 20
 
@@ -27,10 +28,8 @@ def wanted(plans):
 
 
 def build():
-    """The program, by the tree's own cargo; nothing is done if it is new enough."""
-    subprocess.run(["cargo", "build", "--quiet", "--locked",
-                    "--manifest-path", str(paths.MODEL / "Cargo.toml"),
-                    "--target-dir", str(paths.PROJECT / "build" / "model")], check=True)
+    """The program."""
+    crate(paths.MODEL, paths.PROJECT / "build" / "model")
 
 
 def program():
