@@ -98,6 +98,28 @@ class Nic:
             raise Failed(f"the guest has no virtio device at place {self.place:#x}")
         self.virtio = os.path.basename(paths[0])
 
+    def remove(self):
+        """A PCI device goes from its slot, as far as the kernel is told."""
+        slot = os.path.realpath(f"{self.device}/..")
+        write(f"{slot}/remove", "1")
+        if os.path.exists(slot):
+            raise Failed(f"{self.role} is still in its slot")
+
+    def rescan(self, driver, seconds=20):
+        """It is found again, and bound."""
+        write("/sys/bus/pci/rescan", "1")
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                self.find()
+                break
+            except Failed:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        self.bind(driver)
+        self.configure()
+
     # Binding
 
     @property

@@ -571,16 +571,25 @@ def changes_while_bound(env):
 
 @case(90, nics=ZERO_COPY, sample=PLAIN)
 def driver_goes(env):
-    """The driver goes from under a socket: all is free, and it can come back."""
+    """The driver goes from under a socket, and the device from its slot: all is free, and it can come back."""
     ready(env)
-    for words in (("-r",), ("-t", "-G", env.peer.mac), ("-l", "-p")):
+    turns = [(words, False) for words in (("-r",), ("-t", "-G", env.peer.mac), ("-l", "-p"))]
+    if not env.dut.mmio:
+        turns.append((("-l", "-p"), True))
+    for words, is_removed in turns:
         with Client(env, mode(env), *words) as client:
             send(env, numbered(env, 50, PORT))
-            env.dut.unbind()
+            if is_removed:
+                env.dut.remove()
+            else:
+                env.dut.unbind()
             client.kill()
         wait_for(lambda: pinned() == 0, "the memory of a socket is free")
-        env.dut.bind(env.driver)
-        env.dut.configure()
+        if is_removed:
+            env.dut.rescan(env.driver)
+        else:
+            env.dut.bind(env.driver)
+            env.dut.configure()
         ready(env)
     env.ping()
     xdp = ready(env)

@@ -119,19 +119,14 @@ def bind_while_down(env):
 @case(60)
 def pci_remove_and_rescan(env):
     """The device's slot is removed under traffic and found again."""
-    if "mmio" in env.dut.label:
+    if env.dut.mmio:
         raise Skip("not a PCI device")
-    slot = os.path.realpath(f"{env.dut.device}/..")
     running = env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 100)
     wait_for(lambda: env.dut.counters()["tx_packets"] > 50, "traffic in the background", 20)
-    write(f"{slot}/remove", "1")
-    check(not os.path.exists(slot), "the slot is still there")
+    env.dut.remove()
     running.kill()
     running.wait()
-    write("/sys/bus/pci/rescan", "1")
-    env.dut.find()
-    env.dut.bind(env.driver)
-    env.dut.configure()
+    env.dut.rescan(env.driver)
     env.ping()
     env.stream("send", env.peer.ip4, 1 << 20)
 

@@ -374,29 +374,16 @@ def ring_sizes(env):
 def removed_under_traffic(env):
     """The slot is removed while frames pass in both directions, and found again. (QEMU
     11.1 cannot unplug a vfio-user device: it stops at an assertion of its own.)"""
-    slot = os.path.realpath(f"{env.dut.device}/..")
     env.model.generate(rate=2000, run=5000)
     sender = env.start(env.dut, "burst", env.peer.ip4, PORT, 1000000, 500, 200)
     wait_for(lambda: env.dut.counters()["rx_packets"] > 100, "frames")
-    write(f"{slot}/remove", "1")
-    check(not os.path.exists(env.dut.device), "the device is still there")
+    env.dut.remove()
     sender.kill()
     sender.wait()
     env.model.stop()
     equal(env.model.port()["running"], False, "the model's device runs")
-    write("/sys/bus/pci/rescan", "1")
-    wait_for(lambda: found(env.dut), "the device is back", 20)
-    env.dut.bind(env.driver)
-    env.dut.configure()
+    env.dut.rescan(env.driver)
     wait_for(env.reachable, "traffic again")
-
-
-def found(nic):
-    try:
-        nic.find()
-    except Failed:
-        return False
-    return True
 
 
 @case(60, ONE)

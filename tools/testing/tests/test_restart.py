@@ -298,16 +298,24 @@ def others_reset_it(env):
 
 @case(90)
 def driver_goes(env):
-    """The driver goes from under sockets on all queue pairs: all is free, and it can come back."""
-    ready(env)
-    with contextlib.ExitStack() as stack:
-        made = clients(env, stack, mode(env), "-l", "-p")
-        send(env, numbered(env, 50, PORT))
-        env.dut.unbind()
-        for client in made:
-            client.kill()
-    all_is_free()
-    env.dut.bind(env.driver)
-    env.dut.configure()
-    comes_and_goes(env)
+    """The driver goes from under sockets on all queue pairs, and the device from its slot: all is free,
+    and it can come back."""
+    for is_removed in (False,) if env.dut.mmio else (False, True):
+        ready(env)
+        with contextlib.ExitStack() as stack:
+            made = clients(env, stack, mode(env), "-l", "-p")
+            send(env, numbered(env, 50, PORT))
+            if is_removed:
+                env.dut.remove()
+            else:
+                env.dut.unbind()
+            for client in made:
+                client.kill()
+        all_is_free()
+        if is_removed:
+            env.dut.rescan(env.driver)
+        else:
+            env.dut.bind(env.driver)
+            env.dut.configure()
+        comes_and_goes(env)
     works(env)

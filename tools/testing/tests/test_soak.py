@@ -4,7 +4,7 @@
 import re
 import time
 
-from nic import read, run
+from nic import read
 from vnrtest import case, check
 
 ORDER = 90

@@ -487,7 +487,7 @@ def link(env):
 @case(60, sample=PLAIN)
 def removed_under_traffic(env):
     """The slot of a device whose program sends frames back is removed, and found again."""
-    if "mmio" in env.dut.label:
+    if env.dut.mmio:
         raise Skip("not a PCI device")
     xdp = Xdp(env)
     xdp.set(port=7777)
@@ -495,16 +495,11 @@ def removed_under_traffic(env):
     env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
     bursts = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, size, 0) for size in (64, 1400)]
     wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > 200, "frames sent back")
-    slot = os.path.realpath(f"{env.dut.device}/..")
-    write(f"{slot}/remove", "1")
-    check(not os.path.exists(slot), "the slot is still there")
+    env.dut.remove()
     for burst in bursts:
         burst.kill()
         burst.wait()
-    write("/sys/bus/pci/rescan", "1")
-    env.dut.find()
-    env.dut.bind(env.driver)
-    env.dut.configure()
+    env.dut.rescan(env.driver)
     equal(xdp.attached(), None, "mode of a new device")
     env.ping()
 
