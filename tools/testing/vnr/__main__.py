@@ -53,6 +53,8 @@ def main():
         build.traffic()
         build.bpf()
         build.preload()
+        if any(entry["case"].startswith("dpdk.") for plan in plans for entry in plan.cases):
+            build.dpdk()
         if any(build.needs_samples(entry["case"]) for plan in plans for entry in plan.cases):
             build.samples()
         if model.wanted(plans):
