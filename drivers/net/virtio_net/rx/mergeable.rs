@@ -13,7 +13,7 @@ use crate::{
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Memory, Pages, Received, RxBuffer, RxPoll, XdpRoom},
+    net::{Memory, Pages, Received, RxBuffer, RxPoll, XdpAssembly},
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
@@ -38,6 +38,27 @@ pub(super) struct Ring<Q = Virtqueue<RxBuffer>> {
 fn next(vq: &mut Virtqueue<RxBuffer>) -> Option<Option<Received>> {
     let (buffer, len) = vq.pop()?;
     Some(buffer.received(len, 1).ok())
+}
+
+/// A frame that a program is to see, with its further buffers, if it has some.
+#[inline(always)]
+fn rest_of_frame<'r, 'p>(
+    frame: Option<XdpAssembly<'r, 'p>>,
+    header: &xdp::Header,
+    common: &Common,
+    vq: &mut Virtqueue<RxBuffer>,
+    pages: &mut Pages<'_>,
+) -> Option<XdpAssembly<'r, 'p>> {
+    match number_of_buffers(header) {
+        1 => frame,
+        buffers => rest::of_frame(frame, buffers, common, pages, |_| next(vq)),
+    }
+}
+
+/// Over how many buffers the packet is.
+#[inline]
+fn number_of_buffers(header: &xdp::Header) -> u16 {
+    u16::from_le_bytes([header[10], header[11]])
 }
 
 impl Ring {
@@ -116,21 +137,11 @@ impl Ring {
             Receiver::MultiBuffer => (PAGE_SIZE, self.xdp.offset(), self.xdp.posted_len_of_many()),
         };
         stats.buffer_len.set(len.min(most) as u64);
-        let mut refill = Refill::Full;
-        while self.vq.free() > 0 {
-            let Some(buffer) = self.spare.take(len, pages, memory) else {
-                refill = Refill::NoMemory;
-                break;
-            };
-            let posted = buffer.capacity().wrapping_sub(skip).min(most);
-            if self.vq.post(buffer, skip, posted).is_err() {
-                break;
-            }
-        }
-        if self.vq.kick() {
-            stats.kicks.add(1);
-        }
-        refill
+        let posted = |buffer: &RxBuffer| buffer.capacity().wrapping_sub(skip).min(most);
+        self.spare
+            .fill(&mut self.vq, len, pages, memory, stats, |buffer| {
+                (skip, posted(buffer))
+            })
     }
 
     #[inline]
@@ -168,7 +179,7 @@ impl Ring {
         batch: &mut RxBatch,
     ) {
         let header = common.layout.read(first.data());
-        let buffers = u16::from_le_bytes([header[10], header[11]]);
+        let buffers = number_of_buffers(&header);
         let skip = common.header_len();
         batch.bytes = batch.bytes.wrapping_add(first.len().wrapping_sub(skip));
 
@@ -203,35 +214,8 @@ impl Ring {
         pages: &mut Pages<'_>,
         batch: &mut RxBatch,
     ) {
-        let coherent = pages.is_coherent();
-        let Some(mut room) = XdpRoom::new(runner.poll) else {
-            return;
-        };
-        let skip = runner.common.header_len();
-        while runner.goes_on(batch) {
-            let Some((buffer, len)) = self.vq.pop() else {
-                break;
-            };
-            batch.packets = batch.packets.wrapping_add(1);
-            let Ok(first) = buffer.received(len, skip + ETH_HLEN) else {
-                runner.common.count_length_error(batch);
-                continue;
-            };
-            let header = runner.common.layout.read(first.data());
-            let buffers = u16::from_le_bytes([header[10], header[11]]);
-            let mut frame = room.begin(first, skip, &header, pages);
-            if buffers != 1 {
-                let vq = &mut self.vq;
-                frame = rest::of_frame(frame, buffers, runner.common, pages, |_| next(vq));
-            }
-            match frame.and_then(|frame| frame.finish(pages)) {
-                Some(frame) => {
-                    let spare = xdp::keep(&mut self.spare, coherent);
-                    runner.frame(frame, spare, batch);
-                }
-                None => runner.lost(),
-            }
-        }
+        let Self { vq, spare, .. } = self;
+        xdp::receive(vq, spare, runner, pages, batch, rest_of_frame);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Memory, PagePool, Pages, RxBuffer, RxPoll, RxSkb, XdpRoom, CACHE_LINE, RX_HEADROOM},
+    net::{Memory, PagePool, Pages, RxBuffer, RxPoll, RxSkb, CACHE_LINE, RX_HEADROOM},
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
@@ -77,20 +77,9 @@ impl Ring {
             Receiver::Stack => (self.sizes.allocated_len(), self.sizes.headroom),
             _ => (PAGE_SIZE, self.xdp.offset()),
         };
-        let mut refill = Refill::Full;
-        while self.vq.free() > 0 {
-            let Some(buffer) = self.spare.take(len, pages, memory) else {
-                refill = Refill::NoMemory;
-                break;
-            };
-            if self.vq.post(buffer, skip, self.sizes.posted_len()).is_err() {
-                break;
-            }
-        }
-        if self.vq.kick() {
-            stats.kicks.add(1);
-        }
-        refill
+        let posted = self.sizes.posted_len();
+        self.spare
+            .fill(&mut self.vq, len, pages, memory, stats, |_| (skip, posted))
     }
 
     #[inline]
@@ -139,32 +128,8 @@ impl Ring {
         pages: &mut Pages<'_>,
         batch: &mut RxBatch,
     ) {
-        let coherent = pages.is_coherent();
-        let Some(mut room) = XdpRoom::new(runner.poll) else {
-            return;
-        };
-        let skip = runner.common.header_len();
-        while runner.goes_on(batch) {
-            let Some((buffer, len)) = self.vq.pop() else {
-                break;
-            };
-            batch.packets = batch.packets.wrapping_add(1);
-            let Ok(received) = buffer.received(len, skip + ETH_HLEN) else {
-                runner.common.count_length_error(batch);
-                continue;
-            };
-            let header = runner.common.layout.read(received.data());
-            let frame = room
-                .begin(received, skip, &header, pages)
-                .and_then(|frame| frame.finish(pages));
-            match frame {
-                Some(frame) => {
-                    let spare = xdp::keep(&mut self.spare, coherent);
-                    runner.frame(frame, spare, batch);
-                }
-                None => runner.lost(),
-            }
-        }
+        let Self { vq, spare, .. } = self;
+        xdp::receive(vq, spare, runner, pages, batch, |frame, _, _, _, _| frame);
     }
 }
 

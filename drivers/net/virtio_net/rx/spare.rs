@@ -2,8 +2,13 @@
 
 //! Buffers whose packet was copied, for the ring to take again.
 
+use super::Refill;
+use crate::stats;
 use kernel::prelude::*;
-use knet::net::{Memory, Pages, RxBuffer};
+use knet::{
+    net::{Memory, Pages, RxBuffer},
+    virtio::Virtqueue,
+};
 
 /// A few buffers on their way back into the ring, which saves the page pool's work.
 pub(super) struct Spare {
@@ -47,5 +52,34 @@ impl Spare {
             Some(buffer) if buffer.capacity() >= len => Some(buffer),
             _ => pages.alloc(len, memory),
         }
+    }
+
+    /// Fills a ring with buffers of at least `len` bytes, of which `place` says where the device
+    /// is to write, and how many bytes.
+    #[inline(always)]
+    pub(super) fn fill(
+        &mut self,
+        vq: &mut Virtqueue<RxBuffer>,
+        len: usize,
+        pages: &mut Pages<'_>,
+        memory: Memory,
+        stats: &stats::Rx,
+        place: impl Fn(&RxBuffer) -> (usize, usize),
+    ) -> Refill {
+        let mut refill = Refill::Full;
+        while vq.free() > 0 {
+            let Some(buffer) = self.take(len, pages, memory) else {
+                refill = Refill::NoMemory;
+                break;
+            };
+            let (skip, posted) = place(&buffer);
+            if vq.post(buffer, skip, posted).is_err() {
+                break;
+            }
+        }
+        if vq.kick() {
+            stats.kicks.add(1);
+        }
+        refill
     }
 }

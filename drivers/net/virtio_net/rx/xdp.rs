@@ -5,10 +5,13 @@
 //! A program sees complete checksums, but for frames that are to be cut into segments: these
 //! keep what the device has said of them if the program passes them on as they came.
 
-use super::{spare::Spare, Common};
+use super::{spare::Spare, Common, ETH_HLEN};
 use crate::stats::{RxBatch, XdpBatch};
 use kernel::prelude::*;
-use knet::net::{Frame, RxPoll, Verdict, XdpBuff, XdpFrame};
+use knet::{
+    net::{Frame, Pages, RxBuffer, RxPoll, Verdict, XdpAssembly, XdpBuff, XdpFrame, XdpRoom},
+    virtio::Virtqueue,
+};
 use virtio_net_wire::{
     checksum,
     header::{flag, Base},
@@ -17,7 +20,7 @@ use virtio_net_wire::{
 };
 
 /// The header of a frame.
-type Header = [u8; HeaderLayout::MAX_LEN];
+pub(super) type Header = [u8; HeaderLayout::MAX_LEN];
 
 /// How many frames are sent at once.
 const BULK: usize = 64;
@@ -235,9 +238,50 @@ fn complete<F: Frame>(frame: &mut F, partial: PartialChecksum) -> Result<(), Unf
     checksum::complete(data, frags, partial).map_err(|_| Unfit)
 }
 
+/// Has the program look at frames whose first buffer the ring has, at its beginning the header.
+/// `rest` puts the others to it.
+#[inline(always)]
+pub(super) fn receive<'p>(
+    vq: &mut Virtqueue<RxBuffer>,
+    spare: &mut Spare,
+    runner: &mut Runner<'p>,
+    pages: &mut Pages<'_>,
+    batch: &mut RxBatch,
+    rest: impl for<'r> Fn(
+        Option<XdpAssembly<'r, 'p>>,
+        &Header,
+        &Common,
+        &mut Virtqueue<RxBuffer>,
+        &mut Pages<'_>,
+    ) -> Option<XdpAssembly<'r, 'p>>,
+) {
+    let coherent = pages.is_coherent();
+    let Some(mut room) = XdpRoom::new(runner.poll) else {
+        return;
+    };
+    let skip = runner.common.header_len();
+    while runner.goes_on(batch) {
+        let Some((buffer, len)) = vq.pop() else {
+            break;
+        };
+        batch.packets = batch.packets.wrapping_add(1);
+        let Ok(first) = buffer.received(len, skip + ETH_HLEN) else {
+            runner.common.count_length_error(batch);
+            continue;
+        };
+        let header = runner.common.layout.read(first.data());
+        let frame = room.begin(first, skip, &header, pages);
+        let frame = rest(frame, &header, runner.common, vq, pages);
+        match frame.and_then(|frame| frame.finish(pages)) {
+            Some(frame) => runner.frame(frame, keep(spare, coherent), batch),
+            None => runner.lost(),
+        }
+    }
+}
+
 /// Where pages go that a ring can use again.
 #[inline]
-pub(super) fn keep<'r, 'p>(
+fn keep<'r, 'p>(
     spare: &mut Spare,
     coherent: bool,
 ) -> impl FnOnce(XdpBuff<'r, 'p>) + use<'_, 'r, 'p> {
