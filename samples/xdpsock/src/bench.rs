@@ -129,11 +129,15 @@ impl<'o> Bench<'o> {
         self.options.rx_pkt_count != 0 && self.rx >= self.options.rx_pkt_count
     }
 
-    /// Nothing.
-    pub fn hold(&mut self) {
+    /// Gives the kernel what it can receive into.
+    pub fn begin(&mut self) {
         if self.options.mode() != Mode::TxOnly {
             self.fill();
         }
+    }
+
+    /// Nothing.
+    pub fn hold(&mut self) {
         while !self.is_over() {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -141,7 +145,6 @@ impl<'o> Bench<'o> {
 
     /// Receives frames.
     pub fn rx_drop(&mut self, report: &mut Report<'_>) {
-        self.fill();
         while !self.is_over() && !self.received_all() {
             self.wait(libc::POLLIN);
             for frame in self.receive() {
@@ -218,7 +221,6 @@ impl<'o> Bench<'o> {
     /// Sends frames back to whom they came from.
     pub fn l2_fwd(&mut self, report: &mut Report<'_>) {
         let mut goes_on = false;
-        self.fill();
         // The kernel sends whole frames only, and has given the rest of one that goes on.
         while goes_on || !self.is_over() && !self.received_all() {
             self.wait(libc::POLLIN);

@@ -44,8 +44,9 @@ fn run(options: &Options) -> Result<bool, Failure> {
     bench::end_by_signals();
     let socket = socket::open(options)?;
     let mut report = Report::new(options, socket.zero_copy);
-    report.ready();
     let mut bench = Bench::new(socket, options);
+    bench.begin();
+    report.ready();
     match options.mode() {
         _ if options.hold => bench.hold(),
         Mode::RxDrop => bench.rx_drop(&mut report),

@@ -211,7 +211,9 @@ def queue_is_full(env):
     """What a process sends while others come and go on the same device is given back to it."""
     for _ in range(5):
         all_is_free()
+        before = env.dut.counters()["tx_packets"]
         with Client(env, mode(env), "-t", "-b", 64, "-T", 2000, "-G", env.peer.mac, mapped=False) as client:
+            wait_for(lambda: env.dut.counters()["tx_packets"] > before + 64, "frames are sent")
             for queue in queues(env)[1:]:
                 with Client(env, mode(env), "--hold", queue=queue, mapped=False) as other:
                     adds_up(other.end())
