@@ -14,6 +14,8 @@ from vnrtest import Failed, case, check, equal, wait_for
 from xsk import forwarded, numbered, send
 
 ORDER = 58
+OWN_GUEST = True
+SSE4 = True
 PARAMS = ["iommu_platform=on"]
 COUNT, PORT = 512, 4001
 HUGE_PAGES = 32
@@ -46,7 +48,7 @@ class Dpdk:
             self.said.append(line)
             if line.startswith("{") and key in line:
                 return json.loads(line)
-        raise Failed(f"dpdk_fwd does not say {key}: {''.join(self.said)[-1500:]}")
+        raise Failed(f"dpdk_fwd does not say {key}: status {self.process.poll()}, {''.join(self.said)[-1500:]}")
 
     def __enter__(self):
         try:

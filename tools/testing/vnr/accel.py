@@ -13,6 +13,8 @@ KVM = ["-accel", "kvm", "-cpu", "host"]
 # One processor, whose instructions take two nanoseconds each of the guest's time, however
 # busy the host is.
 COUNTED = ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on"]
+# The usual processor has none, so that nothing uses it: it is costly to emulate.
+SSE4 = ["-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt"]
 TRY_SECONDS = 20
 
 
@@ -40,7 +42,7 @@ def _kvm_runs():
     return b"Unable to mount root fs" in done.stdout
 
 
-def choose(counted=False):
+def choose(counted=False, sse4=False):
     """(QEMU arguments, "kvm" or "tcg"). With `counted`, emulation has a clock that a
     busy host does not hurry; for guests of one processor."""
     forced = os.environ.get("ACCEL")
@@ -55,4 +57,6 @@ def choose(counted=False):
         fresh = known.with_suffix(f".{os.getpid()}")
         fresh.write_text(name + "\n")
         fresh.rename(known)
-    return (KVM if name == "kvm" else COUNTED if counted else TCG), name
+    if name == "kvm":
+        return KVM, name
+    return [*(COUNTED if counted else TCG), *(SSE4 if sse4 else [])], name

@@ -30,6 +30,7 @@ class GuestPlan:
     own_guest: bool = False         # not shared with other suites
     processors: int = None          # or as many as its NICs have queue pairs
     counted: bool = False           # with a clock that counts instructions
+    sse4: bool = False              # with a processor that has it, where there is emulation
 
     @property
     def cpus(self):
@@ -104,7 +105,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
     with KERNELS is left out on others, unless it is asked for; of one with UNASKED
     only those cases are not. PEER are parameters of the peer, CPUS the number of the
-    guest's processors; COUNTED is for programs that have limits of time. In a run of everything
+    guest's processors; COUNTED is for programs that have limits of time, SSE4 for those that
+    Debian has compiled for it. In a run of everything
     that is not full, the C driver, which changes with the kernel only, has a case on
     the first NIC that it is for, but for those of C_ON_ALL."""
     cases, modules = collect()
@@ -140,7 +142,8 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                                  in_memory=getattr(module, "IN_MEMORY", False),
                                  own_guest=getattr(module, "OWN_GUEST", False),
                                  processors=getattr(module, "CPUS", None),
-                                 counted=getattr(module, "COUNTED", False))
+                                 counted=getattr(module, "COUNTED", False),
+                                 sse4=getattr(module, "SSE4", False))
                 for driver in drivers:
                     if driver not in own:
                         continue

@@ -27,7 +27,7 @@ class Session:
         self.plan, self.results, self.full = plan, results, full
         self.verdicts = []
         self.came_up = self.emulator_erred = False
-        self.qemu, self.accel = accel.choose(plan.counted)
+        self.qemu, self.accel = accel.choose(plan.counted, plan.sse4)
         # Limits are for a machine that has other work too.
         self.slowness = (2 if self.accel == "tcg" else 1) * jobs.slowness() * plan.kernel.slowness
 
