@@ -10,6 +10,7 @@
 #   RATES=0       instruction counts only
 # bench.sh --compare OLD.json [NEW.json] - what got worse since; status 1 if anything did,
 # 2 if there is nothing to compare. NEW is build/bench/report.json if it is not given.
+# bench.sh --publish - the last report as Documentation/benchmarks-report.rst.
 # Options go to bench/bench.py; --help lists them.
 
 . "$(dirname "$0")/../env/lib.sh"
@@ -25,7 +26,7 @@ args=() scenarios=${B:-}
 [ "${RATES:-1}" != 0 ] || args+=(--no-rates)
 
 case " $* " in
-*" --compare "* | *" --render "*)
+*" --compare "* | *" --render "* | *" --publish "*)
 	# Of reports that are there already; paths as the caller means them, and seen in the tree.
 	words=()
 	for word in "$@"; do

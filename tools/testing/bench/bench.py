@@ -19,6 +19,7 @@ import compare
 import guest
 import peer
 import report
+import rst
 import terminal
 from pace import Pace, clock
 from probes import PROBES
@@ -26,6 +27,7 @@ from runner import PROJECT, Bench
 from scenarios import QUICK, SCENARIOS, SIDES
 
 OUT = PROJECT / "build/bench"
+PUBLISHED = PROJECT / "Documentation/benchmarks-report.rst"
 KNOWN = (*SCENARIOS, *PROBES)
 STATUS = """status: 0 all is within its bounds; 1 a scenario is above its bound, or a guest failed;
 2 wrong arguments. With --compare: 0 nothing got worse, 1 something did, 2 nothing to compare."""
@@ -48,6 +50,8 @@ def parse_arguments():
                         help="no run: what got worse from the first report to the second, or "
                              "to the last one made here")
     parser.add_argument("--render", metavar="JSON", help="no run: that report's files again")
+    parser.add_argument("--publish", nargs="?", metavar="JSON", const=str(OUT / "report.json"),
+                        help=f"no run: that report, or the last one, as {PUBLISHED.name}")
     args = parser.parse_args()
     names = " ".join(args.scenario).replace(",", " ").split()
     names = names or (["all"] if args.full else list(QUICK))
@@ -141,6 +145,10 @@ def main():
     if args.render:
         report.write(report.read(Path(args.render)), OUT)
         print(f"To read: {os.path.relpath(OUT, PROJECT)}/report.html")
+        return 0
+    if args.publish:
+        PUBLISHED.write_text(rst.render(report.read(Path(args.publish))))
+        print(f"Wrote {os.path.relpath(PUBLISHED, PROJECT)}")
         return 0
     return run(args)
 
