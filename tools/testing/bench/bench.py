@@ -128,9 +128,8 @@ def run(args):
     where = os.path.relpath(OUT, PROJECT)
     print(f"Wrote {', '.join(written)} and by scenario *.symbols.txt, *.annotate.txt in {where}, "
           f"in {clock(document['seconds'])}.\nTo read: {where}/report.html")
-    for result in document["scenarios"]:
-        for failure in result["gate"]:
-            print(terminal.red(f"ABOVE ITS BOUND {result['name']}: {failure}"))
+    for line in terminal.failures(document):
+        print(line)
     if no_rates:
         print(f"bench: there are no packet rates: {no_rates}\nOn a busy machine frames are lost where nothing "
               "waits for them: run again when it is idle, or with RATES=0.")

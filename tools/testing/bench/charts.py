@@ -34,6 +34,7 @@ BAD = "#cf2e2e"
 TEXT, LINE, BACK = "#111213", "#c1c2c3", "#fefdfc"
 PAGE_COLOURS = {TEXT: "currentColor", LINE: "var(--line)", BACK: "var(--back)"}
 WIDTH = 9.0
+NAMES = ("ratios", "instructions", "frame-sizes", "queues", "latency", "memory")
 
 STYLE = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.color": TEXT,

@@ -111,7 +111,8 @@ def failures(document):
         out.append(f'<section class="failure"><h3>{escape(r["name"])}: {escape(sentences)}</h3>'
                    f'<p>{escape(about.of(r["name"]))}</p><div class="columns">'
                    f'<div><h4>By group, Rust’s growth first</h4>{parts.groups(r, by_growth=True)}</div>'
-                   f'<div><h4>Symbols that cost</h4>{parts.costly(r)}</div></div></section>')
+                   f'<div><h4>Symbols that cost</h4>{parts.costly(r)}<p class="note">The driver’s own functions have no '
+                   'counterparts by name in C: how much they grew is the row “driver” by group.</p></div></div></section>')
     return "\n".join(out)
 
 

@@ -6,6 +6,8 @@ from html import escape
 import charts
 from scenarios import SIDES
 
+LEFT = ("group",)  # columns of words
+
 
 def number(value):
     """To be read: no more digits than it is worth."""
@@ -30,14 +32,15 @@ def row(cells, css=""):
 
 
 def table(head, rows, css=""):
-    heads = "".join(f"<th>{escape(h)}</th>" for h in head)
+    heads = "".join(f'<th class="left">{h}</th>' if h in LEFT else f"<th>{escape(h)}</th>" for h in head)
     attribute = f' class="{css}"' if css else ""
     return f"<table{attribute}><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def compared(label, c, rust, more=()):
+def compared(label, c, rust, more=(), alike=True):
+    """A row; red where Rust needs more, if the two are `alike`."""
     grew = rust - c
-    css = "bad" if grew >= 1 and grew > 0.02 * max(c, 1) else ""
+    css = "bad" if alike and grew >= 1 and grew > 0.02 * max(c, 1) else ""
     return row([label, *more, cell(number(c), value=c), cell(number(rust), value=rust),
                 cell(difference(grew), css=css, value=round(grew, 2))])
 
@@ -79,7 +82,8 @@ def symbols(rows, with_place=True, sortable=False):
             if r["module"] not in ("driver", "vmlinux", "user"):
                 place += f" [{r['module']}]"
             more = [cell(escape(place), css="soft left")]
-        body.append(compared(cell(f"<code>{escape(r['symbol'])}</code>", css="symbol"), r["c"], r["rust"], more))
+        name = cell(f"<code>{escape(r['symbol'])}</code>", css="symbol")
+        body.append(compared(name, r["c"], r["rust"], more, alike=r.get("module") != "driver"))
     return table(head, body, "sortable wide" if sortable else "")
 
 

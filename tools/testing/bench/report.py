@@ -29,6 +29,8 @@ def write(document, out):
     """Their names."""
     (out / "report.json").write_text(json.dumps(document, indent=1) + "\n")
     drawn = charts.draw(document)
+    for name in charts.NAMES:
+        (out / f"{name}.svg").unlink(missing_ok=True)
     for name, svg in drawn.items():
         (out / f"{name}.svg").write_text(charts.standalone(svg))
     (out / "report.md").write_text(markdown.render(document, drawn))

@@ -12,6 +12,8 @@ from scenarios import SIDES
 HEAD = ("scenario", "unit", "core C", "core Rust", "ratio", "bound", "total C", "total Rust",
         "ratio", "bound", "spread", "rate", "gate")
 
+COSTLY_SHOWN = 5
+
 
 def red(text):
     plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR")
@@ -78,6 +80,16 @@ def remarks(result):
     for grown in result["grown"]:
         out.append(f"{result['name']}: {grown['symbol']} grew: "
                    f"{grown['c']:.1f} -> {grown['rust']:.1f} per {result['unit']}")
+    return out
+
+
+def failures(document):
+    """What is above its bound, and where that goes: the last that is seen of a run."""
+    out = []
+    for r in gate.failing_first(document["scenarios"]):
+        out += [red(f"ABOVE ITS BOUND {r['name']}: {sentence}") for sentence in r["gate"]]
+        rows = sorted(r["costly"], key=lambda row: row["c"] - row["rust"])[:COSTLY_SHOWN]
+        out += [f"  {row['rust'] - row['c']:+9.1f}  {row['symbol']} ({row['group']})" for row in rows]
     return out
 
 

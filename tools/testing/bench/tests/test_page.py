@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 import sample
+import charts
 import compare
 import page_check
 import report
@@ -37,7 +38,7 @@ class Reports(unittest.TestCase):
     def test_of_one_piece(self):
         self.assertEqual(self.page.faults, [])
         self.assertNotRegex(self.html, r"https?://")
-        self.assertEqual(self.page.tags["svg"], 6)
+        self.assertEqual(self.page.tags["svg"], len(charts.NAMES))
         self.assertNotIn("img", self.page.tags)
 
     def test_failing_first_and_in_red(self):
@@ -82,6 +83,10 @@ class Reports(unittest.TestCase):
         lines = terminal.summary(self.document).splitlines()
         self.assertTrue(lines[2].startswith("xsk-zc-rxdrop"))
         self.assertIn("worse", "\n".join(lines))
+        last = terminal.failures(self.document)
+        self.assertIn("ABOVE ITS BOUND xsk-zc-rxdrop: core", last[0])
+        self.assertIn("+400.0  virtqueue_kick", last[2])
+        self.assertEqual(terminal.failures(sample.document()), [])
 
     def test_few_things_are_enough(self):
         one = sample.document(names=("udp-tx",)) | {"latency": [], "memory": []}
