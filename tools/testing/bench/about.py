@@ -9,6 +9,9 @@ WORDS = {
     "pktgen-tx": "frames sent by the kernel's packet generator",
     "xdp-drop": "frames dropped by an XDP program",
     "xdp-tx": "frames sent back by an XDP program",
+    "xdp-mb-drop": "frames of 9000 bytes, over several buffers, dropped by an XDP program",
+    "xdp-redirect": "frames that an XDP program redirects to another NIC",
+    "xdp-ndo-xmit": "frames that another NIC's XDP program redirects to this one",
     "xdp-pass": "frames that an XDP program passes on, to a UDP socket",
     "xsk-zc-rxdrop": "AF_XDP without copies: frames received and dropped",
     "xsk-zc-txonly": "AF_XDP without copies: frames sent",
@@ -22,24 +25,27 @@ WORDS = {
     "latency-xdp-tx": "to an XDP program and back",
     "memory": "memory of an interface",
 }
-VARIANTS = {"csum": "checksum by the device", "sg": "packets of several buffers allowed"}
+VARIANTS = {
+    "csum": "checksum by the device",
+    "sg": "packets of several buffers allowed",
+    "c-copy": "C copies, as it has no other way",
+}
 SIZE = re.compile(r"^(\d+)$")
 QUEUES = re.compile(r"^(\d+)q$")
 SMALL = 64  # of the frames of a scenario without a size in its name
 
 
 def of(name):
-    base, _, variant = name.partition("@")
-    words = WORDS.get(base, "")
-    if not variant:
-        return words
+    base, *variants = name.split("@")
+    return ", ".join(filter(None, (WORDS.get(base, ""), *map(variant_of, variants))))
+
+
+def variant_of(variant):
     if SIZE.match(variant):
-        more = f"frames of {variant} bytes"
-    elif found := QUEUES.match(variant):
-        more = "one queue" if found[1] == "1" else f"{found[1]} queues in turn"
-    else:
-        more = VARIANTS.get(variant, variant)
-    return f"{words}, {more}" if words else more
+        return f"frames of {variant} bytes"
+    if found := QUEUES.match(variant):
+        return "one queue" if found[1] == "1" else f"{found[1]} queues in turn"
+    return VARIANTS.get(variant, variant)
 
 
 def families(names, pattern, without=None):

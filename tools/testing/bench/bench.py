@@ -29,6 +29,7 @@ from scenarios import QUICK, SCENARIOS, SIDES
 OUT = PROJECT / "build/bench"
 PUBLISHED = PROJECT / "Documentation/benchmarks-report.rst"
 KNOWN = (*SCENARIOS, *PROBES)
+KEPT = "What was measured is kept: with RESUME=1, and by make bench-full, a run goes on from there."
 STATUS = """status: 0 all is within its bounds; 1 a scenario is above its bound, or a guest failed;
 2 wrong arguments. With --compare: 0 nothing got worse, 1 something did, 2 nothing to compare."""
 
@@ -103,7 +104,7 @@ def run(args):
     except OSError:
         sys.exit("bench: another benchmark runs in this checkout; wait for it")
     # So that a guest is not left behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by a signal"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"bench: ended by a signal. {KEPT}"))
     try:
         # Against noise from other work, where it is allowed.
         os.setpriority(os.PRIO_PROCESS, 0, -10)
@@ -113,8 +114,9 @@ def run(args):
     try:
         bench, document, no_rates = measure(args, pace)
     except (guest.GuestError, peer.PeerError) as error:
-        sys.exit(f"bench: {error}\nWhat was measured is kept: the same command with RESUME=1, or "
-                 "make bench-full, goes on from there.")
+        sys.exit(f"bench: {error}\n{KEPT}")
+    except KeyboardInterrupt:
+        sys.exit(f"\nbench: ended from outside. {KEPT}")
     # With the C driver on both sides it is a comparison with nothing.
     earlier = None if document["same_driver"] else compare.latest(OUT)
     document["comparison"] = earlier and compare.compare(earlier, document)

@@ -11,7 +11,7 @@ parts combine into instructions per unit is its method:
   plain         main / units
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 MIB = 1 << 20
 
@@ -53,9 +53,11 @@ class Scenario:
     keep: float = 1.0
 
     def identity(self):
-        """All that what it measures depends on."""
-        return (self.name, self.guest, NICS[self.nic], self.method, self.parts, self.warm,
-                self.rate, self.unit_size)
+        """All that what it measures depends on: not how often it does."""
+        return NICS[self.nic], *(
+            getattr(self, f.name) for f in fields(self)
+            if f.name not in ("repeats", "full_repeats", "keep")
+        )
 
 
 def received(name, command, source=None):
