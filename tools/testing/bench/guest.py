@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from peer import TAPS
-from scenarios import NICS
+from scenarios import NICS, with_pair
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = ("/usr/bin/ip",)
@@ -40,7 +40,8 @@ def build_tools(out):
     plugin, agent = out / "insncount.so", out / "agent"
     source = HERE / "plugin/insncount.c"
     run(*cc, "-fPIC", "-shared", "-fvisibility=hidden", "-o", plugin, source)
-    run(*cc, "-static", "-o", agent, HERE / "guest/agent.c", HERE / "guest/agent_xsk.c")
+    sources = sorted((HERE / "guest").glob("agent*.c"))
+    run(*cc, "-static", "-o", agent, *sources)
     run("clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
         "-I/usr/include/x86_64-linux-gnu", "-c", HERE / "guest/xdp.c", "-o", out / "xdp.o")
     return plugin, agent
@@ -122,6 +123,7 @@ def build_initramfs(out, release, agent, extra_modules):
 
 
 def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
+    nics = with_pair(set(nics))
     command = [
         "qemu-system-x86_64", "-M", "q35", "-cpu", "max" if accel == "tcg" else "host",
         "-accel", "tcg,thread=single" if icount else accel,

@@ -11,9 +11,11 @@ parts combine into instructions per unit is its method:
   plain         main / units
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MIB = 1 << 20
+# Bytes of frames that take several buffers each.
+JUMBO = 9000
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ NICS = {
     "tap": Nic("12", "10.0.2.2/24"),
     "tx4": Nic("14", "10.0.3.2/24"),
 }
+# Frames are redirected from one of them to the other: a guest has both or none.
+PAIR = {"rx", "tx"}
+
+
+def with_pair(nics):
+    return nics | PAIR if nics & PAIR else nics
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class Scenario:
     parts: tuple
     warm: str
     rate: str  # command of the rate run
+    # Another NIC that takes part, and its driver: the one under test if that is None.
+    beside: tuple = None
     unit: str = "packet"
     unit_size: int = 1  # what the guest reports per unit (bytes of a MiB)
     repeats: int = 5
@@ -52,66 +62,81 @@ class Scenario:
     keep: float = 1.0
 
 
-def received(name, command, source=None):
+def received(name, command, source=None, amount=4096, **others):
     """Bursts of 32 frames from the guest's e1000 to `command`, which takes count, delay and
     address; `source` is what costs the same up to the NIC, if that is another one."""
+    return Scenario(**{
+        "name": name,
+        "guest": "icount",
+        "nic": "rx",
+        "method": "minus-source",
+        "parts": (
+            ("source", amount, f"{source or command} {{n}} 600000 $foreign_mac"),
+            ("main", amount, f"{command} {{n}} 600000 $mac"),
+        ),
+        "warm": f"{command} 1024 600000 $mac",
+        "rate": f"{command} 20000 0 $mac",
+        **others,
+    })
+
+
+def sent(name, command, short, long):
+    """Frames from `command`, which takes their number, to a device where they vanish."""
     return Scenario(
         name=name,
         guest="icount",
-        nic="rx",
-        method="minus-source",
-        parts=(
-            ("source", 4096, f"{source or command} {{n}} 600000 $foreign_mac"),
-            ("main", 4096, f"{command} {{n}} 600000 $mac"),
-        ),
-        warm=f"{command} 1024 600000 $mac",
-        rate=f"{command} 20000 0 $mac",
+        nic="tx",
+        method="slope",
+        parts=(("short", short, f"{command} {{n}}"), ("long", long, f"{command} {{n}}")),
+        warm=f"{command} 4096",
+        rate=f"{command} 20000",
     )
+
+
+def xsk(mode, what, c_mode=None, size=None, suffix=""):
+    """A socket of AF_XDP that is bound with `mode`, with the C driver with `c_mode`, if it
+    cannot do the same; frames are of 60 bytes if there is no `size`."""
+    name = f"xsk-{mode.split('@')[0]}-{what}{f'@{size}' if size else ''}{suffix}"
+    sized = f"sized {size} " if size else ""
+    modes = f"{mode} {c_mode or mode}"
+    if what == "txonly":
+        # Long frames cost more, and repeat as well with fewer.
+        short, long = (512, 4608) if size == JUMBO else (2048, 18432)
+        return sent(name, f"{sized}xsk_tx {modes}", short, long)
+    return received(name, f"{sized}xsk_rx {what} {modes}", amount=2048 if size == JUMBO else 4096)
 
 
 SCENARIOS = {
     s.name: s
     for s in (
         received("udp-rx", "udp_rx"),
-        Scenario(
-            name="udp-tx",
-            guest="icount",
-            nic="tx",
-            method="slope",
-            parts=(("short", 1024, "udp_tx {n}"), ("long", 9216, "udp_tx {n}")),
-            warm="udp_tx 4096",
-            rate="udp_tx 20000",
-        ),
-        Scenario(
-            name="pktgen-tx",
-            guest="icount",
-            nic="tx",
-            method="slope",
-            parts=(("short", 2048, "pktgen_tx {n}"), ("long", 34816, "pktgen_tx {n}")),
-            warm="pktgen_tx 4096",
-            rate="pktgen_tx 40000",
-        ),
+        sent("udp-tx", "udp_tx", 1024, 9216),
+        replace(sent("pktgen-tx", "pktgen_tx", 2048, 34816), rate="pktgen_tx 40000"),
         *(received(f"xdp-{program}", f"xdp_rx {program}") for program in ("drop", "tx")),
         received("xdp-pass", "xdp_pass", source="udp_rx"),
+        received("xdp-mb-drop", f"sized {JUMBO} xdp_rx drop_frags"),
+        received("xdp-redirect", "xdp_redirect", beside=("tx", None)),
+        # The source is a NIC with the C driver, whose program drops what it does not redirect.
+        received("xdp-ndo-xmit", "xdp_ndo_xmit", nic="tx", beside=("rx", "virtio_net")),
+        xsk("zc", "rxdrop"),
+        xsk("zc", "l2fwd"),
+        xsk("copy", "rxdrop"),
+        xsk("zc", "txonly"),
+        xsk("zc@csum", "txonly", "zc", suffix="@csum"),
+        xsk("zc@sg", "txonly", "zc", suffix="@sg"),
+        xsk("copy", "txonly"),
         *(
-            received(f"xsk-{mode}-{what}", f"xsk_rx {what} {mode}")
-            for mode, what in (("zc", "rxdrop"), ("zc", "l2fwd"), ("copy", "rxdrop"))
-        ),
-        *(
-            Scenario(
-                name=f"xsk-{mode}-txonly{variant}",
-                guest="icount",
-                nic="tx",
-                method="slope",
-                parts=(
-                    ("short", 2048, f"xsk_tx {mode} '{variant}' {{n}}"),
-                    ("long", 18432, f"xsk_tx {mode} '{variant}' {{n}}"),
-                ),
-                warm=f"xsk_tx {mode} '{variant}' 4096",
-                rate=f"xsk_tx {mode} '{variant}' 20000",
+            xsk(mode, what, size=1500)
+            for mode, what in (
+                ("zc", "rxdrop"), ("zc", "l2fwd"), ("zc", "txonly"), ("copy", "rxdrop"), ("copy", "txonly"),
             )
-            for mode, variant in (("zc", ""), ("zc", "@csum"), ("zc", "@sg"), ("copy", ""))
         ),
+        # The C driver has no zero-copy for frames in several buffers.
+        *(
+            xsk("zc@sg", what, "copy@sg", JUMBO, "@c-copy")
+            for what in ("rxdrop", "l2fwd", "txonly")
+        ),
+        *(xsk("copy@sg", what, size=JUMBO) for what in ("rxdrop", "txonly")),
         Scenario(
             name="pktgen-tx@4q",
             guest="icount",
@@ -176,15 +201,21 @@ def make_plan(scenarios, drivers, repeats, rate=False):
     """C and Rust in turn, every time freshly bound, with warm pools."""
     used = {s.nic for s in scenarios}
     plan = Plan()
-    slots = " ".join(NICS[n].slot for n in used)
+    slots = " ".join(NICS[n].slot for n in sorted(used))
     plan.lines.append(f'nics="{slots}"')
     # Whether time stands still while the guest works, so that nothing can be lost.
     plan.lines.append(f"exact={'' if rate else 1}")
     plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
     for scenario in scenarios:
-        nic = NICS[scenario.nic]
+        nic, other = NICS[scenario.nic], None
+        if scenario.beside:
+            other, other_driver = NICS[scenario.beside[0]], scenario.beside[1]
         for repeat in range(repeats(scenario)):
             for side in SIDES:
+                if other:
+                    plan.lines.append(
+                        f"beside {other_driver or drivers[side]} {other.slot} {other.address}"
+                    )
                 plan.lines.append(
                     f"attach {side} {drivers[side]} {nic.slot} {nic.address}"
                 )
@@ -197,4 +228,6 @@ def make_plan(scenarios, drivers, repeats, rate=False):
                             scenario, side, repeat, part, command.format(n=amount)
                         )
                 plan.lines.append(f"detach {nic.slot}")
+                if other:
+                    plan.lines.append(f"detach {other.slot}")
     return plan
