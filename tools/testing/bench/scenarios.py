@@ -14,8 +14,6 @@ parts combine into instructions per unit is its method:
 from dataclasses import dataclass, field, replace
 
 MIB = 1 << 20
-# Bytes of frames that take several buffers each.
-JUMBO = 9000
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Scenario:
     keep: float = 1.0
 
 
-def received(name, command, source=None, amount=4096, **others):
+def received(name, command, source=None, **others):
     """Bursts of 32 frames from the guest's e1000 to `command`, which takes count, delay and
     address; `source` is what costs the same up to the NIC, if that is another one."""
     return Scenario(**{
@@ -71,8 +69,8 @@ def received(name, command, source=None, amount=4096, **others):
         "nic": "rx",
         "method": "minus-source",
         "parts": (
-            ("source", amount, f"{source or command} {{n}} 600000 $foreign_mac"),
-            ("main", amount, f"{command} {{n}} 600000 $mac"),
+            ("source", 4096, f"{source or command} {{n}} 600000 $foreign_mac"),
+            ("main", 4096, f"{command} {{n}} 600000 $mac"),
         ),
         "warm": f"{command} 1024 600000 $mac",
         "rate": f"{command} 20000 0 $mac",
@@ -93,17 +91,20 @@ def sent(name, command, short, long):
     )
 
 
-def xsk(mode, what, c_mode=None, size=None, suffix=""):
-    """A socket of AF_XDP that is bound with `mode`, with the C driver with `c_mode`, if it
-    cannot do the same; frames are of 60 bytes if there is no `size`."""
-    name = f"xsk-{mode.split('@')[0]}-{what}{f'@{size}' if size else ''}{suffix}"
-    sized = f"sized {size} " if size else ""
+# How frames are made that are not of 60 bytes: the largest ones, and those of jumbo frames.
+SIZES = {"": "", "@1500": "sized 1514 ", "@9000": "jumbo "}
+
+
+def xsk(mode, what, size="", c_mode=None, suffix=""):
+    """A socket of AF_XDP that is bound with `mode`, with the C driver with `c_mode` if it
+    cannot do the same."""
+    name = f"xsk-{mode.split('@')[0]}-{what}{size}{suffix}"
     modes = f"{mode} {c_mode or mode}"
-    if what == "txonly":
-        # Long frames cost more, and repeat as well with fewer.
-        short, long = (512, 4608) if size == JUMBO else (2048, 18432)
-        return sent(name, f"{sized}xsk_tx {modes}", short, long)
-    return received(name, f"{sized}xsk_rx {what} {modes}", amount=2048 if size == JUMBO else 4096)
+    if what != "txonly":
+        return received(name, f"{SIZES[size]}xsk_rx {what} {modes}")
+    # Long frames cost more, and counts repeat as well with fewer.
+    short, long = (512, 4608) if size == "@9000" else (2048, 18432)
+    return sent(name, f"{SIZES[size]}xsk_tx {modes}", short, long)
 
 
 SCENARIOS = {
@@ -114,29 +115,23 @@ SCENARIOS = {
         replace(sent("pktgen-tx", "pktgen_tx", 2048, 34816), rate="pktgen_tx 40000"),
         *(received(f"xdp-{program}", f"xdp_rx {program}") for program in ("drop", "tx")),
         received("xdp-pass", "xdp_pass", source="udp_rx"),
-        received("xdp-mb-drop", f"sized {JUMBO} xdp_rx drop_frags"),
+        received("xdp-mb-drop", "jumbo xdp_rx drop_frags"),
         received("xdp-redirect", "xdp_redirect", beside=("tx", None)),
         # The source is a NIC with the C driver, whose program drops what it does not redirect.
         received("xdp-ndo-xmit", "xdp_ndo_xmit", nic="tx", beside=("rx", "virtio_net")),
-        xsk("zc", "rxdrop"),
-        xsk("zc", "l2fwd"),
-        xsk("copy", "rxdrop"),
-        xsk("zc", "txonly"),
-        xsk("zc@csum", "txonly", "zc", suffix="@csum"),
-        xsk("zc@sg", "txonly", "zc", suffix="@sg"),
-        xsk("copy", "txonly"),
         *(
-            xsk(mode, what, size=1500)
+            xsk(mode, what, size)
+            for size in ("", "@1500")
             for mode, what in (
-                ("zc", "rxdrop"), ("zc", "l2fwd"), ("zc", "txonly"), ("copy", "rxdrop"), ("copy", "txonly"),
+                ("zc", "rxdrop"), ("zc", "l2fwd"), ("zc", "txonly"), ("copy", "rxdrop"),
+                ("copy", "txonly"),
             )
         ),
+        xsk("zc@csum", "txonly", "", "zc", "@csum"),
+        xsk("zc@sg", "txonly", "", "zc", "@sg"),
         # The C driver has no zero-copy for frames in several buffers.
-        *(
-            xsk("zc@sg", what, "copy@sg", JUMBO, "@c-copy")
-            for what in ("rxdrop", "l2fwd", "txonly")
-        ),
-        *(xsk("copy@sg", what, size=JUMBO) for what in ("rxdrop", "txonly")),
+        *(xsk("zc@sg", what, "@9000", "copy@sg", "@c-copy") for what in ("rxdrop", "l2fwd", "txonly")),
+        *(xsk("copy@sg", what, "@9000") for what in ("rxdrop", "txonly")),
         Scenario(
             name="pktgen-tx@4q",
             guest="icount",

@@ -91,17 +91,6 @@ part() {
 
 pg() { echo "$2" >"$1" || fatal "pktgen refuses '$2'"; }
 
-# Bytes of each frame, which "sized" sets.
-size=60
-
-# sized BYTES COMMAND... - with longer frames.
-sized() {
-	size=$1
-	shift
-	[ "$size" -le 1514 ] || ip link set "$ifname" mtu 9000 || fatal "$ifname takes no large MTU"
-	"$@"
-}
-
 # pktgen_on INTERFACE MAC COUNT KEY=VALUE... - set the device up, do not start.
 pktgen_on() {
 	local dev=/proc/net/pktgen/$1 word
@@ -109,9 +98,22 @@ pktgen_on() {
 	pg /proc/net/pktgen/kpktgend_0 "add_device $1"
 	pg "$dev" "dst_mac $2"
 	pg "$dev" "count $3"
-	pg "$dev" "pkt_size $size"
+	pg "$dev" "pkt_size ${size:-60}"
 	shift 3
 	for word in "$@"; do pg "$dev" "${word%%=*} ${word#*=}"; done
+}
+
+# sized BYTES COMMAND... - with frames of that many bytes.
+sized() {
+	local size=$1
+	shift
+	"$@"
+}
+
+# jumbo COMMAND... - with frames of 9014 bytes.
+jumbo() {
+	ip link set "$ifname" mtu 9000 || fatal "$ifname does not take an MTU of 9000"
+	sized 9014 "$@"
 }
 
 # bursts COUNT DELAY MAC - the same for the e1000 that shares a hub with the receiving NIC:
@@ -133,10 +135,10 @@ udp_rx() {
 	fi
 }
 
-# program NAME INTERFACE - attach one of xdp.c.
+# program NAME [INTERFACE] - attach one of xdp.c.
 program() {
-	ip -force link set dev "$2" xdpdrv obj /lib/xdp.o program "$1" ||
-		fatal "$2 does not take the program $1"
+	ip -force link set dev "${2:-$ifname}" xdpdrv obj /lib/xdp.o program "$1" ||
+		fatal "${2:-$ifname} does not take the program $1"
 }
 
 counter() { cat "/sys/class/net/$1/statistics/$2"; }
@@ -157,7 +159,7 @@ if_ours() { if [ "$1" = "$mac" ]; then echo "$2"; else echo 0; fi; }
 # xdp_rx PROGRAM COUNT DELAY MAC - the same bursts to a program.
 xdp_rx() {
 	local counter
-	program "$1" "$ifname"
+	program "$1"
 	case $1 in
 	drop*) counter=rx_dropped ;;
 	tx) counter=tx_packets ;;
@@ -169,7 +171,7 @@ xdp_rx() {
 
 # xdp_pass COUNT DELAY MAC - and from the program to a socket.
 xdp_pass() {
-	program pass "$ifname"
+	program pass
 	udp_rx "$@"
 }
 
@@ -210,15 +212,15 @@ xsk_rx() {
 	mode=$(mode "$2" "$3")
 	shift 3
 	case $mode in
-	*@sg*) program to_socket_frags "$ifname" ;;
-	*) program to_socket "$ifname" ;;
+	*@sg*) program to_socket_frags ;;
+	*) program to_socket ;;
 	esac
 	bursts "$@"
 	agent "xsk-$what" "$ifname" "$mode" "$src" "$1"
 }
 
 # xsk_tx MODE C_MODE COUNT - frames of a socket of AF_XDP.
-xsk_tx() { agent xsk-txonly "$ifname" "$(mode "$1" "$2")" "$size" "$3"; }
+xsk_tx() { agent xsk-txonly "$ifname" "$(mode "$1" "$2")" "${size:-60}" "$3"; }
 
 # A MAC that the device's filter drops: the traffic costs only its source.
 foreign_mac=02:fe:ed:00:00:01
