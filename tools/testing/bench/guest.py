@@ -40,8 +40,7 @@ def build_tools(out):
     plugin, agent = out / "insncount.so", out / "agent"
     source = HERE / "plugin/insncount.c"
     run(*cc, "-fPIC", "-shared", "-fvisibility=hidden", "-o", plugin, source)
-    sources = sorted((HERE / "guest").glob("agent*.c"))
-    run(*cc, "-static", "-o", agent, *sources)
+    run(*cc, "-static", "-o", agent, *sorted(HERE.glob("guest/agent*.c")))
     run("clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
         "-I/usr/include/x86_64-linux-gnu", "-c", HERE / "guest/xdp.c", "-o", out / "xdp.o")
     return plugin, agent

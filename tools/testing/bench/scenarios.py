@@ -194,7 +194,7 @@ class Plan:
 
 def make_plan(scenarios, drivers, repeats, rate=False):
     """C and Rust in turn, every time freshly bound, with warm pools."""
-    used = {s.nic for s in scenarios}
+    used = with_pair({s.nic for s in scenarios})
     plan = Plan()
     slots = " ".join(NICS[n].slot for n in sorted(used))
     plan.lines.append(f'nics="{slots}"')
