@@ -94,8 +94,9 @@ help:
 #?   make test-debug       guest tests on a kernel with KASAN, lockdep, DMA-API
 #?                         debug, fault injection and Rust's debug assertions,
 #?                         which is built first, once: about 25 min (an estimate)
-#?   make bench            compare with the C driver; report in build/bench
-#?   make bench-full       the same with all scenarios and more repeats
+#?   make bench            compare with the C driver; report in build/bench      10 min
+#?   make bench-full       the same with all scenarios, more repeats, latency and
+#?                         memory; started again, it goes on where it was ended
 #?   make vm               a guest with the module loaded and a shell
 #?   make clippy           the kernel's lints, warnings are errors              15 s
 #?   make fmtcheck, fmt    check, or correct, the formatting of Rust             1 s

@@ -33,7 +33,8 @@ one() {
 	# The settings of this run are not those of what it starts.
 	env -u T -u FULL -u DRIVER -u PARAMS timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null ||
 		status=$?
-	[ $status = 0 ] || tail -n 20 "$log" >&2
+	# 77: not to be had here, as the last line of the log says.
+	[ $status = 0 ] || [ $status = 77 ] || tail -n 20 "$log" >&2
 	# The tables that a reader of the run should see.
 	! table=$(sed -n '/^\(target  *executions\|wire  *lines\)/,/^$/p' "$log" | grep -v '^# ') ||
 		[ -z "$table" ] || printf '%s\n' "$table" | sed 's/^/# /'
@@ -58,6 +59,9 @@ model_and_module() {
 	one host.clippy_model 1500 $host/crate.sh lint tools/testing/model/Cargo.toml build/lint-model
 	one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
 		python3 -m unittest -q vnr.test_console
+	one host.benchmark 300 tools/env/in-tree.sh env PYTHONDONTWRITEBYTECODE=1 \
+		python3 -m unittest discover -s tools/testing/bench/tests
+	one host.report_page 300 $host/report-page.sh
 	one host.compile_fail 900 tools/testing/compile-fail.sh
 	one host.clippy 900 make --no-print-directory clippy
 	one host.fmtcheck 300 make --no-print-directory fmtcheck

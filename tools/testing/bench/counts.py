@@ -9,7 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
-Symbol = namedtuple("Symbol", "name module start")
+# nth: which one of that name in that module, by address; so a symbol is the same in every
+# boot, wherever its module lies.
+Symbol = namedtuple("Symbol", "name module nth")
 USER = Symbol("[user]", "user", 0)
 UNKNOWN = Symbol("[unknown]", "unknown", 0)
 CORE_END = "end-of-core"
@@ -27,13 +29,24 @@ class SymbolTable:
             entries.append((int(fields[0], 16), fields[2], module))
         entries.sort()
         self.starts = [e[0] for e in entries]
-        self.symbols = [Symbol(name, module, addr) for addr, name, module in entries]
+        self.symbols, seen = [], Counter()
+        for _, name, module in entries:
+            self.symbols.append(Symbol(name, module, seen[name, module]))
+            seen[name, module] += 1
 
     def find(self, address):
+        """The symbol, and the offset in it."""
         if address == 0:
-            return USER
+            return USER, 0
         at = bisect_right(self.starts, address) - 1
-        return self.symbols[at] if at >= 0 else UNKNOWN
+        return (self.symbols[at], address - self.starts[at]) if at >= 0 else (UNKNOWN, 0)
+
+    def resolve(self, by_address):
+        """Counts by address as counts by place: (symbol, offset)."""
+        counts = Counter()
+        for address, count in by_address.items():
+            counts[self.find(address)] += count
+        return counts
 
 
 class Groups:
@@ -69,12 +82,12 @@ def read_dump(path):
 
 
 def per_unit(scenario, runs):
-    """One repeat's counts by address, per unit. runs: part -> (units, counts)."""
+    """One repeat's counts by place, per unit. runs: part -> (units, counts)."""
     total = Counter()
 
     def add(part, factor):
-        for address, count in runs[part][1].items():
-            total[address] += count * factor
+        for place, count in runs[part][1].items():
+            total[place] += count * factor
 
     if scenario.method == "slope":
         units = runs["long"][0] - runs["short"][0]
@@ -91,17 +104,17 @@ def per_unit(scenario, runs):
 class Cost:
     """One repeat of one side: instructions per unit, by symbol, group, module."""
 
-    def __init__(self, by_address, table, groups, driver):
-        self.by_address = by_address
+    def __init__(self, by_place, groups, driver):
+        self.by_place = by_place
         self.by_symbol = defaultdict(float)
         self.by_group = defaultdict(float)
         self.by_module = defaultdict(float)
-        for address, count in by_address.items():
-            self.by_symbol[table.find(address)] += count
+        for (symbol, _), count in by_place.items():
+            self.by_symbol[symbol] += count
         for symbol, count in self.by_symbol.items():
             self.by_group[groups.of(symbol, driver)] += count
             self.by_module[symbol.module] += count
-        self.total = sum(by_address.values())
+        self.total = sum(by_place.values())
         self.core = sum(self.by_group[group] for group in groups.core)
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def build_tools(out):
     plugin, agent = out / "insncount.so", out / "agent"
     source = HERE / "plugin/insncount.c"
     run(*cc, "-fPIC", "-shared", "-fvisibility=hidden", "-o", plugin, source)
-    run(*cc, "-static", "-o", agent, *sorted(HERE.glob("guest/agent*.c")))
+    run(*cc, "-static", "-o", agent, *sorted(HERE.glob("guest/agent*.c")), "-lm")
     run("clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
         "-I/usr/include/x86_64-linux-gnu", "-c", HERE / "guest/xdp.c", "-o", out / "xdp.o")
     return plugin, agent
@@ -161,6 +160,13 @@ def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
             "-device", nic_device("tx4", "tx4", icount)
             + ",mq=on,vectors=10,tx=timer,x-txtimer=150000",
         ]
+    if "lat" in nics:
+        # What is sent goes out after a microsecond; what arrives is told at once.
+        command += [
+            "-netdev", "hubport,id=lat0,hubid=2", "-netdev", "hubport,id=lat1,hubid=2",
+            "-device", "e1000,netdev=lat1,mac=52:54:00:00:00:16,addr=16.0,mitigation=off",
+            "-device", nic_device("lat", "lat0", icount) + ",tx=timer,x-txtimer=1000",
+        ]
     if "tap" in nics:
         command += [
             "-netdev", f"tap,id=tap0,ifname={TAPS['tap']},script=no,downscript=no,vhost=off",
@@ -184,8 +190,9 @@ def nic_device(name, netdev, icount):
     )
 
 
-def run_guest(out, command, plan, label, limit):
-    """Runs the plan; returns the log's lines. Shows progress, bounded in time."""
+def run_guest(out, command, plan, label, limit, take, show):
+    """Runs the plan, bounded in time. `take` gets the log's lines as they come, `show` is
+    called in between."""
     for old in out.glob("dump-*.bin"):
         old.unlink()
     for name in ("log", "errors", "dmesg.txt", "kallsyms.c", "kallsyms.rust"):
@@ -194,23 +201,31 @@ def run_guest(out, command, plan, label, limit):
     (out / "log").touch()
     start = time.monotonic()
     hint = f"see {out}/console.log, {out}/qemu.log and {out}/errors"
+    lines = []
+
+    def follow():
+        whole, _, _ = (out / "log").read_text().rpartition("\n")
+        fresh = [line.split() for line in whole.splitlines()[len(lines):]]
+        for line in fresh:
+            lines.append(line)
+            take(line)
+
     with open(out / "qemu.log", "w") as err:
         qemu = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=err, stderr=subprocess.STDOUT
         )
         try:
             while qemu.poll() is None:
-                spent = time.monotonic() - start
-                show_progress(label, out, plan, spent)
-                if spent > limit:
+                follow()
+                show()
+                if time.monotonic() - start > limit:
                     raise GuestError(f"{label}: not done after {limit} s; {hint}")
                 time.sleep(0.5)
         finally:
             if qemu.poll() is None:
                 qemu.kill()
             qemu.wait()
-    show_progress(label, out, plan, time.monotonic() - start, last=True)
-    lines = [line.split() for line in (out / "log").read_text().splitlines()]
+    follow()
     fatal = [" ".join(line[1:]) for line in lines if line[0] == "fatal"]
     splat = first_splat(out / "console.log")
     if fatal or splat:
@@ -218,7 +233,6 @@ def run_guest(out, command, plan, label, limit):
     done = sum(line[0] == "part" for line in lines)
     if done != plan.parts:
         raise GuestError(f"{label}: {done} of {plan.parts} runs finished; {hint}")
-    return lines
 
 
 SPLAT = re.compile(r"BUG:|WARNING:|kernel BUG|Oops|Kernel panic|general protection|RIP: 0010")
@@ -230,20 +244,3 @@ def first_splat(console):
         return []
     lines = console.read_text(errors="replace").splitlines()
     return [line.strip() for line in lines if SPLAT.search(line)][:3]
-
-
-def show_progress(label, out, plan, spent, last=False):
-    lines = (out / "log").read_text().splitlines()
-    parts = [line.split() for line in lines if line.startswith("part ")]
-    at = " ".join(parts[-1][1:5]) if parts and not last else ""
-    text = f"bench: {label}: {len(parts)}/{plan.parts} runs, {spent:.0f} s {at}"
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K" + text + ("\n" if last else ""))
-    elif last or (len(parts), int(spent) // 20) != show_progress.shown:
-        show_progress.shown = (len(parts), int(spent) // 20)
-        if last or len(parts) % 8 == 0:
-            sys.stderr.write(text + "\n")
-    sys.stderr.flush()
-
-
-show_progress.shown = None

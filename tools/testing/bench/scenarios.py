@@ -11,7 +11,7 @@ parts combine into instructions per unit is its method:
   plain         main / units
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 MIB = 1 << 20
 
@@ -29,6 +29,7 @@ NICS = {
     "tx": Nic("11", "10.0.1.2/24"),
     "tap": Nic("12", "10.0.2.2/24"),
     "tx4": Nic("14", "10.0.3.2/24"),
+    "lat": Nic("15", "10.0.4.2/24"),
 }
 # Frames are redirected from one of them to the other: a guest has both or none.
 PAIR = {"rx", "tx"}
@@ -53,11 +54,18 @@ class Scenario:
     unit: str = "packet"
     unit_size: int = 1  # what the guest reports per unit (bytes of a MiB)
     repeats: int = 5
-    full_repeats: int = 15
+    full_repeats: int = 9
     # Share of the repeats that is used, those of the lowest totals. Without icount
     # a busy host makes batches smaller, which adds to a count and says nothing of
     # a driver.
     keep: float = 1.0
+
+    def identity(self):
+        """All that what it measures depends on: not how often it does."""
+        return NICS[self.nic], *(
+            getattr(self, f.name) for f in fields(self)
+            if f.name not in ("repeats", "full_repeats", "keep")
+        )
 
 
 def received(name, command, source=None, **others):
@@ -132,14 +140,20 @@ SCENARIOS = {
         # The C driver has no zero-copy for frames in several buffers.
         *(xsk("zc@sg", what, "@9000", "copy@sg", "@c-copy") for what in ("rxdrop", "l2fwd", "txonly")),
         *(xsk("copy@sg", what, "@9000") for what in ("rxdrop", "txonly")),
-        Scenario(
-            name="pktgen-tx@4q",
-            guest="icount",
-            nic="tx4",
-            method="slope",
-            parts=(("short", 4096, "pktgen_tx_4q {n}"), ("long", 36864, "pktgen_tx_4q {n}")),
-            warm="pktgen_tx_4q 8192",
-            rate="pktgen_tx_4q 40000",
+        *(
+            Scenario(
+                name=f"pktgen-tx@{n}q",
+                guest="icount",
+                nic="tx4",
+                method="slope",
+                parts=(
+                    ("short", 4096, f"pktgen_tx_queues {n} {{n}}"),
+                    ("long", 36864, f"pktgen_tx_queues {n} {{n}}"),
+                ),
+                warm=f"pktgen_tx_queues {n} 8192",
+                rate=f"pktgen_tx_queues {n} 40000",
+            )
+            for n in (1, 2, 4)
         ),
         Scenario(
             name="tcp-rx",
@@ -152,7 +166,7 @@ SCENARIOS = {
             unit="MiB",
             unit_size=MIB,
             repeats=12,
-            full_repeats=36,
+            full_repeats=24,
             keep=0.5,
         ),
         Scenario(
@@ -166,7 +180,7 @@ SCENARIOS = {
             unit="MiB",
             unit_size=MIB,
             repeats=12,
-            full_repeats=36,
+            full_repeats=24,
             keep=0.5,
         ),
     )
@@ -178,6 +192,51 @@ QUICK = (
 )
 
 SIDES = ("c", "rust")
+
+
+def sized(name, bytes_, label):
+    """The scenario with frames of that many bytes (without checksum) instead of 60."""
+    base, prefix = SCENARIOS[name], f"sized {bytes_} "
+    return replace(
+        base,
+        name=f"{name}@{label}",
+        parts=tuple((part, amount, prefix + command) for part, amount, command in base.parts),
+        warm=prefix + base.warm,
+        rate=prefix + base.rate,
+        full_repeats=5,
+    )
+
+
+# 512 is as it goes over the wire; 1500 what the largest frame carries.
+SCENARIOS.update(
+    (scenario.name, scenario)
+    for name in ("udp-rx", "pktgen-tx", "xdp-drop")
+    for scenario in (sized(name, 508, "512"), sized(name, 1514, "1500"))
+)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The highest ratio to C that passes; a total of None: 1 plus the spread of the runs."""
+
+    core: float = 1.05
+    total: float | None = None
+
+
+# By pattern of the name; the first one that matches holds.
+BOUNDS = (
+    ("xdp-drop*", Bound(core=0.85)),
+    ("xdp-tx*", Bound(core=0.85)),
+    ("xdp-*", Bound(core=1.00)),
+    ("xsk-zc-rxdrop*", Bound(core=0.95)),
+    ("xsk-zc-l2fwd*", Bound(core=0.80)),
+    # The C driver has no checksums here: it is compared without.
+    ("xsk-zc-txonly@csum", Bound()),
+    ("xsk-zc-txonly*", Bound(core=0.65, total=0.60)),
+    ("*", Bound()),
+)
+# Of the spread, a total gets at most this.
+TOTAL_SLACK_CAP = 0.01
 
 
 @dataclass
@@ -193,7 +252,8 @@ class Plan:
 
 
 def make_plan(scenarios, drivers, repeats, rate=False):
-    """C and Rust in turn, every time freshly bound, with warm pools."""
+    """C and Rust in turn, every time freshly bound, with warm pools. `repeats` gives the
+    numbers of a scenario's repeats."""
     used = with_pair({s.nic for s in scenarios})
     plan = Plan()
     slots = " ".join(NICS[n].slot for n in sorted(used))
@@ -205,7 +265,7 @@ def make_plan(scenarios, drivers, repeats, rate=False):
         nic, other = NICS[scenario.nic], None
         if scenario.beside:
             other, other_driver = NICS[scenario.beside[0]], scenario.beside[1]
-        for repeat in range(repeats(scenario)):
+        for repeat in repeats(scenario):
             for side in SIDES:
                 if other:
                     plan.lines.append(

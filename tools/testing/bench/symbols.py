@@ -5,7 +5,7 @@ import re
 import subprocess
 
 from counts import median_of
-from report import demangle
+from results import demangle
 
 FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\t(.*)$")
@@ -34,14 +34,13 @@ def listing(scenario, rows):
     return "\n".join(out) + "\n"
 
 
-def annotate(costs, table, driver, module):
+def annotate(costs, driver, module):
     """The driver's disassembly with executions per unit of each instruction."""
-    by_address = median_of([c.by_address for c in costs])
+    by_place = median_of([c.by_place for c in costs])
     functions = {}
-    for address, count in by_address.items():
-        symbol = table.find(address)
+    for (symbol, offset), count in by_place.items():
         if symbol.module == driver:
-            functions.setdefault(symbol, {})[address - symbol.start] = count
+            functions.setdefault(symbol, {})[offset] = count
     whole = sum(sum(f.values()) for f in functions.values())
     code = disassemble(module)
     names = demangle({s.name for s in functions})

@@ -334,6 +334,8 @@ static const struct {
 	{ "xsk-rxdrop", 4, cmd_xsk_rxdrop },
 	{ "xsk-l2fwd", 4, cmd_xsk_l2fwd },
 	{ "xsk-txonly", 4, cmd_xsk_txonly },
+	{ "latency", 5, cmd_latency },
+	{ "page-pools", 1, cmd_page_pools },
 };
 
 int main(int argc, char **argv)

@@ -29,4 +29,8 @@ int cmd_xsk_rxdrop(char **argv);
 int cmd_xsk_l2fwd(char **argv);
 int cmd_xsk_txonly(char **argv);
 
+/* Latency and memory, in agent_latency.c and agent_pools.c. */
+int cmd_latency(char **argv);
+int cmd_page_pools(char **argv);
+
 #endif

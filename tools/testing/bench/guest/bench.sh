@@ -83,7 +83,8 @@ part() {
 	local id="$1 $2 $3 $4" result
 	shift 4
 	if result=$("$@" 2>>/out/errors); then
-		log "part $id $result"
+		# The one that prints several lines has them joined.
+		log "part $id" $result
 	else
 		fatal "$id failed: $(tail -n 3 /out/errors)"
 	fi
@@ -235,14 +236,65 @@ pktgen_tx() {
 	agent pktgen "$ifname" "$1"
 }
 
-# pktgen_tx_4q COUNT - each packet through the next one of four queues. A driver begins
+# pktgen_tx_queues QUEUES COUNT - each packet through the next one of them. A driver begins
 # with as many as there are processors.
-pktgen_tx_4q() {
-	agent queue-pairs "$ifname" 4 || fatal "$ifname does not use four queue pairs"
-	pktgen_on "$ifname" 02:00:00:00:00:01 "$1" delay=0 queue_map_min=0 queue_map_max=3 \
+pktgen_tx_queues() {
+	agent queue-pairs "$ifname" "$1" || fatal "$ifname does not use $1 queue pairs"
+	pktgen_on "$ifname" 02:00:00:00:00:01 "$2" delay=0 queue_map_min=0 queue_map_max=$(($1 - 1)) \
 		dst_min=10.0.3.1 dst_max=10.0.3.1
-	agent pktgen "$ifname" "$1"
+	agent pktgen "$ifname" "$2"
 }
 
 tcp_tx() { agent tcp-send 10.0.2.1 5001 "$2" "$1"; }
 tcp_rx() { agent tcp-receive 10.0.2.1 5001 "$2" "$1"; }
+
+# latency xdp|socket|echo COUNT GAP - frames at random times from an e1000, to a program
+# that sends them back, to a socket, or to one that answers.
+latency() {
+	local src try=0
+	src=$(ls /sys/bus/pci/devices/0000:00:16.0/net)
+	# What the program sends back is for nobody's address.
+	ip link set "$src" up promisc on
+	while [ "$(cat "/sys/class/net/$src/carrier" 2>/dev/null)" != 1 ]; do
+		try=$((try + 1))
+		[ $try -lt 500 ] || fatal "$src has no carrier"
+		usleep 10000
+	done
+	if [ "$1" = xdp ]; then
+		program tx
+	else
+		ip neigh replace 10.0.4.1 lladdr "$(cat "/sys/class/net/$src/address")" dev "$ifname" nud permanent
+	fi
+	agent latency "$1" "$src" "$mac" "$2" "$3"
+}
+
+# taken [INTERFACE] - KiB: free (with what processors keep for themselves), slab, per
+# processor, and given out by the interface's page pools.
+taken() {
+	local cache
+	# What waits to be freed is, and what is cached goes.
+	sleep 1
+	echo 3 >/proc/sys/vm/drop_caches
+	for cache in /sys/kernel/slab/*/shrink; do echo 1 >"$cache" 2>/dev/null; done
+	sleep 1
+	awk '/pages free/ { n += $3 } /^ +count:/ { n += $2 } END { printf "%d ", n * 4 }' /proc/zoneinfo
+	awk '/^Slab:/ { slab = $2 } /^Percpu:/ { cpu = $2 } END { printf "%d %d ", slab, cpu }' /proc/meminfo
+	if [ -n "${1:-}" ]; then agent page-pools "$1"; else echo 0; fi
+}
+
+# memory DRIVER NIC - what is taken with the NIC unbound, bound, up with one queue pair,
+# and with four.
+memory() {
+	local dev name
+	dev=$(device_of "$2")
+	unbind "$dev"
+	taken
+	echo "$dev" >"$bus/drivers/$1/bind" || fatal "$1 does not bind to $dev"
+	name=$(ls "$bus/devices/$dev/net")
+	taken "$name"
+	agent queue-pairs "$name" 1 && ip link set "$name" up || fatal "$name does not come up"
+	taken "$name"
+	agent queue-pairs "$name" 4 || fatal "$name does not use four queue pairs"
+	taken "$name"
+	unbind "$dev"
+}

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What got worse from one report to another, beyond what repeats differ by.
+
+Two reports may come of different kernels or versions of QEMU. So something is worse only if
+both grew beyond the spread: what the Rust driver costs, and its ratio to the C driver.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+
+LATEST = "latest.json"
+KINDS = ("scenarios", "latency", "memory")
+# What is never told apart, however alike the repeats were.
+FLOOR = {"core": 0.001, "total": 0.002, "p50": 0.002, "p99": 0.01, "per queue": 0.02}
+
+
+@dataclass(frozen=True)
+class Measure:
+    rust: float
+    c: float
+    spread: float  # of Rust's repeats
+    spread_c: float
+    unit: str
+
+
+def measures(document):
+    """(name, what) -> Measure, for all that a report has."""
+    found = {}
+    for r in document["scenarios"]:
+        for what in ("core", "total"):
+            found[r["name"], what] = Measure(
+                r["rust"][what], r["c"][what], r["rust"]["spread"][what],
+                r["c"]["spread"][what], f"instructions/{r['unit']}")
+    for r in document.get("latency", []):
+        for what in ("p50", "p99"):
+            found[r["name"], what] = Measure(
+                r["rust"][what], r["c"][what], r["rust"]["spread"][what],
+                r["c"]["spread"][what], r["unit"])
+    for r in document.get("memory", []):
+        rust, c = (r[side]["per_queue"]["all"] for side in ("rust", "c"))
+        found[r["name"], "per queue"] = Measure(
+            rust, c, r["rust"]["spread"], r["c"]["spread"], r["unit"])
+    return found
+
+
+def verdict(what, old, new):
+    """("worse" | "better" | "same" | "both", growth, its threshold)"""
+    if not old.rust or not old.c or not new.c:
+        return "same", 0.0, 0.0
+    threshold = max(old.spread, new.spread, FLOOR[what])
+    of_ratio = max(threshold, old.spread_c, new.spread_c)
+    growth = new.rust / old.rust - 1
+    ratio_growth = (new.rust / new.c) / (old.rust / old.c) - 1
+    if growth > threshold:
+        return ("worse" if ratio_growth > of_ratio else "both"), growth, threshold
+    if growth < -threshold:
+        return ("better" if ratio_growth < -of_ratio else "both"), growth, threshold
+    return "same", growth, threshold
+
+
+def compare(old, new):
+    """Of what both have, in the order of the new one."""
+    before, rows, notes = measures(old), [], []
+    origin = {r["name"]: r for kind in KINDS for r in old.get(kind, [])}
+    for (name, what), now in measures(new).items():
+        then = before.get((name, what))
+        if not then:
+            continue
+        if then.unit != now.unit:
+            notes.append(f"{name}: counted by {then.unit} before, by {now.unit} now")
+            continue
+        word, growth, threshold = verdict(what, then, now)
+        rows.append({
+            "name": name, "what": what, "unit": now.unit, "verdict": word,
+            "before": then.rust, "now": now.rust, "growth": round(growth, 5),
+            "threshold": round(threshold, 5),
+            "c_before": then.c, "c_now": now.c, "date": origin[name].get("date", old["date"]),
+            "same_module": new.get("module") is not None and
+                origin[name].get("module", old.get("module")) == new["module"],
+        })
+    for key in ("kernel", "qemu"):
+        if old.get(key) and old[key] != new.get(key):
+            notes.append(f"{key}: {old[key]} before, {new.get(key)} now")
+    used = sorted({row["date"] for row in rows})
+    return {
+        "with": " to ".join(dict.fromkeys((used[0], used[-1]))) if used else old["date"],
+        "same_module": bool(rows) and all(row["same_module"] for row in rows),
+        "rows": rows, "notes": notes,
+    }
+
+
+def of(comparison, *verdicts):
+    return [row for row in comparison["rows"] if row["verdict"] in verdicts]
+
+
+def line(row):
+    words = {"worse": "worse", "better": "better", "both": "moved, and C's with it"}
+    return (f"{row['name']} {row['what']}: {row['before']:.0f} -> {row['now']:.0f} {row['unit']} "
+            f"({100 * row['growth']:+.2f} %, told apart above {100 * row['threshold']:.2f} %): "
+            f"{words.get(row['verdict'], 'same')}")
+
+
+def text(comparison):
+    """The comparison for a terminal."""
+    rows = comparison["rows"]
+    if not rows:
+        return "Nothing in common with the earlier report."
+    worse = of(comparison, "worse")
+    out = [f"Compared with {comparison['with']}: {len(rows)} figures, {len(worse)} worse, "
+           f"{len(of(comparison, 'better'))} better, {len(of(comparison, 'both'))} moved with C's."]
+    if comparison["same_module"]:
+        out.append("The module is the same: what differs is noise, or conditions.")
+    out += [f"  {line(row)}" for row in (*worse, *of(comparison, "better", "both"))]
+    return "\n".join(out + [f"  note: {note}" for note in comparison["notes"]])
+
+
+# The latest result of each scenario, whatever else its run had.
+
+def latest(folder):
+    try:
+        return json.loads((folder / LATEST).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def remember(folder, document):
+    """With each scenario's date and module, as runs need not have the same scenarios."""
+    old = latest(folder) or {}
+    merged = {k: v for k, v in document.items() if k != "comparison"}
+    origin = {key: document[key] for key in ("date", "module")}
+    for kind in KINDS:
+        by_name = {r["name"]: r for r in old.get(kind, [])}
+        by_name.update((r["name"], {**r, **origin}) for r in document[kind])
+        merged[kind] = list(by_name.values())
+    fresh = folder / (LATEST + ".new")
+    fresh.write_text(json.dumps(merged, indent=1) + "\n")
+    fresh.rename(folder / LATEST)
+
+
+def main(old_path, new_path=None, default=None):
+    """Status: 0 nothing got worse, 1 something did, 2 nothing can be compared."""
+    documents = []
+    for path in (old_path, new_path or default):
+        try:
+            with open(path) as file:
+                document = json.load(file)
+            document["scenarios"], document["date"]
+            documents.append(document)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            print(f"bench: {path} is no report: {error}", file=sys.stderr)
+            return 2
+    comparison = compare(*documents)
+    print(text(comparison))
+    if not comparison["rows"]:
+        return 2
+    return 1 if of(comparison, "worse") else 0

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is measured beside instructions: latency at a fixed load, and memory.
+
+Both in a guest with -icount and without the plugin, so that guest time is what was executed.
+"""
+
+from dataclasses import dataclass
+from statistics import median
+
+from results import spread
+from scenarios import NICS, SIDES, Plan
+
+LATENCY = ("p50", "p90", "p99", "max", "busy")
+# States of the NIC in the order in which the guest prints them, and what it prints of each.
+STATES = ("unbound", "bound", "one", "four")
+MEMORY = ("all", "slab", "percpu", "page_pool")
+
+
+@dataclass(frozen=True)
+class Probe:
+    name: str
+    what: str  # "latency" or "memory"
+    nic: str
+    parts: tuple
+    warm: str = ""
+    repeats: int = 3
+    full_repeats: int = 5
+
+    def identity(self):
+        return self.name, self.what, self.nic, self.parts, self.warm
+
+
+FRAMES = 10000
+
+
+def latency(name, mode, gap):
+    """Frames at random times, `gap` nanoseconds apart on average; the same times always."""
+    return Probe(
+        name=name, what="latency", nic="lat",
+        parts=(("main", FRAMES, f"latency {mode} {{n}} {gap}"),),
+        warm=f"latency {mode} 1000 {gap}",
+    )
+
+
+PROBES = {
+    p.name: p
+    for p in (
+        latency("latency-udp", "socket", 20000),
+        latency("latency-udp-echo", "echo", 40000),
+        latency("latency-xdp-tx", "xdp", 20000),
+        Probe(name="memory", what="memory", nic="tx4", parts=(("main", 1, "memory"),)),
+    )
+}
+
+
+def make_plan(chosen, drivers, repeats, rate=False):
+    """As that of the scenarios; memory is measured from an unbound NIC on."""
+    assert not rate
+    plan = Plan()
+    plan.lines.append('nics="%s"' % " ".join(sorted({NICS[p.nic].slot for p in chosen})))
+    plan.lines.append("exact=1")
+    plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
+    for probe in chosen:
+        nic = NICS[probe.nic]
+        if probe.what == "memory":
+            # What is allocated once and stays is not a queue's.
+            for side in SIDES:
+                plan.part(probe, side, 0, "warm", f"memory {drivers[side]} {nic.slot}")
+        for repeat in repeats(probe):
+            for side in SIDES:
+                if probe.what == "memory":
+                    plan.part(probe, side, repeat, "main", f"memory {drivers[side]} {nic.slot}")
+                    continue
+                plan.lines.append(f"attach {side} {drivers[side]} {nic.slot} {nic.address}")
+                plan.part(probe, side, repeat, "warm", probe.warm)
+                for part, amount, command in probe.parts:
+                    plan.part(probe, side, repeat, part, command.format(n=amount))
+                plan.lines.append(f"detach {nic.slot}")
+    return plan
+
+
+def result(probe, stored):
+    """From all repeats: medians, ratios, spreads."""
+    numbers = {side: [sides[side]["parts"]["main"] for sides in stored] for side in SIDES}
+    make = latency_result if probe.what == "latency" else memory_result
+    return {"name": probe.name, "what": probe.what, "repeats": len(stored), **make(probe, numbers)}
+
+
+def latency_result(probe, numbers):
+    sides = {}
+    for side in SIDES:
+        columns = dict(zip(LATENCY, zip(*(row[2:] for row in numbers[side]))))
+        sides[side] = {key: median(values) for key, values in columns.items()}
+        sides[side]["busy"] = round(sides[side]["busy"] / 1000, 3)
+        sides[side]["spread"] = {key: round(spread(columns[key]), 5) for key in LATENCY[:3]}
+    _, amount, command = probe.parts[0]
+    return {
+        "unit": "ns", "frames": amount, "gap": int(command.split()[-1]), **sides,
+        "ratio": {key: round(sides["rust"][key] / sides["c"][key], 4) for key in LATENCY[:3]},
+    }
+
+
+def memory_result(probe, numbers):
+    sides = {}
+    for side in SIDES:
+        rows = [memory_row(row) for row in numbers[side]]
+        sides[side] = {
+            state: {key: median(row[state][key] for row in rows) for key in MEMORY}
+            for state in rows[0]
+        }
+        per_queue = [row["per_queue"]["all"] for row in rows]
+        sides[side]["spread"] = round(spread(per_queue), 5)
+    c, rust = (sides[side]["per_queue"]["all"] for side in SIDES)
+    return {"unit": "KiB", **sides, "ratio": {"per_queue": round(rust / c, 4) if c else None}}
+
+
+def memory_row(row):
+    """KiB that each state takes more than none, and what one queue pair more takes."""
+    at = {state: dict(zip(MEMORY, row[i * len(MEMORY):])) for i, state in enumerate(STATES)}
+    # The first number is what is free.
+    for state in at.values():
+        state["all"] = -state["all"]
+    taken = {
+        state: {key: at[state][key] - at["unbound"][key] for key in MEMORY}
+        for state in STATES[1:]
+    }
+    taken["per_queue"] = {
+        key: round((at["four"][key] - at["one"][key]) / 3, 1) for key in MEMORY
+    }
+    return taken

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs what is missing in guests, and makes results of all that is there."""
+
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import counts
+import guest
+import probes
+import results
+import store
+import symbols
+from collect import Collector, CountCollector
+from scenarios import SCENARIOS, SIDES, make_plan
+
+PROJECT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(PROJECT / "tools/testing"))
+from vnr.accel import choose as choose_accel
+
+RATE_REPEATS, RATE_FULL_REPEATS = 3, 5
+COUNTING = ("icount", "tap")
+
+
+class Bench:
+    def __init__(self, args, out, pace):
+        self.args, self.out, self.pace = args, out, pace
+        self.release = Path("/etc/virtio-net-rs/kernel-release").read_text().strip()
+        rust = "virtio_net" if args.rust_as == "c" else "virtio_net_rs"
+        self.drivers = {"c": "virtio_net", "rust": rust}
+        self.groups = counts.Groups()
+        self.rate_accel = "not measured"
+        self.results, self.texts = [], {}
+
+    def prepare(self):
+        tools = self.out / "tools"
+        tools.mkdir(parents=True, exist_ok=True)
+        self.plugin, agent = guest.build_tools(tools)
+        extra = [] if self.args.rust_as == "c" else [self.args.module]
+        self.archive, self.modules = guest.build_initramfs(
+            tools, self.release, agent, extra
+        )
+        here = Path(__file__).resolve().parent
+        sources = sorted([*here.glob("guest/*"), *here.glob("plugin/*")])
+        self.module_key = store.digest(*map(Path, extra))
+        self.store = store.Store(self.out / "parts", store.digest(
+            *sources, *map(Path, extra), self.release, Path(f"/boot/vmlinuz-{self.release}"),
+            guest.run("qemu-system-x86_64", "--version"),
+        ))
+        _, self.fast = choose_accel()
+
+    # What there is to run: kind of guest, scenario, the numbers of its repeats.
+
+    def wanted(self, kind):
+        """The scenarios or probes of this kind, with how many repeats each is to have."""
+        full = self.args.full
+        if kind == "rate":
+            return {s: RATE_FULL_REPEATS if full else RATE_REPEATS
+                    for s in ([] if self.args.no_rates else self.args.scenarios)}
+        chosen = self.args.probes if kind == "probe" else [
+            s for s in self.args.scenarios if s.guest == kind]
+        return {s: s.full_repeats if full else s.repeats for s in chosen}
+
+    def definition(self, kind, scenario):
+        """Stands for all of a scenario but how often it is repeated, and for its guest."""
+        command = guest.qemu_command(Path("."), "", "", {scenario.nic}, **self.options(kind))
+        return store.digest(scenario.identity(), [c for c in command if str(self.out) not in c])
+
+    def options(self, kind):
+        if kind == "rate":
+            return {"accel": self.fast}
+        icount = kind in ("icount", "probe")
+        plugin = self.plugin if kind in COUNTING else None
+        return {"accel": "tcg", "plugin": plugin, "icount": icount}
+
+    def missing(self, kind):
+        found = {}
+        for scenario, repeats in self.wanted(kind).items():
+            numbers = list(range(repeats))
+            if self.args.resume:
+                numbers = self.store.missing(
+                    kind, scenario.name, self.definition(kind, scenario), numbers)
+            found[scenario] = numbers
+        return found
+
+    def measure(self):
+        """All guests; returns why there are no rates, or None. What was counted before is
+        worth a report without them."""
+        kinds = (*COUNTING, "probe", "rate")
+        work = {kind: self.missing(kind) for kind in kinds}
+        there = 0
+        for kind, found in work.items():
+            for scenario, numbers in found.items():
+                there += self.wanted(kind)[scenario] - len(numbers)
+                self.pace.plan(kind, scenario.name, len(numbers))
+        if there:
+            sys.stderr.write(f"bench: goes on from {there} repeats that were measured before "
+                             "(FRESH=1 measures all anew)\n")
+        no_rates = None
+        for kind in kinds:
+            if any(work[kind].values()):
+                try:
+                    self.boot(kind, {s: n for s, n in work[kind].items() if n})
+                except guest.GuestError as error:
+                    if kind != "rate":
+                        raise
+                    no_rates = error
+            self.pace.skip(kind)
+        return no_rates
+
+    def boot(self, kind, work):
+        """Runs one guest with these repeats and keeps each as soon as it is complete."""
+        out = self.out / kind
+        out.mkdir(exist_ok=True)
+        by_name = {s.name: s for s in work}
+        make = probes.make_plan if kind == "probe" else make_plan
+        plan = make(list(work), self.drivers, lambda s: work[s], rate=kind == "rate")
+        command = guest.qemu_command(
+            out, self.release, self.archive, {s.nic for s in work}, **self.options(kind)
+        )
+        total, state = sum(map(len, work.values())), {"done": 0, "at": "", "since": None}
+        began = time.monotonic()
+
+        def keep(name, repeat, sides):
+            scenario = by_name[name]
+            self.store.save(sides, kind, name, self.definition(kind, scenario), repeat)
+            now = time.monotonic()
+            self.pace.done(kind, name, now - state["since"])
+            self.pace.save()
+            state.update(done=state["done"] + 1, since=now)
+
+        def parts_of(name):
+            scenario = by_name[name]
+            if kind == "rate":
+                return scenario.nic, ("rate",)
+            return scenario.nic, tuple(part for part, _, _ in scenario.parts)
+
+        if kind in COUNTING:
+            amounts = {(s.name, part): amount for s in work for part, amount, _ in s.parts}
+            collector = CountCollector(
+                parts_of, keep, out, lambda *key: amounts[key], store.pack)
+        else:
+            collector = Collector(parts_of, keep)
+
+        def take(line):
+            if state["since"] is None:
+                state["since"] = time.monotonic()
+                self.pace.done(kind, "boot", state["since"] - began)
+            if line[0] == "part":
+                state["at"] = line[1]
+            collector.take(line)
+
+        def show(last=False):
+            at = f"{state['done']}/{total} repeats {'' if last else state['at']}".strip()
+            self.pace.show(f"{kind} guest", at, time.monotonic() - (state["since"] or began), last)
+
+        limit = self.args.limit or 60 + 6 * plan.parts
+        try:
+            guest.run_guest(out, command, plan, f"{kind} guest", limit, take, show)
+        finally:
+            show(last=True)
+
+    # What comes of it.
+
+    def stored(self, kind, scenario):
+        """All repeats that are wanted; some can be missing where a guest failed."""
+        definition = self.definition(kind, scenario)
+        found = (self.store.load(kind, scenario.name, definition, repeat)
+                 for repeat in range(self.wanted(kind)[scenario]))
+        return [sides for sides in found if sides]
+
+    def evaluate(self):
+        for scenario in self.args.scenarios:
+            self.results.append(self.scenario(scenario))
+        if not self.args.no_rates:
+            self.rates()
+        return [probes.result(p, self.stored("probe", p)) for p in self.args.probes]
+
+    def scenario(self, scenario):
+        costs, sources = {side: [] for side in SIDES}, []
+        for sides in self.stored(scenario.guest, scenario):
+            nics = {side: sides[side]["nic"] for side in SIDES}
+            for side in SIDES:
+                scaled = {
+                    part: (value["done"] / scenario.unit_size, store.unpack(value))
+                    for part, value in sides[side]["parts"].items()
+                }
+                cost = counts.Cost(
+                    counts.per_unit(scenario, scaled), self.groups, self.drivers[side])
+                costs[side].append(cost)
+                if "source" in scaled:
+                    units, dump = scaled["source"]
+                    alone = {place: n / units for place, n in dump.items()}
+                    sources.append(counts.Cost(alone, self.groups, self.drivers[side]))
+        kept = {side: keep_lowest(costs[side], scenario.keep) for side in SIDES}
+        source = sources and {
+            key: round(median(getattr(s, key) for s in sources), 2) for key in ("total", "core")
+        }
+        units = sum(amount for part, amount, _ in scenario.parts if part != "source")
+        result, rows = results.scenario_result(
+            scenario, kept, source or None, units / scenario.unit_size, nics, self.drivers,
+            self.groups,
+        )
+        result["repeats_run"] = len(costs["c"])
+        result["spread_of_all"] = max(
+            results.spread([c.total for c in costs[side]]) for side in SIDES
+        )
+        self.write_symbols(scenario, rows, kept)
+        return result
+
+    def write_symbols(self, scenario, rows, kept):
+        text = symbols.listing(scenario, rows)
+        (self.out / f"{scenario.name}.symbols.txt").write_text(text)
+        self.texts[scenario.name] = text
+        for side in SIDES:
+            module = self.modules / f"{self.drivers[side]}.ko"
+            listing = symbols.annotate(kept[side], self.drivers[side], module)
+            (self.out / f"{scenario.name}.{side}.annotate.txt").write_text(listing)
+
+    def rates(self):
+        """Rates beside the counts: a guest without plugin, runs interleaved."""
+        for result in self.results:
+            scenario = SCENARIOS[result["name"]]
+            rates = {side: [] for side in SIDES}
+            for sides in self.stored("rate", scenario):
+                for side in SIDES:
+                    done, ns = sides[side]["parts"]["rate"]
+                    rates[side].append(done / scenario.unit_size / (ns / 1e9))
+            if not rates["c"]:
+                continue
+            self.rate_accel = self.fast
+            c, rust = median(rates["c"]), median(rates["rust"])
+            result["rate"] = {
+                "unit": result["unit"], "accel": self.fast, "c": round(c, 1),
+                "rust": round(rust, 1), "ratio": round(rust / c, 3),
+                "spread": round(max(results.spread(v) for v in rates.values()), 3),
+            }
+
+
+def keep_lowest(costs, share):
+    """That share of the repeats, at least one, with the lowest totals."""
+    return sorted(costs, key=lambda c: c.total)[: max(1, round(share * len(costs)))]
