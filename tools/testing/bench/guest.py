@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from peer import TAPS
-from scenarios import NICS
+from scenarios import NICS, with_pair
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = ("/usr/bin/ip",)
@@ -121,6 +121,7 @@ def build_initramfs(out, release, agent, extra_modules):
 
 
 def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
+    nics = with_pair(set(nics))
     command = [
         "qemu-system-x86_64", "-M", "q35", "-cpu", "max" if accel == "tcg" else "host",
         "-accel", "tcg,thread=single" if icount else accel,

@@ -31,6 +31,12 @@ NICS = {
     "tx4": Nic("14", "10.0.3.2/24"),
     "lat": Nic("15", "10.0.4.2/24"),
 }
+# Frames are redirected from one of them to the other: a guest has both or none.
+PAIR = {"rx", "tx"}
+
+
+def with_pair(nics):
+    return nics | PAIR if nics & PAIR else nics
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Scenario:
     parts: tuple
     warm: str
     rate: str  # command of the rate run
+    # Another NIC that takes part, and its driver: the one under test if that is None.
+    beside: tuple = None
     unit: str = "packet"
     unit_size: int = 1  # what the guest reports per unit (bytes of a MiB)
     repeats: int = 5
@@ -60,66 +68,78 @@ class Scenario:
         )
 
 
-def received(name, command, source=None):
+def received(name, command, source=None, **others):
     """Bursts of 32 frames from the guest's e1000 to `command`, which takes count, delay and
     address; `source` is what costs the same up to the NIC, if that is another one."""
-    return Scenario(
-        name=name,
-        guest="icount",
-        nic="rx",
-        method="minus-source",
-        parts=(
+    return Scenario(**{
+        "name": name,
+        "guest": "icount",
+        "nic": "rx",
+        "method": "minus-source",
+        "parts": (
             ("source", 4096, f"{source or command} {{n}} 600000 $foreign_mac"),
             ("main", 4096, f"{command} {{n}} 600000 $mac"),
         ),
-        warm=f"{command} 1024 600000 $mac",
-        rate=f"{command} 20000 0 $mac",
+        "warm": f"{command} 1024 600000 $mac",
+        "rate": f"{command} 20000 0 $mac",
+        **others,
+    })
+
+
+def sent(name, command, short, long):
+    """Frames from `command`, which takes their number, to a device where they vanish."""
+    return Scenario(
+        name=name,
+        guest="icount",
+        nic="tx",
+        method="slope",
+        parts=(("short", short, f"{command} {{n}}"), ("long", long, f"{command} {{n}}")),
+        warm=f"{command} 4096",
+        rate=f"{command} 20000",
     )
+
+
+# How frames are made that are not of 60 bytes: the largest ones, and those of jumbo frames.
+SIZES = {"": "", "@1500": "sized 1514 ", "@9000": "jumbo "}
+
+
+def xsk(mode, what, size="", c_mode=None, suffix=""):
+    """A socket of AF_XDP that is bound with `mode`, with the C driver with `c_mode` if it
+    cannot do the same."""
+    name = f"xsk-{mode.split('@')[0]}-{what}{size}{suffix}"
+    modes = f"{mode} {c_mode or mode}"
+    if what != "txonly":
+        return received(name, f"{SIZES[size]}xsk_rx {what} {modes}")
+    # Long frames cost more, and counts repeat as well with fewer.
+    short, long = (512, 4608) if size == "@9000" else (2048, 18432)
+    return sent(name, f"{SIZES[size]}xsk_tx {modes}", short, long)
 
 
 SCENARIOS = {
     s.name: s
     for s in (
         received("udp-rx", "udp_rx"),
-        Scenario(
-            name="udp-tx",
-            guest="icount",
-            nic="tx",
-            method="slope",
-            parts=(("short", 1024, "udp_tx {n}"), ("long", 9216, "udp_tx {n}")),
-            warm="udp_tx 4096",
-            rate="udp_tx 20000",
-        ),
-        Scenario(
-            name="pktgen-tx",
-            guest="icount",
-            nic="tx",
-            method="slope",
-            parts=(("short", 2048, "pktgen_tx {n}"), ("long", 34816, "pktgen_tx {n}")),
-            warm="pktgen_tx 4096",
-            rate="pktgen_tx 40000",
-        ),
+        sent("udp-tx", "udp_tx", 1024, 9216),
+        replace(sent("pktgen-tx", "pktgen_tx", 2048, 34816), rate="pktgen_tx 40000"),
         *(received(f"xdp-{program}", f"xdp_rx {program}") for program in ("drop", "tx")),
         received("xdp-pass", "xdp_pass", source="udp_rx"),
+        received("xdp-mb-drop", "jumbo xdp_rx drop_frags"),
+        received("xdp-redirect", "xdp_redirect", beside=("tx", None)),
+        # The source is a NIC with the C driver, whose program drops what it does not redirect.
+        received("xdp-ndo-xmit", "xdp_ndo_xmit", nic="tx", beside=("rx", "virtio_net")),
         *(
-            received(f"xsk-{mode}-{what}", f"xsk_rx {what} {mode}")
-            for mode, what in (("zc", "rxdrop"), ("zc", "l2fwd"), ("copy", "rxdrop"))
-        ),
-        *(
-            Scenario(
-                name=f"xsk-{mode}-txonly{variant}",
-                guest="icount",
-                nic="tx",
-                method="slope",
-                parts=(
-                    ("short", 2048, f"xsk_tx {mode} '{variant}' {{n}}"),
-                    ("long", 18432, f"xsk_tx {mode} '{variant}' {{n}}"),
-                ),
-                warm=f"xsk_tx {mode} '{variant}' 4096",
-                rate=f"xsk_tx {mode} '{variant}' 20000",
+            xsk(mode, what, size)
+            for size in ("", "@1500")
+            for mode, what in (
+                ("zc", "rxdrop"), ("zc", "l2fwd"), ("zc", "txonly"), ("copy", "rxdrop"),
+                ("copy", "txonly"),
             )
-            for mode, variant in (("zc", ""), ("zc", "@csum"), ("zc", "@sg"), ("copy", ""))
         ),
+        xsk("zc@csum", "txonly", "", "zc", "@csum"),
+        xsk("zc@sg", "txonly", "", "zc", "@sg"),
+        # The C driver has no zero-copy for frames in several buffers.
+        *(xsk("zc@sg", what, "@9000", "copy@sg", "@c-copy") for what in ("rxdrop", "l2fwd", "txonly")),
+        *(xsk("copy@sg", what, "@9000") for what in ("rxdrop", "txonly")),
         *(
             Scenario(
                 name=f"pktgen-tx@{n}q",
@@ -234,17 +254,23 @@ class Plan:
 def make_plan(scenarios, drivers, repeats, rate=False):
     """C and Rust in turn, every time freshly bound, with warm pools. `repeats` gives the
     numbers of a scenario's repeats."""
-    used = {s.nic for s in scenarios}
+    used = with_pair({s.nic for s in scenarios})
     plan = Plan()
-    slots = " ".join(NICS[n].slot for n in used)
+    slots = " ".join(NICS[n].slot for n in sorted(used))
     plan.lines.append(f'nics="{slots}"')
     # Whether time stands still while the guest works, so that nothing can be lost.
     plan.lines.append(f"exact={'' if rate else 1}")
     plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
     for scenario in scenarios:
-        nic = NICS[scenario.nic]
+        nic, other = NICS[scenario.nic], None
+        if scenario.beside:
+            other, other_driver = NICS[scenario.beside[0]], scenario.beside[1]
         for repeat in repeats(scenario):
             for side in SIDES:
+                if other:
+                    plan.lines.append(
+                        f"beside {other_driver or drivers[side]} {other.slot} {other.address}"
+                    )
                 plan.lines.append(
                     f"attach {side} {drivers[side]} {nic.slot} {nic.address}"
                 )
@@ -257,4 +283,6 @@ def make_plan(scenarios, drivers, repeats, rate=False):
                             scenario, side, repeat, part, command.format(n=amount)
                         )
                 plan.lines.append(f"detach {nic.slot}")
+                if other:
+                    plan.lines.append(f"detach {other.slot}")
     return plan

@@ -330,9 +330,10 @@ static const struct {
 	{ "tcp-receive", 4, cmd_tcp_receive },
 	{ "rings", 1, cmd_rings },
 	{ "queue-pairs", 2, cmd_queue_pairs },
+	{ "redirect-to", 1, cmd_redirect_to },
 	{ "xsk-rxdrop", 4, cmd_xsk_rxdrop },
 	{ "xsk-l2fwd", 4, cmd_xsk_l2fwd },
-	{ "xsk-txonly", 3, cmd_xsk_txonly },
+	{ "xsk-txonly", 4, cmd_xsk_txonly },
 	{ "latency", 5, cmd_latency },
 	{ "page-pools", 1, cmd_page_pools },
 };

@@ -20,6 +20,10 @@ void report(uint64_t done, uint64_t ns);
 void pktgen_start(int pgctrl);
 uint64_t pktgen_result(const char *interface, uint64_t count, uint64_t *ns);
 
+/* Maps of programs, in agent_map.c. TYPE is BPF_MAP_TYPE_...: entry 0 of the newest such map. */
+void enter_map(uint32_t type, uint32_t value);
+int cmd_redirect_to(char **argv);
+
 /* AF_XDP, in agent_xsk.c. */
 int cmd_xsk_rxdrop(char **argv);
 int cmd_xsk_l2fwd(char **argv);

@@ -37,31 +37,46 @@ load() {
 	done
 }
 
-# attach SIDE DRIVER NIC ADDRESS - bind the driver and bring the interface up.
-attach() {
-	local dev try=0
-	driver=$2
-	dev=$(device_of "$3")
+# up DRIVER NIC ADDRESS - bind the driver and bring the interface up: $ifname of $dev.
+up() {
+	local try=0
+	dev=$(device_of "$2")
 	unbind "$dev"
-	echo "$dev" >"$bus/drivers/$2/bind" || fatal "$2 does not bind to $dev"
-	[ "$(basename "$(readlink "$bus/devices/$dev/driver")")" = "$2" ] ||
-		fatal "$2 is not the driver of $dev"
+	echo "$dev" >"$bus/drivers/$1/bind" || fatal "$1 does not bind to $dev"
+	[ "$(basename "$(readlink "$bus/devices/$dev/driver")")" = "$1" ] ||
+		fatal "$1 is not the driver of $dev"
 	ifname=$(ls "$bus/devices/$dev/net")
-	ip addr add "$4" dev "$ifname"
+	ip addr add "$3" dev "$ifname"
 	ip link set "$ifname" up || fatal "$ifname does not come up"
 	while [ "$(cat "/sys/class/net/$ifname/carrier" 2>/dev/null)" != 1 ]; do
 		try=$((try + 1))
 		[ $try -lt 500 ] || fatal "$ifname has no carrier"
 		usleep 10000
 	done
-	mac=$(cat "/sys/class/net/$ifname/address")
+}
+
+# beside DRIVER NIC ADDRESS - the same for another NIC that takes part.
+beside() {
+	local dev ifname
+	up "$@"
+	other=$ifname
+}
+
+# attach SIDE DRIVER NIC ADDRESS - the same for the NIC that is measured.
+attach() {
+	local dev
+	driver=$2
+	up "$2" "$3" "$4"
+	mac=$(mac_of "$ifname")
 	log "nic $1 $3 $2 $(cat "$bus/devices/$dev/features") $(agent rings "$ifname" 2>/dev/null || echo 0 0)"
 	if [ ! -e "/out/kallsyms.$1" ]; then
 		grep -i ' [tw] ' /proc/kallsyms >"/out/kallsyms.$1"
 	fi
 }
 
-detach() { attached=; unbind "$(device_of "$1")"; }
+mac_of() { cat "/sys/class/net/$1/address"; }
+
+detach() { unbind "$(device_of "$1")"; }
 
 # part SCENARIO SIDE REPEAT PART COMMAND... - run it; it prints done and ns.
 part() {
@@ -96,16 +111,24 @@ sized() {
 	"$@"
 }
 
-# The e1000 that shares a hub with the receiving NIC.
-source_if() { ls /sys/bus/pci/devices/0000:00:13.0/net; }
+# jumbo COMMAND... - with frames of 9014 bytes.
+jumbo() {
+	ip link set "$ifname" mtu 9000 || fatal "$ifname does not take an MTU of 9000"
+	sized 9014 "$@"
+}
 
-# udp_rx COUNT DELAY MAC - bursts from the e1000, to a socket if for this NIC.
-udp_rx() {
-	local src
-	src=$(source_if)
+# bursts COUNT DELAY MAC - the same for the e1000 that shares a hub with the receiving NIC:
+# it is $src.
+bursts() {
+	src=$(ls /sys/bus/pci/devices/0000:00:13.0/net)
 	ip link set "$src" up
 	pktgen_on "$src" "$3" "$1" burst=32 delay="$2" dst_min=10.0.0.2 dst_max=10.0.0.2 \
 		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9
+}
+
+# udp_rx COUNT DELAY MAC - bursts from the e1000, to a socket if for this NIC.
+udp_rx() {
+	bursts "$@"
 	if [ "$3" = "$mac" ]; then
 		agent pktgen-udp-sink "$src" 9 "$1"
 	else
@@ -113,36 +136,38 @@ udp_rx() {
 	fi
 }
 
-# program NAME - attach one of xdp.c, if it is not.
+# program NAME [INTERFACE] - attach one of xdp.c.
 program() {
-	case $(ip link show dev "$ifname") in
-	*prog/xdp*) [ "$attached" = "$ifname $1" ] && return ;;
-	esac
-	ip -force link set dev "$ifname" xdpdrv obj /lib/xdp.o program "$1" ||
-		fatal "$ifname does not take the program $1"
-	attached="$ifname $1"
+	ip -force link set dev "${2:-$ifname}" xdpdrv obj /lib/xdp.o program "$1" ||
+		fatal "${2:-$ifname} does not take the program $1"
 }
 
-# What shows that a program did its work, by its name.
-counter() { cat "/sys/class/net/$ifname/statistics/$counter"; }
+counter() { cat "/sys/class/net/$1/statistics/$2"; }
+
+# drain COUNT FRAMES INTERFACE COUNTER - send COUNT frames as "bursts" has set it up: that
+# counter is to show that FRAMES of them were dealt with.
+drain() {
+	local before
+	before=$(counter "$3" "$4")
+	agent pktgen-drain "$src" "$1"
+	[ -z "$exact" ] || [ $(($(counter "$3" "$4") - before)) -ge "$2" ] ||
+		fatal "$4 of $3 shows $(($(counter "$3" "$4") - before)) of $2 frames"
+}
+
+# if_ours MAC COUNT - as many of these frames are for this NIC.
+if_ours() { if [ "$1" = "$mac" ]; then echo "$2"; else echo 0; fi; }
 
 # xdp_rx PROGRAM COUNT DELAY MAC - the same bursts to a program.
 xdp_rx() {
-	local src counter before
+	local counter
 	program "$1"
 	case $1 in
-	drop) counter=rx_dropped ;;
+	drop*) counter=rx_dropped ;;
 	tx) counter=tx_packets ;;
 	esac
 	shift
-	before=$(counter)
-	src=$(source_if)
-	ip link set "$src" up
-	pktgen_on "$src" "$3" "$1" burst=32 delay="$2" dst_min=10.0.0.2 dst_max=10.0.0.2 \
-		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9
-	agent pktgen-drain "$src" "$1"
-	[ -z "$exact" ] || [ "$3" != "$mac" ] || [ $(($(counter) - before)) -ge "$1" ] ||
-		fatal "the program has dealt with $(($(counter) - before)) of $1 frames"
+	bursts "$@"
+	drain "$1" "$(if_ours "$3" "$1")" "$ifname" "$counter"
 }
 
 # xdp_pass COUNT DELAY MAC - and from the program to a socket.
@@ -151,24 +176,52 @@ xdp_pass() {
 	udp_rx "$@"
 }
 
-# xsk_rx rxdrop|l2fwd MODE COUNT DELAY MAC - and from the program to a socket of AF_XDP.
-xsk_rx() {
-	local src
-	program to_socket
-	src=$(source_if)
-	ip link set "$src" up
-	pktgen_on "$src" "$5" "$3" burst=32 delay="$4" dst_min=10.0.0.2 dst_max=10.0.0.2 \
-		src_min=10.0.0.1 src_max=10.0.0.1 udp_dst_min=9 udp_dst_max=9
-	agent "xsk-$1" "$ifname" "$2" "$src" "$3"
+# redirect FROM TO - a program has what FROM receives sent by TO, or drops it if that is "".
+# The C driver sends only with a program on TO as well.
+redirect() {
+	program to_device "$1"
+	[ -n "$2" ] || return 0
+	program pass "$2"
+	agent redirect-to "$2" || fatal "frames cannot be redirected to $2"
 }
 
-# xsk_tx MODE VARIANT COUNT - frames of a socket of AF_XDP. The C driver has no
-# variants; what it does without is what theirs are compared with.
-xsk_tx() {
-	local mode=$1$2
-	[ "$driver" != virtio_net ] || mode=$1
-	agent xsk-txonly "$ifname" "$mode" "$3"
+# xdp_redirect COUNT DELAY MAC - from this NIC to the one beside it.
+xdp_redirect() {
+	redirect "$ifname" "$other"
+	bursts "$@"
+	drain "$1" "$(if_ours "$3" "$1")" "$other" tx_packets
 }
+
+# xdp_ndo_xmit COUNT DELAY MAC - from the one beside it to this NIC, or, if MAC is not its
+# own, to nowhere.
+xdp_ndo_xmit() {
+	if [ "$3" = "$mac" ]; then
+		redirect "$other" "$ifname"
+	else
+		redirect "$other" ""
+	fi
+	bursts "$1" "$2" "$(mac_of "$other")"
+	drain "$1" "$(if_ours "$3" "$1")" "$ifname" tx_packets
+}
+
+# mode OURS C - how a socket of AF_XDP is to be bound: the C driver does not know all ways.
+mode() { if [ "$driver" = virtio_net ]; then echo "$2"; else echo "$1"; fi; }
+
+# xsk_rx rxdrop|l2fwd MODE C_MODE COUNT DELAY MAC - and from the program to a socket of AF_XDP.
+xsk_rx() {
+	local what=$1 mode
+	mode=$(mode "$2" "$3")
+	shift 3
+	case $mode in
+	*@sg*) program to_socket_frags ;;
+	*) program to_socket ;;
+	esac
+	bursts "$@"
+	agent "xsk-$what" "$ifname" "$mode" "$src" "$1"
+}
+
+# xsk_tx MODE C_MODE COUNT - frames of a socket of AF_XDP.
+xsk_tx() { agent xsk-txonly "$ifname" "$(mode "$1" "$2")" "${size:-60}" "$3"; }
 
 # A MAC that the device's filter drops: the traffic costs only its source.
 foreign_mac=02:fe:ed:00:00:01

@@ -13,6 +13,13 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} devices SEC(".maps");
+
 /* To the socket of AF_XDP. */
 SEC("xdp")
 int to_socket(struct xdp_md *ctx)
@@ -20,8 +27,30 @@ int to_socket(struct xdp_md *ctx)
 	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP);
 }
 
+/* The same with frames over several buffers. */
+SEC("xdp.frags")
+int to_socket_frags(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP);
+}
+
+/* To the other NIC; to nowhere while there is none. */
+SEC("xdp")
+int to_device(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return bpf_redirect_map(&devices, 0, XDP_DROP);
+}
+
 SEC("xdp")
 int drop(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_DROP;
+}
+
+SEC("xdp.frags")
+int drop_frags(struct xdp_md *ctx)
 {
 	(void)ctx;
 	return XDP_DROP;
