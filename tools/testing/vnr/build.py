@@ -44,7 +44,7 @@ def bpf():
 
 
 def needs_samples(case):
-    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "umem."))
+    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem."))
             or case == "suspend.sockets_survive")
 
 
