@@ -56,8 +56,9 @@ pub fn program(device: &Device, options: &Options, why: io::Error) -> Failure {
                 .to_owned(),
         ),
         Some(libc::EBUSY | libc::EEXIST) => advice.push(format!(
-            "another program is there, without a map called xsks_map: `ip link set dev {name} xdp off` \
-             takes it off; or name its XSKMAP by --map"
+            "another program is there: end who has it, or `ip link set dev {name} xdp off`; or name its \
+             XSKMAP by --map (processes like this share theirs, if all of them or none have --frags, \
+             and none --shared-umem)"
         )),
         Some(libc::ERANGE) => advice.push(format!(
             "the MTU of {name}, or of its far end, is too large for frames in one buffer: set --frags, or \

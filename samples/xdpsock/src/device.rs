@@ -119,7 +119,7 @@ impl Device {
             return Err(io::Error::from_raw_os_error(libc::ENODEV));
         }
         // SAFETY: The text ends with 0.
-        let index = unsafe { libc::if_nametoindex(text.as_ptr()) };
+        let index = unsafe { libc::if_nametoindex(text.as_bytes_with_nul().as_ptr().cast()) };
         if index == 0 {
             return Err(io::Error::last_os_error());
         }

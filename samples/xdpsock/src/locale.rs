@@ -2,8 +2,6 @@
 
 //! Numbers as the user's locale writes them.
 
-use std::ffi::CStr;
-
 /// How numbers are written.
 #[derive(Clone, Debug)]
 pub struct Locale {
@@ -24,27 +22,28 @@ impl Default for Locale {
     }
 }
 
+/// A text of the C library's locale, without the 0 at its end.
+fn bytes<'t>(text: *const libc::c_char) -> &'t [u8] {
+    // SAFETY: It ends with 0, and stays.
+    unsafe { std::slice::from_raw_parts(text.cast(), libc::strlen(text)) }
+}
+
 impl Locale {
     /// The user's, by environment.
     pub fn of_user() -> Self {
         // SAFETY: The text ends with 0; nobody else uses the locale, as there are no threads.
-        let known = unsafe { libc::setlocale(libc::LC_NUMERIC, c"".as_ptr()) };
+        let known =
+            unsafe { libc::setlocale(libc::LC_NUMERIC, c"".to_bytes_with_nul().as_ptr().cast()) };
         if known.is_null() {
             return Self::default();
         }
-        // SAFETY: The structure is the library's, its texts end with 0, and they stay until the
-        // locale is changed, which is not done again.
-        let text = |get: fn(&libc::lconv) -> *mut libc::c_char| unsafe {
-            CStr::from_ptr(get(&*libc::localeconv()))
-        };
+        // SAFETY: The structure is the library's, and stays until the locale is changed, which is
+        // not done again.
+        let locale = unsafe { &*libc::localeconv() };
         Self {
-            point: text(|locale| locale.decimal_point)
-                .to_string_lossy()
-                .into_owned(),
-            separator: text(|locale| locale.thousands_sep)
-                .to_string_lossy()
-                .into_owned(),
-            groups: text(|locale| locale.grouping).to_bytes().to_vec(),
+            point: String::from_utf8_lossy(bytes(locale.decimal_point)).into_owned(),
+            separator: String::from_utf8_lossy(bytes(locale.thousands_sep)).into_owned(),
+            groups: bytes(locale.grouping).to_vec(),
         }
     }
 
