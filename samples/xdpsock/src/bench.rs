@@ -90,6 +90,14 @@ impl<'o> Bench<'o> {
         }
     }
 
+    /// Gives the kernel chunks to receive into, before it may have anything to put there.
+    pub fn begin(&mut self) {
+        if self.options.mode() != Mode::TxOnly {
+            self.fill();
+            self.wake_rx(0);
+        }
+    }
+
     /// Does what the options say, until the end.
     pub fn run(&mut self, report: &mut Report<'_>) {
         match self.options.mode() {
@@ -113,10 +121,6 @@ impl<'o> Bench<'o> {
 
     /// Nothing.
     fn hold(&mut self) {
-        if self.options.mode() != Mode::TxOnly {
-            self.fill();
-            self.wake_rx(0);
-        }
         while !self.is_over() {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -81,18 +81,20 @@ fn run(options: &Options) -> Result<bool, Failure> {
         }
     }
     let bound = socket::open(options, &device)?;
-    if let Some(program) = &program {
-        bound.enter(program, options)?;
-    }
+    let zero_copy = bound.zero_copy;
     privileges::schedule(options.policy, options.schpri).map_err(|why| {
         Failure::new("--policy, --schpri", why).advise([
             "OTHER has the priority 0 only, FIFO those from 1 to 99, and needs CAP_SYS_NICE"
                 .to_owned(),
         ])
     })?;
-    let mut report = Report::new(options, interrupt, bound.zero_copy);
-    report.ready(&advice::warnings(&device, options, bound.zero_copy));
     let mut bench = Bench::new(bound, options);
+    bench.begin();
+    if let Some(program) = &program {
+        bench.bound.enter(program, options)?;
+    }
+    let mut report = Report::new(options, interrupt, zero_copy);
+    report.ready(&advice::warnings(&device, options, zero_copy));
     bench.run(&mut report);
     let good = report.end(&mut bench);
     // The sockets go first, as the program may be somebody else's.

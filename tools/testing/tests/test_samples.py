@@ -425,7 +425,7 @@ class Controller(threading.Thread):
 @case(60, nics=FIRST)
 def few_capabilities(env):
     """With --reduce-cap it has CAP_NET_RAW only, and its program, or the map of a process that has attached one."""
-    process = start(env, "-R", "-r", "--json", "-p")
+    process = start(env, "-R", "-r", "--json", "-p", "--chunks", 1024)
     try:
         check(process.stdout.readline().startswith("{"), "not ready")
         with open(f"/proc/{process.pid}/status") as file:
@@ -439,7 +439,7 @@ def few_capabilities(env):
     check(last(out)["rx"] >= 20, f"frames: {out}")
     check(errors.startswith("Capabilities EFF 2000 Caps INH 0 Caps Per 2000\n"), errors)
     free(env.dut)
-    _, errors = xdpsock(env, "-R", "-B", status=2)
+    _, errors = xdpsock(env, "-R", "-B", "--chunks", 1024, status=2)
     check("CAP_NET_ADMIN" in errors, errors)
     wait_until_free()
     xdp = Xdp(env)
@@ -448,7 +448,7 @@ def few_capabilities(env):
     with tempfile.TemporaryDirectory() as folder:
         controller = Controller(folder)
         controller.start()
-        process = start(env, "-R", "-r", "--json", "--verify", cwd=folder)
+        process = start(env, "-R", "-r", "--json", "--verify", "--chunks", 1024, cwd=folder)
         try:
             check(process.stdout.readline().startswith("{"), "not ready")
             send(env, numbered(env, 20, PORT))

@@ -12,7 +12,6 @@ impl Bench<'_> {
     /// Receives frames, and sends them.
     pub(super) fn l2_fwd(&mut self, report: &mut Report<'_>) {
         let mut go_on = vec![false; self.bound.lanes.len()];
-        self.fill();
         // The kernel sends whole frames only, and has given the rest of one that goes on.
         while go_on.contains(&true) || !self.is_over() && !self.received_all() {
             self.wait(libc::POLLIN);

@@ -8,7 +8,6 @@ use crate::report::Report;
 impl Bench<'_> {
     /// Receives frames.
     pub(super) fn rx_drop(&mut self, report: &mut Report<'_>) {
-        self.fill();
         while !self.is_over() && !self.received_all() {
             self.wait(libc::POLLIN);
             for socket in 0..self.bound.lanes.len() {
