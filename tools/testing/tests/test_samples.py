@@ -212,7 +212,8 @@ def sent(env, *words, count=40, status=0):
     """What the peer gets of a run that sends, and what that has printed."""
     with Capture(env.peer) as capture:
         out, errors = xdpsock(env, "-t", "-C", count, "-Q", *words, status=status)
-        frames = [frame for frame in capture.frames() if not frame.outgoing and b"\x10\x00\x10\x00" in frame.data[34:62]]
+        ports = struct.pack(">HH", *[5000 if "--tx-port" in words else 4096] * 2)
+        frames = [frame for frame in capture.frames() if not frame.outgoing and ports in frame.data[34:62]]
     equal(len(frames), count, f"frames of {words}: {errors}")
     return frames, out
 
@@ -257,7 +258,7 @@ def default_frames(env):
 def counted_frames(env):
     """With --verify frames are counted; over several chunks, with IPv6, and by sockets that share memory."""
     for words, at in (((), 42), (("-M",), 42), (("-F", "-f", 2048, "-s", 1500, "-c"), 42),
-                      (("--tx-sip", env.dut.ip6, "--tx-dip", env.peer.ip6), 62), (("-T", 2000, "-b", 3), 42)):
+                      (("--tx-sip", env.dut.ip6, "--tx-dip", env.peer.ip6), 62), (("-T", 2000, "-b", 3, "--tx-port", 5000), 42)):
         frames, out = sent(env, "--verify", "--json", "-G", env.peer.mac, *words)
         got = {number_in(frame.data[at:at + len(frame.ip[4]) - 8]) for frame in frames}
         equal(got, set(range(40)), f"numbers of {words}")
@@ -382,6 +383,8 @@ def refusals(env):
                 (veth, ("-t", "-s", 6000), {}, ("do not fit chunks", "--frags")),
                 (veth, ("-I", "nothing of this name"), {}, ("no interrupts of", "/proc/interrupts")),
                 (veth, ("-W", "FIFO", "-U", 200), {}, ("--schpri", "from 1 to 99")),
+                (veth, ("-M", "-R"), {}, ("cannot be used with",)),
+                (veth, ("-z", "-c"), {}, ("cannot be used with",)),
                 (veth, ("-w", "sundial"), {}, ("possible values",)),
                 (veth, ("--map", "/sys/fs/bpf/none"), {}, ("map /sys/fs/bpf/none",)),
                 (env.dut_side("nothing"), (), {}, ('interface "nothing": No such device',))):
