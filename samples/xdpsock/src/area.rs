@@ -12,15 +12,23 @@ pub struct Area {
 }
 
 impl Area {
-    /// So many bytes of new memory.
-    pub fn new(len: usize) -> io::Result<Self> {
+    /// So many bytes of new memory, of huge pages if that is wanted and there are any.
+    pub fn new(len: usize, huge: bool) -> io::Result<Self> {
+        let huge = huge.then(|| Self::map(len, libc::MAP_HUGETLB));
+        match huge {
+            Some(Ok(area)) => Ok(area),
+            _ => Self::map(len, 0),
+        }
+    }
+
+    fn map(len: usize, flags: libc::c_int) -> io::Result<Self> {
         // SAFETY: A new mapping, which is in nobody's way.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags,
                 -1,
                 0,
             )

@@ -3,7 +3,7 @@
 //! What is asked of the kernel for a frame, in front of it (`struct xsk_tx_metadata`).
 
 use crate::area::Area;
-use crate::content::Partial;
+use crate::packet::Partial;
 use std::fs;
 use std::io;
 use std::mem::offset_of;
@@ -48,17 +48,6 @@ pub struct Request {
     pub stamp: bool,
     /// That it be sent at this time, in nanoseconds of TAI.
     pub launch: Option<u64>,
-}
-
-/// Nanoseconds of TAI.
-pub fn now() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: One structure, which is valid.
-    unsafe { libc::clock_gettime(libc::CLOCK_TAI, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// When a frame was sent, and when it should have been, or 0; of the frame at `address`.

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command line.
+//! The command line: the options of bpf-examples' xdpsock, and what is added to them.
 
-use crate::{content::Flow, metadata};
-use clap::{ArgGroup, Parser};
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+mod extra;
+mod parse;
+mod transmit;
+
+use crate::clock::Clock;
+use crate::privileges::Policy;
+use clap::{CommandFactory, Parser};
+use serde::Serialize;
+use std::ops::Deref;
+
+pub use extra::Extra;
+pub use transmit::Transmit;
 
 /// What is done with frames.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Received, and dropped.
     RxDrop,
@@ -18,29 +27,48 @@ pub enum Mode {
     L2Fwd,
 }
 
+/// Sockets that share memory with `--shared-umem`.
+pub const SHARED: usize = 4;
+
 /// Receives, sends and forwards frames by AF_XDP.
-#[derive(Parser)]
-#[command(group(ArgGroup::new("mode").args(["rxdrop", "txonly", "l2fwd"])))]
+///
+/// Options may be shortened as long as they stay unique, and of those that exclude each other as
+/// well as of those that are given twice, the last counts.
+#[derive(Parser, Debug)]
+#[command(name = "xdpsock", infer_long_args = true, args_override_self = true)]
 pub struct Options {
     /// Discard all received frames (default).
-    #[arg(short = 'r', long)]
-    pub rxdrop: bool,
+    #[arg(short = 'r', long, overrides_with_all = ["txonly", "l2fwd"])]
+    rxdrop: bool,
     /// Only send frames.
-    #[arg(short = 't', long)]
-    pub txonly: bool,
-    /// Swap the addresses of received frames and send them back.
-    #[arg(short = 'l', long)]
-    pub l2fwd: bool,
+    #[arg(short = 't', long, overrides_with_all = ["rxdrop", "l2fwd"])]
+    txonly: bool,
+    /// Swap the MAC addresses of received frames and send them back.
+    #[arg(short = 'l', long, overrides_with_all = ["rxdrop", "txonly"])]
+    l2fwd: bool,
 
-    /// The interface.
-    #[arg(short, long)]
+    /// Run on this interface.
+    #[arg(short, long, value_name = "NAME")]
     pub interface: String,
-    /// The queue.
-    #[arg(short, long, default_value_t = 0)]
+    /// Use this queue.
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub queue: u32,
     /// Wait by poll.
     #[arg(short, long)]
     pub poll: bool,
+    /// Attach the program in generic mode, and copy.
+    #[arg(short = 'S', long, conflicts_with = "zero_copy")]
+    pub xdp_skb: bool,
+    /// Attach the program in native mode (default).
+    #[arg(short = 'N', long, overrides_with = "xdp_skb")]
+    xdp_native: bool,
+    /// Seconds from one report to the next.
+    #[arg(short = 'n', long, value_name = "SECONDS", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub interval: u64,
+    /// Seconds that sent frames may take to come back, beyond the first.
+    #[arg(short = 'O', long, value_name = "N", default_value_t = 3)]
+    pub retries: u64,
     /// Force zero-copy mode.
     #[arg(short, long, conflicts_with = "copy")]
     pub zero_copy: bool,
@@ -50,112 +78,129 @@ pub struct Options {
     /// Do without need-wakeup flags.
     #[arg(short = 'm', long)]
     pub no_need_wakeup: bool,
-    /// Poll the device from here, by system calls.
-    #[arg(short = 'B', long)]
-    pub busy_poll: bool,
-    /// Chunks at any place of the memory.
+    /// Bytes of a chunk: a power of two, unless they are unaligned.
+    #[arg(short = 'f', long, value_name = "BYTES", default_value_t = 4096)]
+    pub frame_size: u32,
+    /// Chunks at any place of the memory, which is of huge pages if there are any.
     #[arg(short = 'u', long)]
     pub unaligned: bool,
+    /// Four sockets that share memory and have the frames of the queue by turns.
+    #[arg(short = 'M', long, conflicts_with = "reduce_cap")]
+    pub shared_umem: bool,
     /// Frames over several chunks.
     #[arg(short = 'F', long)]
     pub frags: bool,
-    /// Bytes of a chunk.
-    #[arg(short = 'f', long, default_value_t = 4096)]
-    pub frame_size: u32,
-    /// Bytes in front of what is received into a chunk, beside the kernel's own.
-    #[arg(long, default_value_t = 0)]
-    pub headroom: u32,
-    /// Chunks of the memory.
-    #[arg(long, default_value_t = 4096)]
-    pub frames: u32,
-    /// Frames at a time.
-    #[arg(short, long, default_value_t = 64)]
-    pub batch_size: u32,
-    /// Seconds between lines.
-    #[arg(short = 'n', long, default_value_t = 1)]
-    pub interval: u64,
-    /// Seconds to run, or no end.
-    #[arg(short, long, default_value_t = 0)]
+    /// Seconds to run (default: no end).
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     pub duration: u64,
-    /// Frames to send, or no end.
-    #[arg(short = 'C', long, default_value_t = 0)]
+    /// The clock of cycles and time stamps.
+    #[arg(
+        short = 'w',
+        long,
+        value_name = "CLOCK",
+        default_value = "MONOTONIC",
+        ignore_case = true
+    )]
+    pub clock: Clock,
+    /// Frames at a time.
+    #[arg(short, long, value_name = "N", default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch_size: u32,
+    /// Frames to send (default: no end).
+    #[arg(
+        short = 'C',
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     pub tx_pkt_count: u64,
-    /// Microseconds from one batch that is sent to the next.
-    #[arg(short = 'T', long, default_value_t = 0)]
-    pub tx_cycle: u64,
-    /// Bytes of a frame that is sent, without its own checksum.
-    #[arg(short = 's', long, default_value_t = 64)]
-    pub tx_pkt_size: usize,
-    /// Whom frames are sent to.
-    #[arg(short = 'G', long, default_value = "ff:ff:ff:ff:ff:ff", value_parser = mac)]
-    pub tx_dmac: [u8; 6],
-    /// Whom they are from.
-    #[arg(short = 'H', long, default_value = "02:00:00:00:00:01", value_parser = mac)]
-    pub tx_smac: [u8; 6],
 
-    /// Which IP address frames are from (default: of networks under test).
-    #[arg(long, default_value_t = Ipv4Addr::new(198, 18, 0, 1).into())]
-    pub tx_sip: IpAddr,
-    /// Which IP address they are for.
-    #[arg(long, default_value_t = Ipv4Addr::new(198, 18, 0, 2).into())]
-    pub tx_dip: IpAddr,
-    /// Their UDP port.
-    #[arg(long, default_value_t = 4096)]
-    pub tx_port: u16,
-    /// Has the device complete their UDP checksums.
-    #[arg(long)]
-    pub tx_checksum: bool,
-    /// Has the kernel complete them itself, in copy mode.
-    #[arg(long, requires = "tx_checksum")]
-    pub sw_checksum: bool,
-    /// Where the checksum is said to begin, for tests (default: where it does).
-    #[arg(long, requires = "tx_checksum")]
-    pub tx_checksum_at: Option<u16>,
-    /// Asks when frames were sent.
-    #[arg(long)]
-    pub tx_timestamp: bool,
-    /// Has each batch sent so many microseconds later than it is given to the kernel.
-    #[arg(long, default_value_t = 0)]
-    pub tx_launch: u64,
+    /// The scheduler's policy.
+    #[arg(
+        short = 'W',
+        long,
+        value_name = "POLICY",
+        default_value = "OTHER",
+        ignore_case = true
+    )]
+    pub policy: Policy,
+    /// The priority in that.
+    #[arg(short = 'U', long, value_name = "N", default_value_t = 0)]
+    pub schpri: i32,
+    /// Report the kernel's counters as well.
+    #[arg(short = 'x', long)]
+    pub extra_stats: bool,
+    /// Report at the end only.
+    #[arg(short = 'Q', long)]
+    pub quiet: bool,
+    /// Report system calls as well.
+    #[arg(short = 'a', long)]
+    pub app_stats: bool,
+    /// Report the interrupts of the line of /proc/interrupts that has this in it.
+    #[arg(short = 'I', long, value_name = "TEXT")]
+    pub irq_string: Option<String>,
+    /// Poll the device from here, by system calls.
+    #[arg(short = 'B', long)]
+    pub busy_poll: bool,
+    /// Run with no capability but CAP_NET_RAW.
+    #[arg(short = 'R', long)]
+    pub reduce_cap: bool,
 
-    /// The pinned XSKMAP to be in; its program is attached already.
-    #[arg(long)]
-    pub map: Option<PathBuf>,
-    /// Frames to receive, or no end.
-    #[arg(long, default_value_t = 0)]
-    pub rx_pkt_count: u64,
-    /// Frames that are received have counted contents.
-    #[arg(long)]
-    pub verify: bool,
-    /// Give chunks to the kernel before the socket is bound.
-    #[arg(long)]
-    pub fill_first: bool,
-    /// Give each chunk to the kernel twice, which is wrong.
-    #[arg(long)]
-    pub twice: bool,
-    /// Bind, and do nothing until the end.
-    #[arg(long)]
-    pub hold: bool,
-    /// A line of JSON when the socket is there, and one at the end.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    transmit: Transmit,
+    #[command(flatten)]
+    extra: Extra,
+}
+
+/// Those that are added are used like the others.
+impl Deref for Options {
+    type Target = Extra;
+
+    fn deref(&self) -> &Extra {
+        &self.extra
+    }
 }
 
 impl Options {
-    /// How frames that are sent are addressed.
-    pub fn flow(&self) -> Flow {
-        Flow {
-            macs: [self.tx_smac, self.tx_dmac],
-            ips: [self.tx_sip, self.tx_dip],
-            port: self.tx_port,
-            is_partial: self.tx_checksum,
+    /// Those of this process, which ends here if they make no sense.
+    pub fn get() -> Self {
+        let options = Self::parse();
+        if let Err(why) = options.check() {
+            Self::command()
+                .error(clap::error::ErrorKind::ArgumentConflict, why)
+                .exit();
         }
+        options
     }
 
-    /// Bytes of metadata in front of frames that are sent, if there is any.
-    pub fn metadata_len(&self) -> Option<usize> {
-        let launch = self.tx_launch != 0;
-        (self.tx_checksum || self.tx_timestamp || launch).then(|| metadata::len(launch))
+    /// What a parser does not see.
+    fn check(&self) -> Result<(), String> {
+        let size = self.frame_size;
+        if !self.unaligned && !size.is_power_of_two() {
+            return Err(format!(
+                "--frame-size={size} is not a power of two; --unaligned takes others"
+            ));
+        }
+        let chunk = self.chunk();
+        let needs = self.flow().headers() + self.payload().head_len();
+        if self.mode() == Mode::TxOnly && (chunk < needs || size <= self.metadata_len() as u32) {
+            return Err(format!("--frame-size={size}: the headers do not fit"));
+        }
+        let frame = self.tx_len();
+        if self.mode() == Mode::TxOnly && frame > chunk && !self.frags {
+            return Err(format!(
+                "frames of {frame} bytes do not fit chunks of {chunk}: \
+                 set --frags, a larger --frame-size or a smaller --tx-pkt-size"
+            ));
+        }
+        self.transmit.check()
     }
 
     /// What to do.
@@ -168,16 +213,158 @@ impl Options {
             Mode::RxDrop
         }
     }
+
+    /// How many sockets there are.
+    pub fn sockets(&self) -> usize {
+        if self.shared_umem {
+            SHARED
+        } else {
+            1
+        }
+    }
+
+    /// Whether the kernel has to copy.
+    pub fn copies(&self) -> bool {
+        self.copy || self.xdp_skb
+    }
+
+    /// Whether there are times to be reported.
+    pub fn has_latency(&self) -> bool {
+        self.latency && (self.mode() != Mode::TxOnly || self.transmit.tx_tstamp)
+    }
+
+    /// Of frames that are sent.
+    pub fn transmit(&self) -> &Transmit {
+        &self.transmit
+    }
 }
 
-fn mac(text: &str) -> Result<[u8; 6], String> {
-    let mut bytes = text.split(':').map(|part| u8::from_str_radix(part, 16));
-    let mut mac = [0; 6];
-    for byte in &mut mac {
-        *byte = bytes
-            .next()
-            .and_then(Result::ok)
-            .ok_or_else(|| format!("{text}: no MAC address"))?;
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn options(words: &str) -> Result<Options, String> {
+        let words = ["xdpsock", "-i", "eth0"]
+            .into_iter()
+            .chain(words.split(' '));
+        let options = Options::try_parse_from(words.filter(|word| !word.is_empty()))
+            .map_err(|error| error.to_string())?;
+        options.check().map(|()| options)
     }
-    Ok(mac)
+
+    #[test]
+    fn the_parser_is_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_usual_ones() {
+        let options = options("").unwrap();
+        assert_eq!(options.mode(), Mode::RxDrop);
+        assert_eq!(
+            (options.queue, options.interval, options.retries),
+            (0, 1, 3)
+        );
+        assert_eq!((options.frame_size, options.batch_size), (4096, 64));
+        assert_eq!(options.clock, Clock::Monotonic);
+        assert_eq!(options.policy, Policy::Other);
+        assert_eq!(options.sockets(), 1);
+        assert_eq!(options.tx_len(), 60);
+    }
+
+    #[test]
+    fn each_short_option_is_its_long_one() {
+        let flags = [
+            "r rxdrop",
+            "t txonly",
+            "l l2fwd",
+            "p poll",
+            "S xdp-skb",
+            "N xdp-native",
+            "z zero-copy",
+            "c copy",
+            "m no-need-wakeup",
+            "u unaligned",
+            "M shared-umem",
+            "F frags",
+            "V tx-vlan",
+            "y tstamp",
+            "x extra-stats",
+            "Q quiet",
+            "a app-stats",
+            "B busy-poll",
+            "R reduce-cap",
+        ];
+        let values = [
+            "q queue 3",
+            "n interval 2",
+            "O retries 5",
+            "f frame-size 2048",
+            "d duration 4",
+            "w clock tai",
+            "b batch-size 16",
+            "C tx-pkt-count 9",
+            "s tx-pkt-size 1000",
+            "P tx-pkt-pattern 0xabcd",
+            "J tx-vlan-id 7",
+            "K tx-vlan-pri 3",
+            "G tx-dmac 2:0:0:0:0:9",
+            "H tx-smac 02:00:00:00:00:08",
+            "T tx-cycle 50",
+            "W policy fifo",
+            "U schpri 8",
+            "I irq-string eth0",
+        ];
+        for line in flags.iter().chain(&values) {
+            let words: Vec<&str> = line.split(' ').collect();
+            let value = words.get(2).copied().unwrap_or("");
+            let short = options(&format!("-{} {value}", words[0])).unwrap();
+            let long = options(&format!("--{} {value}", words[1])).unwrap();
+            assert_eq!(format!("{short:?}"), format!("{long:?}"), "{line}");
+            if line.len() > words[0].len() && *line != "r rxdrop" && *line != "N xdp-native" {
+                let none = options("").unwrap();
+                assert_ne!(
+                    format!("{long:?}"),
+                    format!("{none:?}"),
+                    "{line} does nothing"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_counts() {
+        assert_eq!(options("-t -l -r").unwrap().mode(), Mode::RxDrop);
+        assert_eq!(options("-r -t").unwrap().mode(), Mode::TxOnly);
+        assert_eq!(options("-rlzp -q3 -q 1").unwrap().queue, 1);
+        assert!(!options("-S -N").unwrap().copies());
+    }
+
+    #[test]
+    fn long_options_may_be_shortened() {
+        let options = options("--zero --frame=2048 --txo --batch 5").unwrap();
+        assert!(options.zero_copy);
+        assert_eq!((options.frame_size, options.batch_size), (2048, 5));
+        assert_eq!(options.mode(), Mode::TxOnly);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (words, why) in [
+            ("-f 3000", "power of two"),
+            ("-M -R", "cannot be used with"),
+            ("-z -c", "cannot be used with"),
+            ("-s 63", "64..=9728"),
+            ("-s 9729", "64..=9728"),
+            ("-t -s 9000", "--frags"),
+            ("-w sundial", "possible values"),
+            ("-G 1:2:3", "MAC address"),
+            ("--tx-sip ::1", "versions"),
+        ] {
+            let error = options(words).unwrap_err();
+            assert!(error.contains(why), "{words}: {error}");
+        }
+        assert!(options("-u -f 3000").is_ok());
+        assert!(options("-t -s 9000 -F").is_ok());
+    }
 }

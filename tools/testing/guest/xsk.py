@@ -14,6 +14,8 @@ from xdp import PLACE
 
 NUMBER = 8
 FRAMES = 4096
+# The checksum behind a frame, which sizes of the sample have in them.
+FCS = 4
 # How long frames may be on their way, in seconds.
 PATIENCE = 8
 PATTERN = bytes(range(251))
@@ -49,12 +51,14 @@ def number_in(body):
 
 
 class Client:
-    """A process with a socket; a context, which ends it."""
+    """A process with a socket; a context, which ends it. Without a map no program is meant: it only sends,
+    counted contents, or has the queue."""
 
     def __init__(self, env, *words, queue=0, mapped=True):
-        words = ["--json", "-i", env.dut.name, "-q", str(queue), *map(str, words)]
-        if mapped:
-            words += ["--map", f"{PLACE}-maps/sockets"]
+        words = ["--json", "--quiet", "--retries", "6", "-i", env.dut.name, "-q", str(queue), *map(str, words)]
+        words += ["--map", f"{PLACE}-maps/sockets"] if mapped else ["--no-program"]
+        if "-t" in words:
+            words += ["--verify"]
         self.result = None
         with env.dut.enter():
             self.process = subprocess.Popen([f"{env.job['bpf']}/xdpsock", *words], stdin=subprocess.DEVNULL,

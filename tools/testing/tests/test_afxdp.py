@@ -8,7 +8,7 @@ from nic import read
 from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
 from xdp import Xdp, little
-from xsk import Client, adds_up, forwarded, gather, in_place, number_of, numbered, pinned, queues, room, send
+from xsk import FCS, Client, adds_up, forwarded, gather, in_place, number_of, numbered, pinned, queues, room, send
 
 ORDER = 56
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
@@ -80,7 +80,7 @@ def transmit(env, *words, count=200, size=64, queue=0):
     """All that a process sends arrives at the peer, once and unchanged."""
     wait_until_free()
     with Capture(env.peer) as capture:
-        with Client(env, "-t", "-C", count, "-s", size, "-G", env.peer.mac, "-H", env.dut.mac, *words,
+        with Client(env, "-t", "-C", count, "-s", size + FCS, "-G", env.peer.mac, "-H", env.dut.mac, *words,
                     queue=queue, mapped=False) as client:
             equal(client.zero_copy, "-z" in words, "zero-copy")
             result = client.finish(30)
@@ -292,7 +292,7 @@ def jumbo_few_frames(env):
     xdp = several(env)
     count = 96
     with contextlib.ExitStack() as stack:
-        made = clients(env, stack, mode(env), "-F", "-f", 2048, "-p", "--verify", "--frames", count)
+        made = clients(env, stack, mode(env), "-F", "-f", 2048, "-p", "--verify", "--chunks", count)
         # More than it can take.
         send(env, numbered(env, 2000, PORT, 8972, step=911))
         wait_for(lambda: xdp.seen()["frames"] > 0, "frames at the program")

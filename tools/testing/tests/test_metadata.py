@@ -12,7 +12,7 @@ from nic import run
 from packet import Capture
 from vnrtest import case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, adds_up, number_in
+from xsk import FCS, Client, adds_up, number_in
 
 ORDER = 57
 PARAMS = ["iommu_platform=on", "packed=on,iommu_platform=on"]
@@ -36,7 +36,7 @@ def told(env):
 
 def send(env, *words, count=COUNT):
     """A process sends frames, and asks when that was."""
-    with Client(env, "-z", "-t", "-C", count, "-G", env.peer.mac, "--tx-timestamp", *words, mapped=False) as client:
+    with Client(env, "-z", "-t", "-C", count, "-G", env.peer.mac, "--tx-tstamp", *words, mapped=False) as client:
         result = client.finish(30)
     adds_up(result)
     equal(result["packets"], count, "frames sent")
@@ -57,8 +57,8 @@ def checksummed(env, address, count, size, *words):
         receiver.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
         receiver.bind((address, 4096))
     with receiver, Capture(env.peer) as capture:
-        with Client(env, "-t", "-C", count, "-s", size, "-G", env.peer.mac, "-H", env.dut.mac,
-                    "--tx-checksum", "--tx-sip", source, "--tx-dip", address, *words, mapped=False) as client:
+        with Client(env, "-t", "-C", count, "-s", size + FCS, "-G", env.peer.mac, "-H", env.dut.mac,
+                    "--tx-csum", "--tx-sip", source, "--tx-dip", address, *words, mapped=False) as client:
             result = client.finish(30)
         frames = [frame for frame in capture.frames() if not frame.outgoing and frame.ports() == (4096, 4096)]
         receiver.settimeout(1)
@@ -86,7 +86,7 @@ def checksums(env):
 def checksums_by_software(env):
     """The kernel completes them in copy mode, where the memory says so."""
     for address in (env.peer.ip4, env.peer.ip6):
-        checksummed(env, address, 50, 300, "-c", "--sw-checksum")
+        checksummed(env, address, 50, 300, "-c", "--tx-sw-csum")
 
 
 @case(90, nics="*-mergeable-*")
@@ -103,8 +103,8 @@ def checksums_of_jumbo(env):
 def impossible_checksums(env):
     """What cannot be is not asked of the device: the frame goes without, and is counted."""
     before = errors(env)
-    with Client(env, "-z", "-t", "-C", 40, "-s", 60, "-G", env.peer.mac, "--tx-checksum",
-                "--tx-checksum-at", 59, mapped=False) as client:
+    with Client(env, "-z", "-t", "-C", 40, "-s", 60 + FCS, "-G", env.peer.mac, "--tx-csum",
+                "--tx-csum-at", 59, mapped=False) as client:
         result = client.finish(30)
     adds_up(result)
     equal(errors(env) - before, 40, "frames without what was asked for")
@@ -146,11 +146,11 @@ def launch_times(env):
     """Frames are sent when they shall be, not before, and the stack's are not kept."""
     switch(env, True)
     before = errors(env)
-    times = send(env, "-b", 5, "--tx-launch", 20000, count=50)
+    times = send(env, "-b", 5, "--launch-time", 20000, count=50)
     equal(times["frames"], 50, "frames with a time")
     equal(times["early"], 0, "frames sent too early")
     check(times["latest"] < SECOND, f"late: {times}")
-    with Client(env, "-z", "-t", "-C", 3, "-G", env.peer.mac, "--tx-timestamp", "--tx-launch", 900000,
+    with Client(env, "-z", "-t", "-C", 3, "-G", env.peer.mac, "--tx-tstamp", "--launch-time", 900000,
                 mapped=False) as client:
         env.ping()
         times = client.finish(30)["times"]
@@ -164,7 +164,7 @@ def far_launch_times(env):
     switch(env, True)
     before = errors(env)
     begin = time.monotonic()
-    times = send(env, "--tx-launch", 60_000_000)
+    times = send(env, "--launch-time", 60_000_000)
     check(time.monotonic() - begin < 20, "it has waited")
     equal(times["early"], COUNT, "frames sent early")
     equal(errors(env) - before, COUNT, "frames without what was asked for")
@@ -175,7 +175,7 @@ def waits_for_nobody(env):
     """A process that goes while its frames wait takes them along, and the next one is served."""
     switch(env, True)
     for _ in range(5):
-        with Client(env, "-z", "-t", "-C", 20, "-G", env.peer.mac, "--tx-launch", 900000, mapped=False) as client:
+        with Client(env, "-z", "-t", "-C", 20, "-G", env.peer.mac, "--launch-time", 900000, mapped=False) as client:
             time.sleep(0.1)
             client.kill()
     env.dut.ip("link set dev dut down")

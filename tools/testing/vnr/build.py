@@ -51,7 +51,7 @@ def crate(folder, target):
 
 
 def needs_samples(case):
-    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "umem."))
+    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem."))
             or case == "suspend.sockets_survive")
 
 

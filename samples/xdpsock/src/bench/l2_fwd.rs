@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Frames are sent back to whom they came from.
+
+use super::Bench;
+use crate::checks::XDP_PKT_CONTD;
+use crate::frames::{place, Owner};
+use crate::packet;
+use crate::report::Report;
+
+impl Bench<'_> {
+    /// Receives frames, and sends them.
+    pub(super) fn l2_fwd(&mut self, report: &mut Report<'_>) {
+        let mut go_on = vec![false; self.bound.lanes.len()];
+        // The kernel sends whole frames only, and has given the rest of one that goes on.
+        while go_on.contains(&true) || !self.is_over() && !self.received_all() {
+            self.wait(libc::POLLIN);
+            for (socket, goes_on) in go_on.iter_mut().enumerate() {
+                self.forward(socket, goes_on);
+            }
+            report.tick(self);
+        }
+    }
+
+    fn forward(&mut self, socket: usize, goes_on: &mut bool) {
+        let mut batch = self.receive(socket);
+        for frame in &mut batch {
+            let bytes = self.bound.area.frame(place(frame.addr), frame.len as usize);
+            if let (Some(bytes), false) = (bytes, *goes_on) {
+                packet::swap_addresses(bytes);
+                self.packets += 1;
+            }
+            frame.options &= XDP_PKT_CONTD;
+            *goes_on = frame.options != 0;
+            self.bound.frames.set(frame.addr, Owner::Tx);
+        }
+        self.send(socket, batch);
+        self.complete();
+        self.give_back(socket);
+    }
+}
