@@ -44,7 +44,7 @@ def bpf():
 
 
 def needs_samples(case):
-    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "umem."))
+    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "samples_xskqual.", "umem."))
             or case == "suspend.sockets_survive")
 
 
@@ -54,7 +54,7 @@ def samples():
     subprocess.run(["cargo", "build", "--quiet", "--locked", "--workspace",
                     "--manifest-path", str(paths.PROJECT / "samples" / "Cargo.toml"),
                     "--target-dir", str(target)], check=True)
-    for name in ("xdpsock",):
+    for name in ("xdpsock", "xskqual"):
         program = paths.OUT / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         built = target / "debug" / name
