@@ -172,6 +172,12 @@ class Environment:
         other.name = name
         return other
 
+    def peer_side(self, name):
+        """Another device in the peer's namespace."""
+        other = copy.copy(self.peer)
+        other.name = name
+        return other
+
     def link(self, up, nic=None):
         """The host's side of the cable."""
         nic = nic or self.dut

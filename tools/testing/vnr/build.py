@@ -59,7 +59,7 @@ def samples():
     """The samples that cases run."""
     target = paths.PROJECT / "build" / "samples"
     crate(paths.PROJECT / "samples", target)
-    for name in ("xdpsock",):
+    for name in ("xdpsock", "xskqual"):
         program = paths.OUT / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         built = target / "debug" / name

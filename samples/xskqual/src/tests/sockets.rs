@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! AF_XDP sockets, in both modes.
+
+use super::{about, Outcome};
+use crate::bench::{measured, Bench};
+use crate::frames::Plan;
+use crate::programs::Action;
+use crate::verdict::{Claim, Measured};
+use crate::xsk::{Settings, Xsk};
+use std::thread;
+use std::time::Duration;
+
+const ZERO_COPY: &str = "xsk-zerocopy";
+/// Times that a socket comes and goes.
+const TURNS: u32 = 8;
+
+/// Opens a socket, and has the program give it the frames of its queue.
+fn open(bench: &mut Bench, settings: Settings) -> Result<Xsk, String> {
+    let xsk = Xsk::open(&bench.interface, settings)?;
+    bench
+        .actions
+        .enter(settings.queue, xsk.raw())
+        .map_err(|error| format!("entering a socket into the map: {error}"))?;
+    Ok(xsk)
+}
+
+/// Receives frames of a plan by a socket that is bound so.
+fn receive_plan(bench: &mut Bench, settings: Settings, plan: &Plan) -> Result<u32, String> {
+    let _attached = if settings.sg {
+        bench.attach_frags()?
+    } else {
+        bench.attach()?
+    };
+    let mut xsk = open(bench, settings)?;
+    bench.tell(Action::Socket)?;
+    bench.send(plan)?;
+    let tally = xsk
+        .receive(plan.test, plan.count, bench.patience)
+        .map_err(|error| error.to_string())?;
+    bench.all_seen(plan.count)?;
+    tally.judge(plan.count)?;
+    xsk.ledger.judge()?;
+    Ok(xsk.most_chunks)
+}
+
+/// Receives by a socket that is bound so; the most chunks that a frame was in.
+pub(super) fn receive(bench: &mut Bench, settings: Settings) -> Result<u32, String> {
+    let plan = bench.plan();
+    receive_plan(bench, settings, &plan)
+}
+
+/// Sends by a socket that is bound so.
+fn transmit(bench: &mut Bench, settings: Settings) -> Result<(), String> {
+    let plan = bench.plan();
+    let frames = bench.frames(&plan, None);
+    let mut xsk = open(bench, settings)?;
+    let room = xsk.room();
+    let sent = xsk.send(&frames, room, bench.patience);
+    let tally = bench.far.wait(plan.test, plan.count)?;
+    tally.judge(plan.count)?;
+    sent
+}
+
+pub fn copy_rx(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(false);
+    let result = receive(bench, settings).map(|_| ());
+    about(
+        bench,
+        "basic",
+        measured(result, "all were received, unchanged"),
+    )
+}
+
+pub fn copy_tx(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(false);
+    let result = transmit(bench, settings);
+    about(
+        bench,
+        "basic",
+        measured(result, "the peer got all, and all were completed"),
+    )
+}
+
+pub fn copy_accounting(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(false);
+    let result = accounting(bench, settings);
+    about(
+        bench,
+        "basic",
+        measured(result, "every chunk came back once"),
+    )
+}
+
+pub fn zero_copy_rx(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(true);
+    let result = receive(bench, settings).map(|_| ());
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "all were received, unchanged"),
+    )
+}
+
+pub fn zero_copy_tx(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(true);
+    let result = transmit(bench, settings);
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "the peer got all, and all were completed"),
+    )
+}
+
+pub fn need_wakeup(bench: &mut Bench) -> Outcome {
+    let settings = Settings {
+        need_wakeup: true,
+        ..bench.settings(true)
+    };
+    let result = receive(bench, settings).and_then(|_| transmit(bench, settings));
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "all were received, and all sent"),
+    )
+}
+
+pub fn busy_poll_rx(bench: &mut Bench) -> Outcome {
+    let settings = Settings {
+        busy_poll: true,
+        need_wakeup: true,
+        ..bench.settings(true)
+    };
+    let result = receive(bench, settings).map(|_| ());
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "all were received, unchanged"),
+    )
+}
+
+pub fn busy_poll_tx(bench: &mut Bench) -> Outcome {
+    let settings = Settings {
+        busy_poll: true,
+        need_wakeup: true,
+        ..bench.settings(true)
+    };
+    let result = transmit(bench, settings);
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "the peer got all, and all were completed"),
+    )
+}
+
+pub fn zero_copy_accounting(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(true);
+    let result = accounting(bench, settings);
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "every chunk came back once"),
+    )
+}
+
+/// Receives and sends by turns, more frames than there are chunks.
+fn accounting(bench: &mut Bench, settings: Settings) -> Result<(), String> {
+    let _attached = bench.attach()?;
+    let mut xsk = open(bench, settings)?;
+    bench.tell(Action::Socket)?;
+    let room = xsk.room();
+    let mut seen = 0;
+    for _ in 0..3 {
+        let plan = Plan {
+            count: 128,
+            ..bench.plan()
+        };
+        bench.send(&plan)?;
+        xsk.receive(plan.test, plan.count, bench.patience)
+            .map_err(|error| error.to_string())?
+            .judge(plan.count)?;
+        seen += plan.count;
+        let plan = Plan {
+            count: 256,
+            ..bench.plan()
+        };
+        let frames = bench.frames(&plan, None);
+        xsk.send(&frames, room, bench.patience)?;
+        bench.far.wait(plan.test, plan.count)?.judge(plan.count)?;
+    }
+    bench.all_seen(seen)?;
+    xsk.ledger.judge()?;
+    xsk.nothing_invalid()
+}
+
+pub fn stack(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(true);
+    let result = beside(bench, settings);
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "the stack got all, unchanged"),
+    )
+}
+
+fn beside(bench: &mut Bench, settings: Settings) -> Result<(), String> {
+    let _attached = bench.attach()?;
+    let _xsk = open(bench, settings)?;
+    let plan = bench.plan();
+    let tally = bench.judge(Action::Pass, &plan, plan.count)?;
+    bench.all_seen(plan.count)?;
+    tally.judge(plan.count)
+}
+
+pub fn rebind(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(true);
+    let result = come_and_go(bench, settings);
+    let how = format!("{TURNS} times, then all were received, and the stack got all");
+    about(bench, ZERO_COPY, measured(result, how))
+}
+
+fn come_and_go(bench: &mut Bench, settings: Settings) -> Result<(), String> {
+    let attached = bench.attach()?;
+    bench.tell(Action::Socket)?;
+    let traffic = Plan {
+        count: 1000,
+        gap: 1000,
+        ..bench.plan()
+    };
+    let (far, interface, actions) = (&mut bench.far, &bench.interface, &bench.actions);
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| far.send(interface.mac, &traffic));
+        let turns = (0..TURNS).try_for_each(|_| {
+            let mut xsk = Xsk::open(interface, settings)?;
+            actions
+                .enter(settings.queue, xsk.raw())
+                .map_err(|error| format!("entering a socket into the map: {error}"))?;
+            xsk.receive(traffic.test, traffic.count, Duration::from_millis(100))
+                .map_err(|error| error.to_string())?;
+            xsk.ledger.judge()
+        });
+        let sent = sender
+            .join()
+            .unwrap_or(Err("the sender has panicked".into()));
+        turns.and(sent)
+    })?;
+    drop(attached);
+    receive(bench, settings)?;
+    let plan = bench.plan();
+    bench.send(&plan)?;
+    bench
+        .listener
+        .wait(plan.test, plan.count, bench.patience)
+        .map_err(|error| error.to_string())?
+        .judge(plan.count)
+        .map_err(|why| format!("afterwards, at the stack: {why}"))
+}
+
+fn segments_claim(bench: &Bench) -> Result<(Claim, u32), String> {
+    let claims = bench.claims()?;
+    let most = claims.zc_max_segs;
+    Ok((Claim::when(claims.has(ZERO_COPY) && most > 1), most))
+}
+
+pub fn segments_tx(bench: &mut Bench) -> Outcome {
+    let (claim, most) = segments_claim(bench)?;
+    let most = most.max(2);
+    let settings = Settings {
+        sg: true,
+        ..bench.settings(true)
+    };
+    let result = in_segments(bench, settings, most);
+    Ok((
+        claim,
+        measured(result, format!("the peer got frames of {most} chunks")),
+    ))
+}
+
+fn in_segments(bench: &mut Bench, settings: Settings, most: u32) -> Result<(), String> {
+    let mut plan = bench.plan();
+    plan.shortest = plan.longest;
+    let frames = bench.frames(&plan, None);
+    let piece = plan.longest.div_ceil(most as usize);
+    let mut xsk = open(bench, settings)?;
+    let sent = xsk.send(&frames, piece, bench.patience);
+    bench.far.wait(plan.test, plan.count)?.judge(plan.count)?;
+    sent
+}
+
+pub fn segments_rx(bench: &mut Bench) -> Outcome {
+    let (claim, _) = segments_claim(bench)?;
+    let settings = Settings {
+        sg: true,
+        chunk: 2048,
+        ..bench.settings(true)
+    };
+    let longest = bench.longest();
+    let plan = Plan {
+        shortest: longest - 20,
+        longest,
+        count: 32,
+        ..bench.plan()
+    };
+    let measured = match receive_plan(bench, settings, &plan) {
+        Err(why) => Measured::Fails(why),
+        Ok(1) => Measured::Unknown(format!("{longest} bytes have room in a chunk of 2048")),
+        Ok(most) => Measured::Works(format!("all were received, in {most} chunks at most")),
+    };
+    Ok((claim, measured))
+}
