@@ -17,6 +17,8 @@ ORDER = 58
 OWN_GUEST = True
 SSE4 = True
 PARAMS = ["iommu_platform=on"]
+# What runs if nothing was asked for.
+UNASKED = ("swap",)
 COUNT, PORT = 512, 4001
 HUGE_PAGES = 32
 # Of frames that it makes itself: for experiments.

@@ -24,6 +24,8 @@ from xdp import PLACE, Xdp
 from xsk import Client, gather, number_in, numbered, send
 
 ORDER = 60
+# What runs if nothing was asked for.
+UNASKED = ("output", "refusals")
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on"]
 FIRST, SECOND = "*-1q-iommu_platform=on", "*-2q-iommu_platform=on"
 LIBC = ctypes.CDLL(None, use_errno=True)

@@ -12,6 +12,8 @@ from vnrtest import Failed, case, check, equal
 from xdp import Xdp
 
 ORDER = 58
+# What runs if nothing was asked for.
+UNASKED = ("drivers",)
 PARAMS = ["hash=on,iommu_platform=on", "packed=on,host_mtu=9000,iommu_platform=on", "", "mode=big"]
 # The host completes checksums of what it gives to the peer.
 PEER = ",".join(f"guest_{name}=off" for name in ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6"))
