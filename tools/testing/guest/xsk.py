@@ -166,11 +166,18 @@ def gather(capture, count, port):
 
 def forwarded(env, frames, port):
     """The peer sends frames, and all come back with the addresses swapped."""
+    ends = (env.dut, env.peer)
+    before = [nic.counters() for nic in ends]
     with Capture(env.peer) as capture:
         send(env, frames, gap=0.05)
         got = gather(capture, len(frames), port)
-    equal(len(got), len(frames), "frames that came back")
-    check(sorted(got) == sorted(frame[6:12] + frame[:6] + frame[12:] for frame in frames), "they are as they were")
+    meant = [frame[6:12] + frame[:6] + frame[12:] for frame in frames]
+    if len(got) != len(frames):
+        missing = [number for number, frame in enumerate(meant) if frame not in got]
+        changes = [{key: now - then[key] for key, now in nic.counters().items() if now != then[key]}
+                   for nic, then in zip(ends, before)]
+        raise Failed(f"frames that came back: {len(got)} of {len(frames)}, without {missing}; counters: {changes}")
+    check(sorted(got) == sorted(meant), "they are as they were")
 
 
 def queues(env):
