@@ -140,6 +140,11 @@ pub const ALL: &[Test] = &[
         run: sockets::stack,
     },
     Test {
+        name: "zerocopy.traffic",
+        what: "the stack's own traffic goes on beside a socket, where there is no program",
+        run: sockets::traffic,
+    },
+    Test {
         name: "zerocopy.rebind",
         what: "sockets come and go under traffic",
         run: sockets::rebind,

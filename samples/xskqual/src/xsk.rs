@@ -393,13 +393,17 @@ impl Xsk {
         if let Some(last) = descriptors.last_mut() {
             last.options &= !XDP_PKT_CONTD;
         }
-        let count = descriptors.len() as u32;
-        let mut writer = self.tx.transmit(count);
-        if writer.capacity() < count {
-            return Err("the transmit ring is full".into());
+        let mut rest = &descriptors[..];
+        while !rest.is_empty() {
+            // It may be fewer at first, as the crate knows less room than there is.
+            let mut writer = self.tx.transmit(rest.len() as u32);
+            if writer.capacity() == 0 {
+                return Err("the transmit ring is full".into());
+            }
+            let n = writer.insert(rest.iter().copied());
+            writer.commit();
+            rest = &rest[n as usize..];
         }
-        writer.insert(descriptors.into_iter());
-        writer.commit();
         Ok(())
     }
 

@@ -36,6 +36,8 @@ EXPECTED = [
     ("c", "metadata.hash", "false"),
     # Sends nothing for a process that polls.
     ("c", "zerocopy.busy_poll_tx", "false"),
+    # Drops what the stack is to complete the checksum of.
+    ("c", "zerocopy.traffic", "false"),
     # Has one chunk for a frame, and no metadata of sockets.
     ("c", "zerocopy.segs_*", "none"),
     ("c", "transmit.checksum", "none"),
@@ -184,9 +186,8 @@ def drivers(env):
     """The table of drivers has the one that is bound, by netlink, and others by their files."""
     name = "virtio_net_rs" if env.driver == "rust" else "virtio_net"
     words = [program(env), "drivers", *(["--module", env.job["module"]] if env.driver == "rust" else [])]
-    table = json.loads(run(*words, "--json", timeout=200))
+    table = json.loads(run(*words, "--only", "virtio_net", "--only", "igc", "--json", timeout=60))
     equal(table["unread"], [], "files that cannot be read")
-    check(len(table["drivers"]) > 20, f"{len(table['drivers'])} drivers")
     ours = row(table, name)
     check("dut" in ours["interfaces"], f"{ours}")
     wanted = ["basic", "redirect", "multi-buffer RX", "zero-copy"]
@@ -201,6 +202,10 @@ def drivers(env):
     equal(other["support"]["offload"], {"yes": False, "origin": "file"}, "offload of igc")
     equal(other["hints"]["vlan"], {"yes": False, "origin": "file"}, "VLAN hint of igc")
     equal(other["support"]["multi-buffer TX"], {"yes": True, "origin": "source"}, "multi-buffer TX of igc")
-    for option, start_of_row in (((), [name, "yes", "yes"]), (("--markdown",), ["|", name, "|", "yes", "|"])):
-        text = run(*words, "--only", "virtio_net", *option, timeout=60)
-        check(any(line.split()[:len(start_of_row)] == start_of_row for line in text.splitlines()), text)
+    text = run(*words, timeout=200)
+    print(text)
+    names = [line.split()[0] for line in text.splitlines() if line.strip()]
+    check(names[0] == "driver" and {"ice", "mlx5_core", "veth", name} < set(names), text)
+    check(any(line.split()[:3] == [name, "yes", "yes"] for line in text.splitlines()), text)
+    text = run(*words, "--only", "virtio_net", "--markdown", timeout=60)
+    check(any(line.startswith(f"| {name} | yes | yes |") for line in text.splitlines()), text)

@@ -6,6 +6,7 @@ use super::{about, Outcome};
 use crate::bench::{measured, Bench};
 use crate::frames::Plan;
 use crate::programs::Action;
+use crate::request::Request;
 use crate::verdict::{Claim, Measured};
 use crate::xsk::{Settings, Xsk};
 use std::thread;
@@ -54,12 +55,32 @@ pub(super) fn receive(bench: &mut Bench, settings: Settings) -> Result<u32, Stri
 fn transmit(bench: &mut Bench, settings: Settings) -> Result<(), String> {
     let plan = bench.plan();
     let frames = bench.frames(&plan, None);
-    let mut xsk = open(bench, settings)?;
+    let xsk = open(bench, settings)?;
     let room = xsk.room();
-    let sent = xsk.send(&frames, room, bench.patience);
-    let tally = bench.far.wait(plan.test, plan.count)?;
-    tally.judge(plan.count)?;
-    sent
+    send(bench, xsk, &frames, room, &plan)
+}
+
+/// Sends frames of a plan. The peer is asked when the socket has gone, as its answers may come by the
+/// same queue, and not get past one.
+fn send(
+    bench: &mut Bench,
+    mut xsk: Xsk,
+    frames: &[(Vec<u8>, Option<Request>)],
+    piece: usize,
+    plan: &Plan,
+) -> Result<(), String> {
+    let sent = xsk.send(frames, piece, bench.patience);
+    drop(xsk);
+    let arrived = bench.far.wait(plan.test, plan.count)?.judge(plan.count);
+    both(arrived, sent)
+}
+
+/// What is wrong of two things.
+pub(super) fn both(one: Result<(), String>, other: Result<(), String>) -> Result<(), String> {
+    match (one, other) {
+        (Err(one), Err(other)) => Err(format!("{one}; {other}")),
+        (one, other) => one.and(other),
+    }
 }
 
 pub fn copy_rx(bench: &mut Bench) -> Outcome {
@@ -212,6 +233,30 @@ fn beside(bench: &mut Bench, settings: Settings) -> Result<(), String> {
     tally.judge(plan.count)
 }
 
+pub fn traffic(bench: &mut Bench) -> Outcome {
+    let settings = bench.settings(true);
+    let result = without_program(bench, settings);
+    about(
+        bench,
+        ZERO_COPY,
+        measured(result, "the peer's answers get to the stack"),
+    )
+}
+
+/// The peer's answers come by the queue of a socket, for whose frames there is no program.
+fn without_program(bench: &mut Bench, settings: Settings) -> Result<(), String> {
+    let xsk = Xsk::open(&bench.interface, settings)?;
+    let is_there = bench.far.is_there();
+    drop(xsk);
+    if is_there {
+        Ok(())
+    } else if bench.far.is_there() {
+        Err("the peer's answers get to the stack only when the socket has gone".into())
+    } else {
+        Err("the peer's answers do not get to the stack, nor when the socket has gone".into())
+    }
+}
+
 pub fn rebind(bench: &mut Bench) -> Outcome {
     let settings = bench.settings(true);
     let result = come_and_go(bench, settings);
@@ -281,10 +326,8 @@ fn in_segments(bench: &mut Bench, settings: Settings, most: u32) -> Result<(), S
     plan.shortest = plan.longest;
     let frames = bench.frames(&plan, None);
     let piece = plan.longest.div_ceil(most as usize);
-    let mut xsk = open(bench, settings)?;
-    let sent = xsk.send(&frames, piece, bench.patience);
-    bench.far.wait(plan.test, plan.count)?.judge(plan.count)?;
-    sent
+    let xsk = open(bench, settings)?;
+    send(bench, xsk, &frames, piece, &plan)
 }
 
 pub fn segments_rx(bench: &mut Bench) -> Outcome {

@@ -2,6 +2,7 @@
 
 //! What sockets ask for frames that they send.
 
+use super::sockets::both;
 use super::{about, Outcome};
 use crate::bench::{measured, Bench};
 use crate::frames::make_partial;
@@ -51,12 +52,11 @@ fn checksums(bench: &mut Bench) -> Result<String, String> {
     }
     let room = xsk.room();
     let sent = xsk.send(&frames, room, bench.patience);
-    bench
-        .far
-        .wait(plan.test, plan.count)?
-        .judge(plan.count)
-        .map_err(|why| format!("{why} ({mode} mode)"))?;
-    sent.map(|()| format!("the peer got all with right checksums ({mode} mode)"))
+    drop(xsk);
+    let arrived = bench.far.wait(plan.test, plan.count)?.judge(plan.count);
+    both(arrived, sent)
+        .map(|()| format!("the peer got all with right checksums ({mode} mode)"))
+        .map_err(|why| format!("{why} ({mode} mode)"))
 }
 
 pub fn timestamp(bench: &mut Bench) -> Outcome {
@@ -116,6 +116,7 @@ fn launches(bench: &mut Bench) -> Result<(), String> {
     let room = xsk.room();
     let all = Duration::from_nanos(LEAD + STEP * u64::from(LAUNCHES));
     let sent = xsk.send(&frames, room, bench.patience + all);
+    drop(xsk);
     let tally = bench.far.wait(plan.test, plan.count)?;
     tally.judge(plan.count)?;
     judge_launches(&tally.times).map_err(|why| format!("{why} ({mode} mode)"))?;
