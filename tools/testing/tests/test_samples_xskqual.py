@@ -135,6 +135,7 @@ def veth(env):
     with far_end(env, far, "--program"):
         found = qualify(env, near, "198.51.100.2", "basic")
     compare(env, found, VETH, [("*", "basic.tx", "works")])
+    env.dut.ip("link del va", check=False)
 
 
 def refused(env, wanted, address, interface="dut"):
