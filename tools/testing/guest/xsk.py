@@ -89,7 +89,10 @@ class Client:
         out = self.process.stdout.read().strip()
         if self.process.returncode not in (0, 1):
             raise Failed(f"xdpsock: status {self.process.returncode}: {out}")
-        self.result = json.loads(out.splitlines()[-1])
+        last = out.splitlines()[-1] if out else ""
+        if not last.startswith("{"):
+            raise Failed(f"xdpsock: status {self.process.returncode}, without a result: {out!r}")
+        self.result = json.loads(last)
         return self.result
 
     def kill(self):
