@@ -45,9 +45,9 @@ def latency(name, mode, gap):
 PROBES = {
     p.name: p
     for p in (
-        latency("latency-udp", "socket", 20000),
-        latency("latency-udp-echo", "echo", 40000),
-        latency("latency-xdp-tx", "xdp", 20000),
+        latency("latency-udp", "socket", 50000),
+        latency("latency-udp-echo", "echo", 80000),
+        latency("latency-xdp-tx", "xdp", 50000),
         Probe(name="memory", what="memory", nic="tx4", parts=(("main", 1, "memory"),)),
     )
 }

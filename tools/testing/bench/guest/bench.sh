@@ -260,6 +260,8 @@ latency() {
 		[ $try -lt 500 ] || fatal "$src has no carrier"
 		usleep 10000
 	done
+	# For a second after its filter has changed it receives nothing.
+	sleep 2
 	if [ "$1" = xdp ]; then
 		program tx
 	else

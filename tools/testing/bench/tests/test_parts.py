@@ -199,7 +199,7 @@ class Plans(unittest.TestCase):
         found = sample.latency("latency-udp", 0.9)
         self.assertEqual(found["c"]["p50"], 9009)
         self.assertEqual(found["ratio"]["p50"], 0.9)
-        self.assertEqual(found["gap"], 20000)
+        self.assertEqual(found["gap"], 50000)
         self.assertLess(found["c"]["spread"]["p50"], 0.003)
 
 
