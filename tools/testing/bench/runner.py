@@ -13,7 +13,7 @@ import results
 import store
 import symbols
 from collect import Collector, CountCollector
-from scenarios import SCENARIOS, SIDES, make_plan
+from scenarios import QUICK, SCENARIOS, SIDES, make_plan
 
 PROJECT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(PROJECT / "tools/testing"))
@@ -56,7 +56,7 @@ class Bench:
         """The scenarios or probes of this kind, with how many repeats each is to have."""
         full = self.args.full
         if kind == "rate":
-            return {s: RATE_FULL_REPEATS if full else RATE_REPEATS
+            return {s: RATE_FULL_REPEATS if full and s.name in QUICK else RATE_REPEATS
                     for s in ([] if self.args.no_rates else self.args.scenarios)}
         chosen = self.args.probes if kind == "probe" else [
             s for s in self.args.scenarios if s.guest == kind]
