@@ -194,7 +194,8 @@ def memory(document, drawn):
                 for value in [{**r[side][state], **charts.memory_parts(r[side][state])}[key]]]))
         out.append(f'<h2 id="memory">Memory</h2>{figure(drawn, "memory")}<div class="scroll">{table(head, rows)}</div>'
                    '<p class="note">In KiB: pages less free than with the device unbound. The rest are rings, '
-                   'large allocations, and what processors have of their own.</p>')
+                   'large allocations, and what processors have of their own. Where four queue pairs take no more than one, the '
+                   'driver has filled the rings of those that are not in use as well.</p>')
     return "".join(out)
 
 

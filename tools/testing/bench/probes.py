@@ -14,6 +14,7 @@ LATENCY = ("p50", "p90", "p99", "max", "busy")
 # States of the NIC in the order in which the guest prints them, and what it prints of each.
 STATES = ("unbound", "bound", "one", "four")
 MEMORY = ("all", "slab", "percpu", "page_pool")
+COMPARED = STATES[2:]
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,11 @@ def memory_result(probe, numbers):
             state: {key: median(row[state][key] for row in rows) for key in MEMORY}
             for state in rows[0]
         }
-        per_queue = [row["per_queue"]["all"] for row in rows]
-        sides[side]["spread"] = round(spread(per_queue), 5)
-    c, rust = (sides[side]["per_queue"]["all"] for side in SIDES)
-    return {"unit": "KiB", **sides, "ratio": {"per_queue": round(rust / c, 4) if c else None}}
+        sides[side]["spread"] = {
+            state: round(spread([row[state]["all"] for row in rows]), 5) for state in COMPARED}
+    ratio = {state: round(sides["rust"][state]["all"] / sides["c"][state]["all"], 4)
+             for state in COMPARED}
+    return {"unit": "KiB", **sides, "ratio": ratio}
 
 
 def memory_row(row):

@@ -43,8 +43,8 @@ static uint64_t value(const struct nlattr *attr)
 	return value;
 }
 
-/* One message of an answer, until the answer is at its end: then true. */
-static bool take(const struct nlmsghdr *nl, void (*message)(const struct nlmsghdr *nl, void *data), void *data)
+/* One message of an answer, until the answer is at its end: then true. A dump's has a last one. */
+static bool take(const struct nlmsghdr *nl, bool dump, void (*message)(const struct nlmsghdr *nl, void *data), void *data)
 {
 	if (nl->nlmsg_type == NLMSG_DONE)
 		return true;
@@ -53,13 +53,13 @@ static bool take(const struct nlmsghdr *nl, void (*message)(const struct nlmsghd
 		exit(1);
 	}
 	message(nl, data);
-	return !(nl->nlmsg_flags & NLM_F_MULTI);
+	return !dump;
 }
 
 static void ask(int sock, struct request *request, void (*message)(const struct nlmsghdr *nl, void *data), void *data)
 {
 	static uint8_t buf[32768] __attribute__((aligned(8)));
-	bool done = false;
+	bool dump = (request->nl.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP, done = false;
 
 	if (send(sock, request, request->nl.nlmsg_len, 0) < 0)
 		fail("netlink");
@@ -70,7 +70,7 @@ static void ask(int sock, struct request *request, void (*message)(const struct 
 		if (len < 0)
 			fail("netlink");
 		for (; !done && NLMSG_OK(nl, len); nl = NLMSG_NEXT(nl, len))
-			done = take(nl, message, data);
+			done = take(nl, dump, message, data);
 	}
 }
 

@@ -193,7 +193,7 @@ class Plans(unittest.TestCase):
         self.assertEqual(found["c"]["bound"], {"all": 200, "slab": 100, "percpu": 0, "page_pool": 0})
         self.assertEqual(found["c"]["one"]["all"], 400 + 1041)
         self.assertEqual(found["rust"]["per_queue"]["page_pool"], 781)
-        self.assertEqual(found["ratio"]["per_queue"], round(781 / 1041, 4))
+        self.assertEqual(found["ratio"]["one"], round((400 + 781) / (400 + 1041), 4))
 
     def test_latency(self):
         found = sample.latency("latency-udp", 0.9)
