@@ -80,7 +80,7 @@ def measure(args, pace):
     probed = bench.evaluate()
     document = {
         "kernel": bench.release,
-        "qemu": guest.run("qemu-system-x86_64", "--version").split("\n")[0].split()[-1].strip("()"),
+        "qemu": guest.run("qemu-system-x86_64", "--version").split("version ")[1].split()[0],
         "driver": os.environ.get("VNR_COMMIT", ""),
         "module": bench.module_key,
         "accel": "tcg, instructions counted",

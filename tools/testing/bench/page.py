@@ -59,7 +59,7 @@ def header(document):
     shown = " ".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in facts if v)
     links = [("scenarios", "all", document["scenarios"]), ("frame sizes and queues", "scaling", "scaling" in sections(document)),
              ("latency", "latency", document["latency"]), ("memory", "memory", document["memory"]),
-             ("comparison", "comparison", document["comparison"]), ("by scenario", "each", True),
+             ("comparison", "comparison", document["comparison"]), ("by scenario", "each", document["scenarios"]),
              ("method", "method", True)]
     nav = " ".join(f'<a href="#{to}">{text}</a>' for text, to, there in links if there)
     noise = ('<p class="warn">The C driver ran on both sides: this shows the noise, not a comparison.</p>'
@@ -224,6 +224,8 @@ def comparison(document):
 
 
 def scenarios(document):
+    if not document["scenarios"]:
+        return ""
     out = ['<h2 id="each">By scenario</h2><p class="note">Groups, modules and symbols, in instructions per packet or '
            'MiB. Functions of the drivers have no counterparts by name.</p>']
     for r in gate.failing_first(document["scenarios"]):
