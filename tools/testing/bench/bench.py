@@ -34,6 +34,12 @@ STATUS = """status: 0 all is within its bounds; 1 a scenario is above its bound,
 2 wrong arguments. With --compare: 0 nothing got worse, 1 something did, 2 nothing to compare."""
 
 
+def choose(name):
+    """The scenarios and probes that a name or pattern means."""
+    found = fnmatch.filter(KNOWN, "*" if name == "all" else name)
+    return [n for n in found if n == name or not getattr(PROBES.get(n), "by_name", False)]
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=STATUS, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,7 +62,7 @@ def parse_arguments():
     args = parser.parse_args()
     names = " ".join(args.scenario).replace(",", " ").split()
     names = names or (["all"] if args.full else list(QUICK))
-    chosen = {name: fnmatch.filter(KNOWN, "*" if name == "all" else name) for name in names}
+    chosen = {name: choose(name) for name in names}
     unknown = [name for name in names if not chosen[name]]
     if unknown:
         parser.error(f"no scenario {', '.join(unknown)}; there are: {', '.join(KNOWN)}")

@@ -27,7 +27,7 @@ CAPTIONS = {
               "batches of their own, not processors beside each other.",
     "latency": "Frames at random times at a fixed load, the same times for both drivers. Counted from the "
                "time that a frame was meant to be sent at, on a processor that does one instruction in a "
-               "nanosecond. The sender's work and the way back are in it, the same for both.",
+               "nanosecond. The sender's work is in it, the same for both.",
     "memory": "What an interface takes, beside the same device unbound, before any traffic.",
 }
 

@@ -26,6 +26,8 @@ class Probe:
     warm: str = ""
     repeats: int = 3
     full_repeats: int = 5
+    # Only where it is named: no part of "all" or of a pattern.
+    by_name: bool = False
 
     def identity(self):
         return self.name, self.what, self.nic, self.parts, self.warm
@@ -34,12 +36,13 @@ class Probe:
 FRAMES = 10000
 
 
-def latency(name, mode, gap):
+def latency(name, mode, gap, **others):
     """Frames at random times, `gap` nanoseconds apart on average; the same times always."""
     return Probe(
         name=name, what="latency", nic="lat",
         parts=(("main", FRAMES, f"latency {mode} {{n}} {gap}"),),
         warm=f"latency {mode} 1000 {gap}",
+        **others,
     )
 
 
@@ -47,8 +50,10 @@ PROBES = {
     p.name: p
     for p in (
         latency("latency-udp", "socket", 50000),
-        latency("latency-udp-echo", "echo", 80000),
-        latency("latency-xdp-tx", "xdp", 50000),
+        # Their way back is by the e1000, which was seen to hold frames back for 128 us: most of
+        # what they show is that, until it is shown to be mended.
+        latency("latency-udp-echo", "echo", 80000, by_name=True),
+        latency("latency-xdp-tx", "xdp", 50000, by_name=True),
         Probe(name="memory", what="memory", nic="tx4", parts=(("main", 1, "memory"),)),
     )
 }

@@ -260,10 +260,12 @@ latency() {
 		[ $try -lt 500 ] || fatal "$src has no carrier"
 		usleep 10000
 	done
-	# It interrupts once in 128 us at most: so what it has received is looked for by a timer, each
-	# 4 us, after the first interrupt.
-	echo 4000 >"/sys/class/net/$src/gro_flush_timeout"
-	echo 2000000000 >"/sys/class/net/$src/napi_defer_hard_irqs"
+	if [ "$1" != socket ]; then
+		# It interrupts once in 128 us at most: so what it has received is looked for by a
+		# timer, each 4 us, after the first interrupt.
+		echo 4000 >"/sys/class/net/$src/gro_flush_timeout"
+		echo 2000000000 >"/sys/class/net/$src/napi_defer_hard_irqs"
+	fi
 	# For a second after its filter has changed it receives nothing.
 	sleep 2
 	if [ "$1" = xdp ]; then

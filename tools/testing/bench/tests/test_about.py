@@ -5,6 +5,7 @@ import unittest
 
 import sample
 import about
+import bench
 from probes import PROBES
 from scenarios import SCENARIOS
 
@@ -27,6 +28,13 @@ class Names(unittest.TestCase):
                          {"a": [(64, "a"), (512, "a@512"), (1500, "a@1500")]})
         self.assertEqual(about.families(names, about.QUEUES), {"c": [(1, "c@1q"), (2, "c@2q")]})
         self.assertEqual(about.leading(names), ["a", "b@512", "c@2q", "c@1q", "d"])
+
+    def test_by_name_only(self):
+        self.assertIn("latency-udp", bench.choose("latency-*"))
+        self.assertNotIn("latency-xdp-tx", bench.choose("latency-*") + bench.choose("all"))
+        self.assertEqual(bench.choose("latency-xdp-tx"), ["latency-xdp-tx"])
+        self.assertEqual(bench.choose("nothing"), [])
+        self.assertLessEqual({*SCENARIOS, "memory"}, set(bench.choose("all")))
 
 
 if __name__ == "__main__":
