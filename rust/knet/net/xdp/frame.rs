@@ -34,11 +34,25 @@ impl XdpFrame {
     }
 
     #[inline]
-    fn shared_info(&self) -> Option<&bindings::skb_shared_info> {
+    fn has_frags(&self) -> bool {
+        self.raw().flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS != 0
+    }
+
+    /// Whether its memory is of a page pool.
+    #[inline]
+    fn is_of_pool(&self) -> bool {
         let raw = self.raw();
-        if raw.flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS == 0 {
+        // SAFETY: A bit field of all bits of a word.
+        let kind = unsafe { (&raw const raw._bitfield_1).cast::<u32>().read() };
+        kind == bindings::xdp_mem_type_MEM_TYPE_PAGE_POOL
+    }
+
+    #[inline]
+    fn shared_info(&self) -> Option<&bindings::skb_shared_info> {
+        if !self.has_frags() {
             return None;
         }
+        let raw = self.raw();
         let start = raw
             .data
             .wrapping_byte_sub(raw.headroom as usize)
@@ -77,15 +91,12 @@ impl XdpFrame {
         header_len: usize,
         dev: *mut bindings::device,
     ) -> bool {
-        let raw = self.raw();
-        // SAFETY: A bit field of all bits of a word.
-        let kind = unsafe { (&raw const raw._bitfield_1).cast::<u32>().read() };
-        if kind != bindings::xdp_mem_type_MEM_TYPE_PAGE_POOL {
+        if !self.is_of_pool() {
             return false;
         }
         let page = crate::virtio::virt_to_page(start);
         let offset = start as usize & (PAGE_SIZE - 1);
-        let len = header_len.wrapping_add(raw.len as usize);
+        let len = header_len.wrapping_add(self.raw().len as usize);
         // SAFETY: The frame owns these bytes of pages of a pool.
         unsafe {
             let mut ok = push_page_of_pool(sg, page, offset, len, dev);
@@ -106,26 +117,26 @@ impl XdpFrame {
     }
 }
 
-/// Adds a part of a page by its pool's mapping; false if that is for another device than
-/// `dev`.
+/// Where the device finds a part of a page, which is handed to it; None if the page's pool has
+/// it mapped for another device than `dev`, or this page does not say.
 ///
 /// # Safety
 ///
-/// The page is of a pool, and who gets the table pushed owns the bytes.
-#[inline]
-unsafe fn push_page_of_pool<const N: usize>(
-    sg: &mut SgTable<N>,
+/// The page is of a pool, and the caller owns the bytes.
+#[inline(always)]
+unsafe fn mapped_by_pool(
     page: *mut bindings::page,
     offset: usize,
     len: usize,
     dev: *mut bindings::device,
-) -> bool {
+) -> Option<u64> {
     let page = page.cast::<bindings::netmem_desc>();
     // SAFETY: A page of a pool is described by a `netmem_desc` over the `struct page`, and
-    // keeps the pool. Pools for our own device are ours, and map both ways.
+    // keeps the pool; of a larger one only the first is, and the others have the lowest bit of
+    // this word set. Pools for our own device are ours, and map both ways.
     unsafe {
-        if (*(*page).pp.cast::<bindings::page_pool>()).p.dev != dev {
-            return false;
+        if (*page).pp_magic & 1 != 0 || (*(*page).pp.cast::<bindings::page_pool>()).p.dev != dev {
+            return None;
         }
         let address = ((*page).dma_addr as u64).wrapping_add(offset as u64);
         if needs_sync(dev) {
@@ -136,7 +147,27 @@ unsafe fn push_page_of_pool<const N: usize>(
                 bindings::dma_data_direction::DMA_BIDIRECTIONAL,
             );
         }
-        sg.push_mapped(address, len)
+        Some(address)
+    }
+}
+
+/// Adds that to a table; false if there is nothing, or no room.
+///
+/// # Safety
+///
+/// As for [`mapped_by_pool`]; who gets the table pushed owns the bytes.
+#[inline]
+unsafe fn push_page_of_pool<const N: usize>(
+    sg: &mut SgTable<N>,
+    page: *mut bindings::page,
+    offset: usize,
+    len: usize,
+    dev: *mut bindings::device,
+) -> bool {
+    // SAFETY: By the caller's promise.
+    unsafe {
+        mapped_by_pool(page, offset, len, dev)
+            .is_some_and(|address| sg.push_mapped(address, len))
     }
 }
 
@@ -196,6 +227,9 @@ pub enum TxPacket {
     /// A frame in memory of a process.
     Xsk(XskSent),
 }
+
+/// Bytes of the header that most devices have.
+const USUAL: usize = HeaderLayout::Mergeable12.len();
 
 /// What marks the address of a frame: both kinds are aligned. Frames of processes have
 /// another mark, and no address.
@@ -269,8 +303,59 @@ impl Virtqueue<TxPacket> {
     /// # Errors
     ///
     /// The frame, if the ring is full, the device broken, or its memory cannot be mapped.
-    #[inline]
+    #[inline(always)]
     pub fn send_frame(
+        &mut self,
+        sg: &mut SgTable<MAX_SEGMENTS>,
+        frame: XdpFrame,
+        header_len: usize,
+        place: TxHeader,
+    ) -> Result<(), XdpFrame> {
+        let raw = frame.raw();
+        let is_usual = header_len == USUAL && place == TxHeader::Joined && !frame.has_frags();
+        if is_usual && raw.headroom as usize >= USUAL && raw.data as usize & 1 == 0 {
+            // SAFETY: There is room in front.
+            unsafe { self.send_behind_usual(sg, frame) }
+        } else {
+            self.send_any_frame(sg, frame, header_len, place)
+        }
+    }
+
+    /// The same with a frame in one buffer, and the usual header in the same.
+    ///
+    /// # Safety
+    ///
+    /// The frame has no fragments, and the headroom.
+    #[inline(always)]
+    unsafe fn send_behind_usual(
+        &mut self,
+        sg: &mut SgTable<MAX_SEGMENTS>,
+        frame: XdpFrame,
+    ) -> Result<(), XdpFrame> {
+        let raw = frame.raw();
+        let start = raw.data.cast::<u8>().wrapping_sub(USUAL);
+        let len = USUAL.wrapping_add(raw.len as usize);
+        let page = crate::virtio::virt_to_page(start);
+        let offset = start as usize & (PAGE_SIZE - 1);
+        // SAFETY: The frame owns all these bytes, its headroom among them, and the queue gets
+        // the frame, and with it the mapping of its page.
+        unsafe {
+            start.cast::<[u8; USUAL]>().write([0; USUAL]);
+            if self.uses_dma() && frame.is_of_pool() {
+                if let Some(address) = mapped_by_pool(page, offset, len, self.dma_device()) {
+                    sg.clear();
+                    sg.push_mapped(address, len);
+                    return Self::refused(self.push_out(sg, true, TxPacket::Xdp(frame)));
+                }
+            }
+            sg.clear();
+            sg.push_page(page, offset, len);
+            Self::refused(self.push_out(sg, false, TxPacket::Xdp(frame)))
+        }
+    }
+
+    #[inline(never)]
+    fn send_any_frame(
         &mut self,
         sg: &mut SgTable<MAX_SEGMENTS>,
         frame: XdpFrame,
