@@ -65,9 +65,10 @@ def symbol_rows(costs, drivers, groups):
     merged = {}
     for side in SIDES:
         for symbol, count in typical[side].items():
-            # A driver's module goes by its side: the same name is the same row.
+            # A driver's module goes by its side: the same name is the same row. A NIC beside
+            # the measured one may have the other side's.
             group = groups.of(symbol, drivers[side])
-            place = "driver" if symbol.module == drivers[side] else symbol.module
+            place = "driver" if symbol.module in drivers.values() else symbol.module
             row = merged.setdefault((symbol.name, place, group), dict.fromkeys(SIDES, 0.0))
             row[side] += count
     names = demangle({name for name, _, _ in merged})

@@ -19,8 +19,10 @@ impl Queue {
         self.begin_frames(queue);
         let n = frames.len();
         let mut lost = 0usize;
+        let (header_len, place) = (self.layout.len(), self.place);
+        let Self { vq, sg, .. } = self;
         for frame in frames.drain_all() {
-            if self.send_frame(frame).is_err() {
+            if vq.send_frame(sg, frame, header_len, place).is_err() {
                 lost = lost.wrapping_add(1);
             }
         }
@@ -32,7 +34,9 @@ impl Queue {
         self.begin_frames(queue);
         let n = frames.len();
         let mut sent = 0usize;
-        while frames.offer(|frame| self.send_frame(frame)) {
+        let (header_len, place) = (self.layout.len(), self.place);
+        let Self { vq, sg, .. } = self;
+        while frames.offer(|frame| vq.send_frame(sg, frame, header_len, place)) {
             sent = sent.wrapping_add(1);
         }
         self.end_frames(queue, n, n.wrapping_sub(sent), flush);
@@ -88,12 +92,6 @@ impl Queue {
         }
         // A frame of several parts that was too long for the budget's rest waits as well.
         n != 0 && n.saturating_add(MAX_SEGMENTS) > poll.budget()
-    }
-
-    #[inline]
-    fn send_frame(&mut self, frame: XdpFrame) -> Result<(), XdpFrame> {
-        self.vq
-            .send_frame(&mut self.sg, frame, self.layout.len(), self.place)
     }
 
     /// Leaves room for the stack's packets, or has it wait.

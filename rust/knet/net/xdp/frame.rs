@@ -2,14 +2,16 @@
 
 //! Frames on their way to the device, beside the stack's packets.
 
-use super::super::{page_pool::needs_sync, skb_tx::MAX_SEGMENTS, TxHeader, TxSkb, XskSent, XskTx};
+use super::super::{TxSkb, XskSent, XskTx};
 use crate::{
     bindings,
-    virtio::{FoundQueue, Portable, PushError, SgTable, Token, Virtqueue},
+    virtio::{FoundQueue, Portable, Token, Virtqueue},
 };
 use core::{mem::ManuallyDrop, ptr::NonNull};
-use kernel::{ffi::c_void, page::PAGE_SIZE, prelude::*};
+use kernel::{ffi::c_void, prelude::*};
 use virtio_net_wire::HeaderLayout;
+
+mod send;
 
 /// A frame that is sent without the stack (`struct xdp_frame`). Dropping it gives its memory
 /// back to whoever it is from (`xdp_return_frame`).
@@ -34,11 +36,25 @@ impl XdpFrame {
     }
 
     #[inline]
-    fn shared_info(&self) -> Option<&bindings::skb_shared_info> {
+    fn has_frags(&self) -> bool {
+        self.raw().flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS != 0
+    }
+
+    /// Whether its memory is of a page pool.
+    #[inline]
+    fn is_of_pool(&self) -> bool {
         let raw = self.raw();
-        if raw.flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS == 0 {
+        // SAFETY: A bit field of all bits of a word.
+        let kind = unsafe { (&raw const raw._bitfield_1).cast::<u32>().read() };
+        kind == bindings::xdp_mem_type_MEM_TYPE_PAGE_POOL
+    }
+
+    #[inline]
+    fn shared_info(&self) -> Option<&bindings::skb_shared_info> {
+        if !self.has_frags() {
             return None;
         }
+        let raw = self.raw();
         let start = raw
             .data
             .wrapping_byte_sub(raw.headroom as usize)
@@ -63,80 +79,9 @@ impl XdpFrame {
         self.len() == 0
     }
 
-    /// Adds the frame to `sg` by the mappings of its pages, with `header_len` bytes in front of
-    /// it, which begin at `start`. False, if not all of them are mapped for `dev`, both ways.
-    ///
-    /// # Safety
-    ///
-    /// The header is in the frame's headroom, and the frame owns what goes to the device.
-    #[inline]
-    unsafe fn push_mapped<const N: usize>(
-        &self,
-        sg: &mut SgTable<N>,
-        start: *const u8,
-        header_len: usize,
-        dev: *mut bindings::device,
-    ) -> bool {
-        let raw = self.raw();
-        // SAFETY: A bit field of all bits of a word.
-        let kind = unsafe { (&raw const raw._bitfield_1).cast::<u32>().read() };
-        if kind != bindings::xdp_mem_type_MEM_TYPE_PAGE_POOL {
-            return false;
-        }
-        let page = crate::virtio::virt_to_page(start);
-        let offset = start as usize & (PAGE_SIZE - 1);
-        let len = header_len.wrapping_add(raw.len as usize);
-        // SAFETY: The frame owns these bytes of pages of a pool.
-        unsafe {
-            let mut ok = push_page_of_pool(sg, page, offset, len, dev);
-            if let Some(shared) = self.shared_info() {
-                for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
-                    let page = frag.netmem as *mut bindings::page;
-                    let (offset, len) = (frag.offset as usize, frag.len as usize);
-                    ok = ok && push_page_of_pool(sg, page, offset, len, dev);
-                }
-            }
-            ok
-        }
-    }
-
     #[inline]
     fn into_ptr(self) -> NonNull<bindings::xdp_frame> {
         ManuallyDrop::new(self).0
-    }
-}
-
-/// Adds a part of a page by its pool's mapping; false if that is for another device than
-/// `dev`.
-///
-/// # Safety
-///
-/// The page is of a pool, and who gets the table pushed owns the bytes.
-#[inline]
-unsafe fn push_page_of_pool<const N: usize>(
-    sg: &mut SgTable<N>,
-    page: *mut bindings::page,
-    offset: usize,
-    len: usize,
-    dev: *mut bindings::device,
-) -> bool {
-    let page = page.cast::<bindings::netmem_desc>();
-    // SAFETY: A page of a pool is described by a `netmem_desc` over the `struct page`, and
-    // keeps the pool. Pools for our own device are ours, and map both ways.
-    unsafe {
-        if (*(*page).pp.cast::<bindings::page_pool>()).p.dev != dev {
-            return false;
-        }
-        let address = ((*page).dma_addr as u64).wrapping_add(offset as u64);
-        if needs_sync(dev) {
-            bindings::__dma_sync_single_for_device(
-                dev,
-                address,
-                len,
-                bindings::dma_data_direction::DMA_BIDIRECTIONAL,
-            );
-        }
-        sg.push_mapped(address, len)
     }
 }
 
@@ -260,71 +205,5 @@ impl TxPacket {
             blank: KBox::new([0; HeaderLayout::MAX_LEN], GFP_KERNEL)?,
             xsk: None,
         })
-    }
-}
-
-impl Virtqueue<TxPacket> {
-    /// Queues a frame behind a virtio header of `header_len` bytes that says nothing.
-    ///
-    /// # Errors
-    ///
-    /// The frame, if the ring is full, the device broken, or its memory cannot be mapped.
-    #[inline]
-    pub fn send_frame(
-        &mut self,
-        sg: &mut SgTable<MAX_SEGMENTS>,
-        frame: XdpFrame,
-        header_len: usize,
-        place: TxHeader,
-    ) -> Result<(), XdpFrame> {
-        let header_len = header_len.min(HeaderLayout::MAX_LEN);
-        let raw = frame.raw();
-        let (data, len) = (raw.data.cast::<u8>(), raw.len as usize);
-        let joined = place == TxHeader::Joined
-            && data as usize & 1 == 0
-            && raw.headroom as usize >= header_len;
-        sg.clear();
-        // SAFETY: The frame owns all these bytes, its headroom among them, and the queue
-        // gets the frame, and with it the mappings of its pages; the queue has the blank
-        // header as long as it is.
-        unsafe {
-            if joined {
-                let start = data.wrapping_sub(header_len);
-                start.write_bytes(0, header_len);
-                if self.uses_dma() {
-                    if frame.push_mapped(sg, start, header_len, self.dma_device()) {
-                        return Self::refused(self.push_out(sg, true, TxPacket::Xdp(frame)));
-                    }
-                    sg.clear();
-                }
-                sg.push_linear(start, header_len.wrapping_add(len));
-            } else {
-                sg.push_linear(self.source().blank.as_ptr(), header_len);
-                sg.push_linear(data, len);
-            }
-            if let Some(shared) = frame.shared_info() {
-                for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
-                    let at = frag.offset as usize;
-                    sg.push_page(
-                        (frag.netmem as *mut bindings::page).wrapping_add(at / PAGE_SIZE),
-                        at % PAGE_SIZE,
-                        frag.len as usize,
-                    );
-                }
-            }
-            Self::refused(self.push_out(sg, false, TxPacket::Xdp(frame)))
-        }
-    }
-
-    /// The frame that a queue did not take.
-    #[inline]
-    fn refused(result: Result<(), PushError<TxPacket>>) -> Result<(), XdpFrame> {
-        match result {
-            Err(PushError {
-                token: TxPacket::Xdp(frame),
-                ..
-            }) => Err(frame),
-            _ => Ok(()),
-        }
     }
 }

@@ -217,7 +217,7 @@ xsk_rx() {
 	*) program to_socket ;;
 	esac
 	bursts "$@"
-	agent "xsk-$what" "$ifname" "$mode" "$src" "$1"
+	agent "xsk-$what" "$ifname" "$mode" "$src" "$1" "$(if_ours "$3" "$1")"
 }
 
 # xsk_tx MODE C_MODE COUNT - frames of a socket of AF_XDP.
