@@ -163,7 +163,7 @@ def output(env):
     for words in ((), ("-x", "-a"), ("-F",), ("-M", "-a", "-x"), ("-t", "-a", "-T", 20000), ("-l", "-p"),
                   ("-S", "-I", line)):
         xdp = "xdp-skb" if "-S" in words else "xdp-drv"
-        process = start(env, "-d", 2, *words)
+        process = start(env, "-d", 1, *words)
         try:
             wait_for(lambda: attached(env.dut), "the program", 15)
             equal(attached(env.dut), "generic" if "-S" in words else "native", "mode of the program")
@@ -240,7 +240,7 @@ def default_frames(env):
         equal(frame.data[:12], mac_bytes(env.peer.mac) + bytes([2, 0, 0, 0, 0, 7]), "MAC addresses")
         equal(frame.data[42:50], bytes.fromhex("cafe0001" * 2), "pattern")
         check(frame.checksum_right(), "UDP checksum")
-    frames, _ = sent(env, "-V", "-J", 7, "-K", 3, "-y", "-B", "-s", 100)
+    frames, _ = sent(env, "-V", "-J", 7, "-K", 3, "-y", "-B", "-c", "-s", 100)
     for frame in frames:
         # The kernel may have taken the tag off.
         tagged = frame.data[12:14] == b"\x81\x00"
