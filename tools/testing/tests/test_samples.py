@@ -163,13 +163,13 @@ def output(env):
     for words in ((), ("-x", "-a"), ("-F",), ("-M", "-a", "-x"), ("-t", "-a", "-T", 20000), ("-l", "-p"),
                   ("-S", "-I", line)):
         xdp = "xdp-skb" if "-S" in words else "xdp-drv"
-        process = start(env, "-d", 1, *words)
+        process = start(env, "-d", 2, *words)
         try:
-            wait_for(lambda: attached(env.dut), "the program", 15)
-            equal(attached(env.dut), "generic" if "-S" in words else "native", "mode of the program")
+            kind = wait_for(lambda: attached(env.dut), "the program", 15)
         finally:
             out, errors = finished(process)
         equal(errors, "", f"errors of {words}")
+        equal(kind, "generic" if "-S" in words else "native", f"mode of the program of {words}")
         parts, wanted = masked(out), report("dut", xdp, words)
         check(len(parts) >= 2 * len(wanted), f"a report in the course, and one at the end: {out!r}")
         equal(parts, wanted * (len(parts) // len(wanted)), f"what {words} prints")
@@ -330,7 +330,7 @@ def latency(env):
         check(0 < found["min"] <= found["p50"] <= found["p90"] <= found["p99"] <= found["max"] < passed,
               f"{found} in {passed} ns")
         equal(sum(bar["count"] for bar in end["histogram"]), 200, "frames in bars")
-    process = start(env, "-r", "--latency", "-d", 3)
+    process = start(env, "-r", "--latency", "-d", 5)
     wait_for(lambda: attached(env.dut), "the program", 15)
     time.sleep(0.5)
     xdpsock(env, "-t", "--latency", "-C", 20, "-G", env.dut.mac, "--no-program", "-c", "-Q", nic=env.peer,
