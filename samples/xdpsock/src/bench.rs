@@ -100,6 +100,7 @@ impl<'o> Bench<'o> {
 
     /// Does what the options say, until the end.
     pub fn run(&mut self, report: &mut Report<'_>) {
+        self.started = report.started();
         match self.options.mode() {
             _ if self.options.hold => self.hold(),
             Mode::RxDrop => self.rx_drop(report),

@@ -56,6 +56,11 @@ impl<'o> Report<'o> {
         }
     }
 
+    /// When the time of the first one began, as that of the run does.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The sockets are there.
     pub fn ready(&self, warnings: &[String]) {
         if self.options.json {

@@ -165,11 +165,11 @@ def output(env):
         xdp = "xdp-skb" if "-S" in words else "xdp-drv"
         process = start(env, "-d", 2, *words)
         try:
-            wait_for(lambda: attached(env.dut), "the program", 15)
-            equal(attached(env.dut), "generic" if "-S" in words else "native", "mode of the program")
+            kind = wait_for(lambda: attached(env.dut), "the program", 15)
         finally:
             out, errors = finished(process)
         equal(errors, "", f"errors of {words}")
+        equal(kind, "generic" if "-S" in words else "native", f"mode of the program of {words}")
         parts, wanted = masked(out), report("dut", xdp, words)
         check(len(parts) >= 2 * len(wanted), f"a report in the course, and one at the end: {out!r}")
         equal(parts, wanted * (len(parts) // len(wanted)), f"what {words} prints")
@@ -240,7 +240,7 @@ def default_frames(env):
         equal(frame.data[:12], mac_bytes(env.peer.mac) + bytes([2, 0, 0, 0, 0, 7]), "MAC addresses")
         equal(frame.data[42:50], bytes.fromhex("cafe0001" * 2), "pattern")
         check(frame.checksum_right(), "UDP checksum")
-    frames, _ = sent(env, "-V", "-J", 7, "-K", 3, "-y", "-B", "-s", 100)
+    frames, _ = sent(env, "-V", "-J", 7, "-K", 3, "-y", "-B", "-c", "-s", 100)
     for frame in frames:
         # The kernel may have taken the tag off.
         tagged = frame.data[12:14] == b"\x81\x00"
@@ -330,7 +330,7 @@ def latency(env):
         check(0 < found["min"] <= found["p50"] <= found["p90"] <= found["p99"] <= found["max"] < passed,
               f"{found} in {passed} ns")
         equal(sum(bar["count"] for bar in end["histogram"]), 200, "frames in bars")
-    process = start(env, "-r", "--latency", "-d", 3)
+    process = start(env, "-r", "--latency", "-d", 5)
     wait_for(lambda: attached(env.dut), "the program", 15)
     time.sleep(0.5)
     xdpsock(env, "-t", "--latency", "-C", 20, "-G", env.dut.mac, "--no-program", "-c", "-Q", nic=env.peer,
