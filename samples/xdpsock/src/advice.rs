@@ -67,7 +67,7 @@ pub fn program(device: &Device, options: &Options, why: io::Error) -> Failure {
         Some(libc::EOPNOTSUPP) => advice.push(format!(
             "{} has no native XDP (the kernel says of it: {}): --xdp-skb goes without",
             device.called(),
-            device.claims.unwrap_or_default().names()
+            device.claims.unwrap_or_default().describe_xdp()
         )),
         _ => {}
     }
@@ -97,7 +97,7 @@ pub fn bind(device: &Device, options: &Options, why: io::Error) -> Failure {
             device.queues.unwrap_or(0)
         )),
         _ if options.zero_copy => advice.extend(no_zero_copy(device, options)),
-        Some(libc::EOPNOTSUPP) if options.frags && !claims.frags() => {
+        Some(libc::EOPNOTSUPP) if options.frags && !claims.has("rx-sg") => {
             advice.push(no_frags(device));
         }
         _ => advice.extend(too_long(device, options)),
@@ -109,7 +109,7 @@ fn no_frags(device: &Device) -> String {
     format!(
         "{} does not take frames over several chunks (the kernel says of it: {}): leave out --frags",
         device.called(),
-        device.claims.unwrap_or_default().names()
+        device.claims.unwrap_or_default().describe_xdp()
     )
 }
 
@@ -121,18 +121,18 @@ fn no_zero_copy(device: &Device, options: &Options) -> Vec<String> {
             "{called} may have no zero-copy: --copy goes without"
         )];
     };
-    if !claims.zero_copy() {
+    if !claims.has("xsk-zerocopy") {
         return vec![format!(
             "{called} has no zero-copy, the kernel says (it has: {}): --copy, or neither of the two \
              options, goes without",
-            claims.names()
+            claims.describe_xdp()
         )];
     }
-    if options.frags && claims.segments <= 1 {
+    if options.frags && claims.zc_max_segs <= 1 {
         return vec![format!(
             "{called} has zero-copy, but for frames in one chunk only (xdp-zc-max-segs: {}): leave \
              out --frags, or take --copy",
-            claims.segments
+            claims.zc_max_segs
         )];
     }
     let mut advice = vec![format!(
@@ -180,13 +180,13 @@ pub fn warnings(device: &Device, options: &Options, zero_copy: bool) -> Vec<Stri
     };
     if let (Some(claims), Mode::TxOnly) = (device.claims, options.mode()) {
         // In copy mode the kernel does what it can.
-        if transmit.tx_csum && zero_copy && !claims.checksums() {
+        if transmit.tx_csum && zero_copy && !claims.has("tx-checksum") {
             lacks("--tx-csum", "completes checksums");
         }
-        if transmit.tx_tstamp && zero_copy && !claims.stamps() {
+        if transmit.tx_tstamp && zero_copy && !claims.has("tx-timestamp") {
             lacks("--tx-tstamp", "has time stamps");
         }
-        if transmit.launch_time != 0 && !claims.launches() {
+        if transmit.launch_time != 0 && !claims.has("tx-launch-time-fifo") {
             lacks("--launch-time", "keeps frames until their time");
         }
     }
@@ -205,8 +205,8 @@ pub fn warnings(device: &Device, options: &Options, zero_copy: bool) -> Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netdev::Claims;
     use crate::options::tests::options;
+    use afxdp::claims::Claims;
 
     fn device(claims: Option<Claims>) -> Device {
         Device {
@@ -216,6 +216,15 @@ mod tests {
             driver: Some("tulip".to_owned()),
             queues: Some(2),
             claims,
+        }
+    }
+
+    /// Of XDP as the kernel says it, and of frames in one chunk.
+    fn of(xdp: u64) -> Claims {
+        Claims {
+            xdp,
+            zc_max_segs: 1,
+            ..Claims::default()
         }
     }
 
@@ -231,15 +240,15 @@ mod tests {
     fn missing_zero_copy_has_a_reason() {
         let options = options("-z").unwrap();
         let refusal = |claims| bind(&device(claims), &options, error(libc::EOPNOTSUPP));
-        let none = text(&refusal(Some(Claims::of(0b1000_0011, 1))));
+        let none = text(&refusal(Some(of(0b1000_0011))));
         assert!(none.contains("eth0 (driver tulip) has no zero-copy, the kernel says"));
         assert!(none.contains("basic redirect") && none.contains("--copy"));
         assert!(text(&refusal(None)).contains("may have no zero-copy"));
-        let now = text(&refusal(Some(Claims::of(0b1011, 1))));
+        let now = text(&refusal(Some(of(0b1011))));
         assert!(now.contains("refused it for this queue as it is now"));
         let options = crate::options::tests::options("-z -F").unwrap();
         let one = bind(
-            &device(Some(Claims::of(0b10_1011, 1))),
+            &device(Some(of(0b10_1011))),
             &options,
             error(libc::EOPNOTSUPP),
         );

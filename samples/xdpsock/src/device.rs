@@ -2,7 +2,7 @@
 
 //! What the kernel says of an interface.
 
-use crate::netdev;
+use afxdp::claims::Claims;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -24,7 +24,7 @@ pub struct Device {
     /// How many queues it has, if the driver tells.
     pub queues: Option<u32>,
     /// What it says that it can do with XDP, if the kernel knows.
-    pub claims: Option<netdev::Claims>,
+    pub claims: Option<Claims>,
 }
 
 #[repr(C)]
@@ -130,7 +130,7 @@ impl Device {
             mtu: asker.mtu()?,
             driver: asker.driver(),
             queues: asker.queues(),
-            claims: netdev::claims(index).ok(),
+            claims: afxdp::netdev::claims_of(index).ok(),
         })
     }
 

@@ -23,7 +23,6 @@ mod latency;
 mod locale;
 mod map;
 mod metadata;
-mod netdev;
 mod options;
 mod packet;
 mod privileges;

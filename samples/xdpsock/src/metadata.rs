@@ -4,10 +4,7 @@
 
 use crate::area::Area;
 use crate::packet::Partial;
-use std::fs;
-use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Bytes in front of each frame: all, or those that were there before launch times were.
 pub fn len(with_launch: bool) -> usize {
@@ -25,8 +22,6 @@ pub const XDP_TX_METADATA: u32 = 2;
 const XDP_TXMD_FLAGS_TIMESTAMP: u64 = 1;
 const XDP_TXMD_FLAGS_CHECKSUM: u64 = 2;
 const XDP_TXMD_FLAGS_LAUNCH_TIME: u64 = 4;
-const XDP_UMEM_TX_METADATA_LEN: u32 = 4;
-const XDP_UMEM_REG: libc::c_int = 4;
 
 /// As it is given to the kernel. It writes a time stamp to where the offsets of the checksum
 /// are.
@@ -92,67 +87,4 @@ pub fn ask(area: &mut Area, address: u64, len: usize, request: Request) -> Optio
         &partial.offset.to_ne_bytes(),
     );
     Some(())
-}
-
-/// The numbers of all open files.
-pub fn open_files() -> io::Result<Vec<RawFd>> {
-    let mut files = fs::read_dir("/proc/self/fd")?
-        .map(|entry| {
-            let name = entry?.file_name();
-            name.to_str()
-                .and_then(|name| name.parse().ok())
-                .ok_or_else(|| io::ErrorKind::InvalidData.into())
-        })
-        .collect::<io::Result<Vec<RawFd>>>()?;
-    // Not the folder that was read.
-    files.retain(|fd| fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok());
-    Ok(files)
-}
-
-/// Has a socket with `len` bytes of room for metadata take the place of the one that was opened since
-/// `before`. The crate registers memory without, as it has no name for that.
-pub fn reserve(
-    before: &[RawFd],
-    config: &xdpilone::UmemConfig,
-    area: Area,
-    len: usize,
-) -> io::Result<()> {
-    let is_socket = |fd: &RawFd| {
-        fs::read_link(format!("/proc/self/fd/{fd}"))
-            .is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))
-    };
-    let place = open_files()?
-        .into_iter()
-        .find(|fd| !before.contains(fd) && is_socket(fd))
-        .ok_or(io::ErrorKind::NotFound)?;
-    // SAFETY: Nothing is passed.
-    let socket = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW, 0) };
-    if socket < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: It is new, and nobody else's.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    let registration = xdpilone::xdp::XdpUmemReg {
-        addr: area.all().as_ptr().cast::<u8>() as u64,
-        len: area.all().len() as u64,
-        chunk_size: config.frame_size,
-        headroom: config.headroom,
-        flags: config.flags | XDP_UMEM_TX_METADATA_LEN,
-        tx_metadata_len: len as u32,
-    };
-    // SAFETY: The kernel reads the structure. The memory stays until the process ends.
-    let ret = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_XDP,
-            XDP_UMEM_REG,
-            std::ptr::from_ref(&registration).cast(),
-            size_of_val(&registration) as libc::socklen_t,
-        )
-    };
-    // SAFETY: Both are sockets of ours; the crate has none of its rings yet.
-    if ret < 0 || unsafe { libc::dup2(socket.as_raw_fd(), place) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }

@@ -22,8 +22,6 @@ pub const RING: u32 = 2048;
 pub const FILL: u32 = 2 * RING;
 const XDP_UMEM_UNALIGNED_CHUNK_FLAG: u32 = 1;
 const XDP_USE_SG: u16 = 1 << 4;
-const XDP_OPTIONS: libc::c_int = 8;
-const XDP_OPTIONS_ZEROCOPY: u32 = 1;
 const SO_PREFER_BUSY_POLL: libc::c_int = 69;
 const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
 
@@ -85,7 +83,8 @@ pub fn open(options: &Options, device: &Device) -> Result<Bound, Failure> {
     for lane in lanes.iter().filter(|_| options.busy_poll) {
         busy_poll(lane.user.as_raw_fd(), options)?;
     }
-    let zero_copy = is_zero_copy(lanes[0].user.as_raw_fd()).map_err(failed("options"))?;
+    let zero_copy =
+        afxdp::socket::is_zero_copy(lanes[0].user.as_raw_fd()).map_err(failed("options"))?;
     Ok(Bound {
         area,
         frames,
@@ -117,13 +116,14 @@ fn memory(options: &Options) -> Result<(Area, Umem), Failure> {
             .filter(|(is_set, _)| *is_set)
             .fold(0, |all, (_, flag)| all | flag),
     };
-    let files = metadata::open_files().map_err(failed("files"))?;
+    let files = afxdp::metadata::open_files().map_err(failed("files"))?;
     // SAFETY: The memory stays until the process ends.
     let umem = unsafe { Umem::new(config.clone(), area.all()) };
     let umem = umem.map_err(|_| refused(io::Error::last_os_error()))?;
     let metadata_len = options.metadata_len();
     if metadata_len != 0 {
-        metadata::reserve(&files, &config, area, metadata_len)
+        // SAFETY: It is this memory, and the rings come later.
+        unsafe { afxdp::metadata::reserve(&files, &config, area.all(), metadata_len) }
             .map_err(failed("room for metadata"))?;
     }
     Ok((area, umem))
@@ -258,23 +258,4 @@ fn set(fd: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<(
         return Err(io::Error::last_os_error());
     }
     Ok(())
-}
-
-fn is_zero_copy(fd: libc::c_int) -> io::Result<bool> {
-    let mut flags = 0u32;
-    let mut len = size_of_val(&flags) as libc::socklen_t;
-    // SAFETY: The kernel writes as many bytes.
-    let ret = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_XDP,
-            XDP_OPTIONS,
-            std::ptr::from_mut(&mut flags).cast(),
-            &mut len,
-        )
-    };
-    if ret < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(flags & XDP_OPTIONS_ZEROCOPY != 0)
 }

@@ -2,17 +2,17 @@
 
 //! What tests work with: the interface, its claims, the programs, and the far end.
 
-use crate::claims::Claims;
 use crate::far::Far;
 use crate::frames::{Plan, Way, FLOWS};
 use crate::interface::Interface;
 use crate::listener::Listener;
-use crate::netdev;
 use crate::programs::{Action, Actions, Attached};
 use crate::request::Request;
 use crate::tally::Tally;
 use crate::verdict::Measured;
 use crate::xsk::Settings;
+use afxdp::claims::Claims;
+use afxdp::netdev;
 use std::time::Duration;
 
 /// Frames of most tests.

@@ -10,8 +10,8 @@ mod print;
 mod source;
 
 use crate::interface::Interface;
-use crate::netdev;
 use crate::options::DriversOptions;
+use afxdp::netdev;
 use cells::Row;
 use file::Evidence;
 use std::collections::BTreeMap;

@@ -4,7 +4,6 @@
 
 mod area;
 mod bench;
-mod claims;
 mod drivers;
 mod far;
 mod frames;
@@ -12,14 +11,12 @@ mod guard;
 mod interface;
 mod ledger;
 mod listener;
-mod netdev;
 mod options;
 mod packet;
 mod peer;
 mod programs;
 mod protocol;
 mod request;
-mod reserve;
 mod run;
 mod tally;
 mod tests;

@@ -8,8 +8,6 @@ use crate::frames::{CHECKSUM, UDP};
 pub const LEN: usize = 24;
 /// In the options of a descriptor: there are such.
 pub const XDP_TX_METADATA: u32 = 2;
-/// In the flags of memory: there is room for such.
-pub const XDP_UMEM_TX_METADATA_LEN: u32 = 4;
 const XDP_TXMD_FLAGS_TIMESTAMP: u64 = 1;
 const XDP_TXMD_FLAGS_CHECKSUM: u64 = 2;
 const XDP_TXMD_FLAGS_LAUNCH_TIME: u64 = 4;

@@ -11,8 +11,8 @@ mod transmit;
 mod whole;
 
 use crate::bench::Bench;
-use crate::claims::Claims;
 use crate::verdict::{Claim, Measured};
+use afxdp::claims::Claims;
 
 /// What a test ends with: a verdict's two halves, or why nothing was measured.
 pub type Outcome = Result<(Claim, Measured), String>;

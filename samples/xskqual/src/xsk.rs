@@ -8,11 +8,10 @@ use crate::interface::Interface;
 use crate::ledger::Ledger;
 use crate::packet;
 use crate::request::{self, Request};
-use crate::reserve;
 use crate::tally::Tally;
+use afxdp::{metadata, socket};
 use std::ffi::CString;
 use std::io;
-use std::mem::size_of_val;
 use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -24,8 +23,6 @@ const CHUNKS: usize = 1024;
 const FILLED: usize = 256;
 const XDP_USE_SG: u16 = 1 << 4;
 const XDP_PKT_CONTD: u32 = 1;
-const XDP_OPTIONS: libc::c_int = 8;
-const XDP_OPTIONS_ZEROCOPY: u32 = 1;
 /// How long one may take.
 const LEAVING: Duration = Duration::from_secs(3);
 const SO_PREFER_BUSY_POLL: libc::c_int = 69;
@@ -118,11 +115,13 @@ impl Xsk {
             headroom: 0,
             flags: 0,
         };
-        let before = reserve::open_files().map_err(|error| said("files", error))?;
+        let before = metadata::open_files().map_err(|error| said("files", error))?;
         // SAFETY: The memory goes after the socket.
         let umem = unsafe { Umem::new(config.clone(), area.all()) }.map_err(last("memory"))?;
         if settings.requests {
-            reserve::reserve(&before, &config, &area).map_err(|error| said("metadata", error))?;
+            // SAFETY: It is this memory, and the rings come later.
+            unsafe { metadata::reserve(&before, &config, area.all(), request::LEN) }
+                .map_err(|error| said("metadata", error))?;
         }
         let name = CString::new(interface.name.as_str()).map_err(|error| said("name", error))?;
         let mut info = IfInfo::invalid();
@@ -184,9 +183,8 @@ impl Xsk {
             _umem: umem,
             area,
         };
-        let is_zero_copy = bound
-            .is_zero_copy()
-            .map_err(|error| said("options", error))?;
+        let is_zero_copy =
+            socket::is_zero_copy(bound.raw()).map_err(|error| said("options", error))?;
         if is_zero_copy != settings.zero_copy {
             let why = "bound in the other mode than was asked for";
             return Err(Refusal::Other(why.into()));
@@ -197,25 +195,6 @@ impl Xsk {
     /// The socket's number.
     pub fn raw(&self) -> RawFd {
         self.user.as_raw_fd()
-    }
-
-    fn is_zero_copy(&self) -> io::Result<bool> {
-        let mut flags = 0u32;
-        let mut len = size_of_val(&flags) as libc::socklen_t;
-        // SAFETY: The kernel writes as many bytes.
-        let ret = unsafe {
-            libc::getsockopt(
-                self.raw(),
-                libc::SOL_XDP,
-                XDP_OPTIONS,
-                std::ptr::from_mut(&mut flags).cast(),
-                &mut len,
-            )
-        };
-        if ret < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(flags & XDP_OPTIONS_ZEROCOPY != 0)
     }
 
     /// Wakes the kernel for what is to be sent; if it has a say in that, only when it says so.

@@ -4,7 +4,7 @@
 
 use super::file::Evidence;
 use super::source;
-use crate::claims::Claims;
+use afxdp::claims::Claims;
 use serde::Serialize;
 
 /// Columns with a yes or no.

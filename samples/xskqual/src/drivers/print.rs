@@ -153,7 +153,7 @@ pub fn json(rows: &[Row], unread: &[String]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claims::Claims;
+    use afxdp::claims::Claims;
 
     fn rows() -> Vec<Row> {
         let mut row = Row::new("virtio_net");

@@ -4,10 +4,10 @@
 
 use super::Outcome;
 use crate::bench::{measured, Bench};
-use crate::claims::Claims;
 use crate::frames::Plan;
 use crate::programs::Action;
 use crate::verdict::{Claim, Measured};
+use afxdp::claims::Claims;
 
 /// Claims while a program is attached, and frames; or why there are none.
 fn prepare(bench: &mut Bench) -> Result<(Claims, Option<Plan>), String> {

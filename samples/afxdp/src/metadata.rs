@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory of a socket with room for requests, which the crate has no name for.
+//! Memory of sockets with room for metadata in front of frames to be sent.
 
-use crate::area::Area;
-use crate::request;
 use std::fs;
 use std::io;
 use std::mem::size_of_val;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use xdpilone::UmemConfig;
 
 const XDP_UMEM_REG: libc::c_int = 4;
+/// In the flags of memory: there is such room.
+const XDP_UMEM_TX_METADATA_LEN: u32 = 4;
 
 /// The numbers of all open files.
+///
+/// # Errors
+///
+/// Those of reading `/proc/self/fd`.
 pub fn open_files() -> io::Result<Vec<RawFd>> {
     let mut files: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
         .flatten()
@@ -23,9 +28,22 @@ pub fn open_files() -> io::Result<Vec<RawFd>> {
     Ok(files)
 }
 
-/// Has a socket with room for requests take the place of the one that was opened since `before`: the
-/// crate registers memory without, as it has no name for that.
-pub fn reserve(before: &[RawFd], config: &UmemConfig, area: &Area) -> io::Result<()> {
+/// Has a socket with `len` bytes of room take the place of the one that was opened since `before`:
+/// `xdpilone` registers memory without, as it has no name for that.
+///
+/// # Errors
+///
+/// `NotFound` if no socket was opened, and those of the system calls.
+///
+/// # Safety
+///
+/// The memory is that of the `Umem` which opened the socket, and outlives it; there are no rings yet.
+pub unsafe fn reserve(
+    before: &[RawFd],
+    config: &UmemConfig,
+    memory: NonNull<[u8]>,
+    len: usize,
+) -> io::Result<()> {
     let place = open_files()?
         .into_iter()
         .filter(|fd| !before.contains(fd))
@@ -42,12 +60,12 @@ pub fn reserve(before: &[RawFd], config: &UmemConfig, area: &Area) -> io::Result
     // SAFETY: It is new, and nobody else's.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     let registration = xdpilone::xdp::XdpUmemReg {
-        addr: area.all().as_ptr().cast::<u8>() as u64,
-        len: area.all().len() as u64,
+        addr: memory.as_ptr().cast::<u8>() as u64,
+        len: memory.len() as u64,
         chunk_size: config.frame_size,
         headroom: config.headroom,
-        flags: config.flags | request::XDP_UMEM_TX_METADATA_LEN,
-        tx_metadata_len: request::LEN as u32,
+        flags: config.flags | XDP_UMEM_TX_METADATA_LEN,
+        tx_metadata_len: len as u32,
     };
     // SAFETY: The kernel reads the structure, whose memory outlives the socket.
     let ret = unsafe {

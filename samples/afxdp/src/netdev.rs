@@ -34,6 +34,10 @@ fn said<E: std::fmt::Display>(error: E) -> String {
 }
 
 /// What one device claims, or all devices of the namespace.
+///
+/// # Errors
+///
+/// Words for people, where the kernel does not answer.
 pub fn claims(ifindex: Option<u32>) -> Result<Vec<Claims>, String> {
     let (router, _) = NlRouter::connect(NlFamily::Generic, None, Groups::empty()).map_err(said)?;
     let family = router
@@ -88,6 +92,10 @@ pub fn claims(ifindex: Option<u32>) -> Result<Vec<Claims>, String> {
 }
 
 /// What one device claims.
+///
+/// # Errors
+///
+/// As above.
 pub fn claims_of(ifindex: u32) -> Result<Claims, String> {
     claims(Some(ifindex))?
         .into_iter()

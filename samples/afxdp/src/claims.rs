@@ -20,7 +20,7 @@ pub const RX_METADATA: [&str; 3] = ["timestamp", "hash", "vlan-tag"];
 pub const XSK: [&str; 3] = ["tx-timestamp", "tx-checksum", "tx-launch-time-fifo"];
 
 /// The answer of `dev-get`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// The device's number.
     pub ifindex: u32,
@@ -61,6 +61,14 @@ impl Claims {
                     .map_or_else(|| format!("bit-{bit}"), ToString::to_string)
             })
             .collect()
+    }
+
+    /// All of XDP, in one line.
+    pub fn describe_xdp(&self) -> String {
+        match Self::words(&XDP, self.xdp) {
+            words if words.is_empty() => "nothing".into(),
+            words => words.join(" "),
+        }
     }
 
     /// Lines for people.
