@@ -13,22 +13,30 @@ made_from() {
 	rustc -vV
 }
 kept=$cache/libraries-$name-$(made_from | key -)
+# In a target folder that has nothing but what was compiled from this.
+fresh=$target/.fresh
 
 case $what in
 take)
-	[ -e "$kept" ] && [ ! -e "$target" ] || exit 0
+	[ ! -e "$target" ] || exit 0
+	if [ ! -e "$kept" ]; then
+		mkdir -p "$target"
+		basename "$kept" >"$fresh"
+		exit 0
+	fi
 	mkdir -p "$(dirname "$target")"
 	cp -a "$kept" "$target.$$"
 	# Whoever was first has it.
 	mv -T "$target.$$" "$target" 2>/dev/null || rm -rf "$target.$$"
 	;;
 keep)
-	[ ! -e "$kept" ] || exit 0
+	[ ! -e "$kept" ] && [ "$(cat "$fresh" 2>/dev/null)" = "$(basename "$kept")" ] || exit 0
 	new=$kept.$$
 	mkdir -p "$cache"
 	rm -rf "$cache/libraries-$name"-????????????
 	cp -a "$target" "$new"
 	# No program, nothing of a crate of this project.
+	rm "$new/.fresh"
 	find "$new" -type d -name incremental -prune -exec rm -rf {} +
 	find "$new" -path '*/deps/*' -type f ! -name '*.*' -delete
 	find "$new" -maxdepth 3 -path "*/debug/*" -type f ! -path '*/deps/*' ! -path '*/.fingerprint/*' -delete
