@@ -105,6 +105,16 @@ class Nic:
         if os.path.exists(slot):
             raise Failed(f"{self.role} is still in its slot")
 
+    def departures(self, driver):
+        """[(leave, come back)]: the ways in which a driver loses the device."""
+        def back():
+            self.bind(driver)
+            self.configure()
+        ways = [(self.unbind, back)]
+        if not self.mmio:
+            ways.append((self.remove, lambda: self.rescan(driver)))
+        return ways
+
     def rescan(self, driver, seconds=20):
         """It is found again, and bound."""
         write("/sys/bus/pci/rescan", "1")

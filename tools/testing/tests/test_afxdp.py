@@ -577,23 +577,16 @@ def changes_while_bound(env):
 def driver_goes(env):
     """The driver goes from under a socket, and the device from its slot: all is free, and it can come back."""
     ready(env)
-    turns = [(words, False) for words in (("-r",), ("-t", "-G", env.peer.mac), ("-l", "-p"))]
-    if not env.dut.mmio:
-        turns.append((("-l", "-p"), True))
-    for words, is_removed in turns:
+    unbound, *removed = env.dut.departures(env.driver)
+    turns = [(words, unbound) for words in (("-r",), ("-t", "-G", env.peer.mac), ("-l", "-p"))]
+    turns += [(("-l", "-p"), way) for way in removed]
+    for words, (leave, come_back) in turns:
         with Client(env, mode(env), *words) as client:
             send(env, numbered(env, 50, PORT))
-            if is_removed:
-                env.dut.remove()
-            else:
-                env.dut.unbind()
+            leave()
             client.kill()
         wait_for(lambda: pinned() == 0, "the memory of a socket is free")
-        if is_removed:
-            env.dut.rescan(env.driver)
-        else:
-            env.dut.bind(env.driver)
-            env.dut.configure()
+        come_back()
         ready(env)
     env.ping()
     xdp = ready(env)

@@ -302,22 +302,15 @@ def others_reset_it(env):
 def driver_goes(env):
     """The driver goes from under sockets on all queue pairs, and the device from its slot: all is free,
     and it can come back."""
-    for is_removed in (False,) if env.dut.mmio else (False, True):
+    for leave, come_back in env.dut.departures(env.driver):
         ready(env)
         with contextlib.ExitStack() as stack:
             made = clients(env, stack, mode(env), "-l", "-p")
             send(env, numbered(env, 50, PORT))
-            if is_removed:
-                env.dut.remove()
-            else:
-                env.dut.unbind()
+            leave()
             for client in made:
                 client.kill()
         all_is_free()
-        if is_removed:
-            env.dut.rescan(env.driver)
-        else:
-            env.dut.bind(env.driver)
-            env.dut.configure()
+        come_back()
         comes_and_goes(env)
     works(env)
