@@ -73,6 +73,10 @@ fmt:
 fmtcheck:
 	@$(in_tree) rustfmt --edition 2021 --check $(rust_sources)
 
+.PHONY: pyflakes
+pyflakes:
+	@$(in_tree) python3 -m pyflakes $$(find tools samples -name '*.py')
+
 .PHONY: clean
 clean:
 	rm -rf build virtio_net_rs.ko
@@ -100,6 +104,7 @@ help:
 #?   make vm               a guest with the module loaded and a shell
 #?   make clippy           the kernel's lints, warnings are errors              15 s
 #?   make fmtcheck, fmt    check, or correct, the formatting of Rust             1 s
+#?   make pyflakes         names in Python that are not defined or not used      2 s
 #?   make fuzz             FUZZ_S=60 seconds of each fuzz target of the wire
 #?                         crate, or FUZZ_RUNS=N executions; FUZZ=<targets>     5 min
 #?   make coverage         what the wire crate's tests execute of it           10 s

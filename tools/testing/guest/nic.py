@@ -118,6 +118,10 @@ class Nic:
     def rescan(self, driver, seconds=20):
         """It is found again, and bound."""
         write("/sys/bus/pci/rescan", "1")
+        self.returned(driver, seconds)
+
+    def returned(self, driver, seconds=20):
+        """Its slot has a device again: wait for that, and bind it."""
         end = time.monotonic() + seconds
         while True:
             try:
