@@ -79,10 +79,11 @@ def main():
     print(f"1..{len(results.all)}")
     print(f"# {time.monotonic() - start:.0f} s; KTAP: {paths.OUT / 'results.ktap'}")
     failed = [r for r in results.all if r.status == "fail"]
-    for result in failed:
-        print(f"# not ok {result.id}: {result.why}")
     for result in (r for r in results.all if r.status in ("skip", "xfail")):
         print(f"# {result.status} {result.id}: {result.why}")
+    # The last thing to be read, also of an output that was cut.
+    for result in failed:
+        print(f"# not ok {result.id}: {result.why}")
     print(results.last_line(), flush=True)
     return 1 if failed else 0
 
