@@ -91,6 +91,12 @@ class Capture:
         self.socket.close()
 
 
+def ipv4(source, destination, protocol, payload):
+    """An IPv4 packet (no Ethernet header); addresses are four bytes each."""
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0) + source + destination
+    return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + payload
+
+
 def udp4(source, destination, payload, ports=(4000, 4001), damage=False):
     """An IPv4 UDP packet (no Ethernet header) with its checksums filled in."""
     src, dst = socket.inet_aton(source), socket.inet_aton(destination)
@@ -99,8 +105,7 @@ def udp4(source, destination, payload, ports=(4000, 4001), damage=False):
     if damage:
         total ^= 0x5555
     udp = udp[:6] + struct.pack(">H", total) + udp[8:]
-    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + src + dst
-    return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + udp
+    return ipv4(src, dst, 17, udp)
 
 
 def ethernet(destination, source, ethertype, payload):

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """XDP: what a program wants done with a frame is done, and nothing else changes."""
 
-import os
-
 from bpf_link import Link, Pinned
-from nic import read, run, write
+from nic import read
 from packet import EXPERIMENTAL, Capture, ethernet, udp4
 from toeplitz import flow_hash
+from tracing import Traced
 from vnrtest import Failed, Skip, case, check, equal, wait_for
-from xdp import PLACE, Xdp
+from xdp import PLACE, Xdp, joined
 
 ORDER = 55
 PARAMS = ["", "packed=on,queues=2,hash=on", "mode=small", "mode=big", "host_mtu=9000,queue_reset=off"]
@@ -101,20 +100,14 @@ def exceptions(env):
     """What a program aborts, or gives no verdict for, is dropped and can be traced."""
     xdp = Xdp(env)
     xdp.set(port=PORT)
-    trace = "/sys/kernel/tracing"
-
-    if not os.path.ismount(trace):
-        run("mount", "-t", "tracefs", "tracefs", trace)
-    write(f"{trace}/events/xdp/xdp_exception/enable", "1")
-    for program, action in (("aborted", "ABORTED"), ("nonsense", "UNKNOWN")):
-        write(f"{trace}/trace", "")
-        xdp.attach(program, overwrite=True)
-        before = env.dut.statistics()["rx_xdp_drops"]
-        send(env, payloads(8))
-        wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] == before + 8, "8 frames dropped")
-        lines = [line for line in read(f"{trace}/trace").splitlines() if "xdp_exception" in line]
-        equal(len(lines), 8, f"traced exceptions of {program}")
-    write(f"{trace}/events/xdp/xdp_exception/enable", "0")
+    with Traced("xdp/xdp_exception") as traced:
+        for program in ("aborted", "nonsense"):
+            traced.forget()
+            xdp.attach(program, overwrite=True)
+            before = env.dut.statistics()["rx_xdp_drops"]
+            send(env, payloads(8))
+            wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] == before + 8, "8 frames dropped")
+            equal(len(traced.lines()), 8, f"traced exceptions of {program}")
     env.ping()
 
 
@@ -275,20 +268,11 @@ def metadata(env):
     equal(seen["refused"], 0, f"refusals, of {seen}")
 
 
-def pair(env):
-    """Two joined devices beside the one under test."""
-    env.dut.ip("link del va", check=False)
-    env.dut.ip("link add va type veth peer name vb")
-    for name in ("va", "vb"):
-        run("ethtool", "-K", name, "gro", "on")
-        env.dut.ip(f"link set dev {name} up")
-
-
 @case(60, sample=PLAIN)
 def redirects(env):
     """A program sends frames to another device, by its number and by a map."""
     xdp = Xdp(env)
-    pair(env)
+    joined(env)
     target = int(read("/sys/class/net/va/ifindex"))
     xdp.update("devices", 0, [str(byte) for byte in target.to_bytes(4, "little")])
     for program in ("redirect", "devmap"):
@@ -321,7 +305,7 @@ def redirects_to_processor(env):
 
 def from_elsewhere(env, xdp):
     """Frames that another device redirects here leave as they are."""
-    pair(env)
+    joined(env)
     other = env.dut_side("va")
     source = Xdp(env, other)
     target = int(read("/sys/class/net/dut/ifindex"))

@@ -86,8 +86,8 @@ static __always_inline void look(struct xdp_md *ctx)
 		count(FRAGS, 1);
 }
 
-/* Whether the frame is for whom the case means: UDP over IPv4 to the port that it set, or
- * anything if it set none.
+/* Whether the frame is for whom the case means: UDP or TCP over IPv4 to the port that it set,
+ * or anything if it set none.
  */
 static __always_inline int is_meant(struct xdp_md *ctx)
 {
@@ -101,7 +101,9 @@ static __always_inline int is_meant(struct xdp_md *ctx)
 		return 1;
 	if ((void *)(udp + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP))
 		return 0;
-	return ip->ihl == 5 && ip->protocol == IPPROTO_UDP && udp->dest == bpf_htons(port);
+	/* Both begin with their ports. */
+	return ip->ihl == 5 && (ip->protocol == IPPROTO_UDP || ip->protocol == IPPROTO_TCP) &&
+	       udp->dest == bpf_htons(port);
 }
 
 static __always_inline void swap_addresses(struct xdp_md *ctx)
@@ -188,8 +190,8 @@ static __always_inline int do_socket(struct xdp_md *ctx)
 	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 }
 
-/* Moves head and tail of what is meant as the case says, and sends it back. */
-static __always_inline int do_adjust(struct xdp_md *ctx)
+/* Moves head and tail of what is meant as the case says, and gives it a header of its own. */
+static __always_inline int adjusted(struct xdp_md *ctx, int verdict)
 {
 	int head = setting(HEAD), tail = setting(TAIL);
 	struct ethhdr *eth, old;
@@ -220,7 +222,17 @@ static __always_inline int do_adjust(struct xdp_md *ctx)
 	__builtin_memcpy(eth->h_source, old.h_dest, ETH_ALEN);
 	/* What follows is no packet of the old kind any more. */
 	eth->h_proto = bpf_htons(0x88b5);
-	return XDP_TX;
+	return verdict;
+}
+
+static __always_inline int do_adjust(struct xdp_md *ctx)
+{
+	return adjusted(ctx, XDP_TX);
+}
+
+static __always_inline int do_prepend(struct xdp_md *ctx)
+{
+	return adjusted(ctx, XDP_PASS);
 }
 
 /* Writes metadata in front of the frame, which must stay as it is. */
@@ -339,6 +351,7 @@ BOTH(tx)
 BOTH(redirect)
 BOTH(socket)
 BOTH(adjust)
+BOTH(prepend)
 BOTH(meta)
 BOTH(verify)
 
