@@ -10,7 +10,7 @@ import time
 import tty
 
 from model import Model
-from nic import DRIVERS, Nic, run
+from nic import DRIVERS, Nic, run, write
 from vnrtest import Failed, Skip, check
 
 PORT = 7777
@@ -165,6 +165,13 @@ class Environment:
         nic = nic or self.dut
         if not nic.negotiated(feature):
             raise Skip(why or f"{nic.role} has no VIRTIO_NET_F_{feature}")
+
+    def restarter(self):
+        """A function that restarts a receive queue of the device under test, as users of the
+        core's queue management do."""
+        if not os.path.isdir("/sys/module/vnr_restart"):
+            run("insmod", self.job["restart_module"])
+        return lambda queue: write("/sys/module/vnr_restart/parameters/restart", f"{self.dut.name} {queue}")
 
     def dut_side(self, name):
         """Another device in the namespace of the one under test, for its name and sockets."""

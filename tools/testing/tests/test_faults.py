@@ -304,13 +304,66 @@ def resize_allocations(env):
     works(env)
 
 
-def through_failures(env, failing):
-    """Traffic both ways while failing() is in force; afterwards not a byte is lost."""
+def restarter(env):
+    """env.restarter(), if the driver has what it needs."""
+    restart = env.restarter()
+    try:
+        restart(0)
+    except OSError as error:
+        raise Skip("no queue management") from error
+    return restart
+
+
+@case(240)
+def restart_allocations(env):
+    """Every allocation of a restart of a receive queue fails once; the queue goes on with what it has."""
+    env.stop_serving()
+    fault.prepare()
+    restart = restarter(env)
+
+    def failed(step):
+        equal(step.error.errno, errno.ENOMEM, f"error after failure {step.number}")
+        worked(step)
+
+    def worked(step):
+        if now_and_then(env, step):
+            works(env)
+
+    with fault.NoLeaks(env):
+        steps(env, "allocations of a restart", fault.walk(lambda: restart(0), fault.numbers(env.stride(4), 32)),
+              failed, worked)
+    restart(0)
+    works(env)
+
+
+@case(120)
+def restarts_without_memory(env):
+    """Receive queues restart under traffic, while a third of the driver's allocations fail: some do,
+    others stay as they are, and the next attempt works."""
+    fault.prepare()
+    restart = restarter(env)
+
+    def restarts():
+        for turn in range(16):
+            tolerate(errno.ENOMEM, restart, turn % env.dut.channels())
+
+    with fault.NoLeaks(env):
+        through_failures(env, fault.InDriver(env.driver, 33), restarts)
+        for queue in range(env.dut.channels()):
+            restart(queue)
+    works(env)
+
+
+def through_failures(env, failing, meanwhile=lambda: None):
+    """Traffic both ways while `failing` is in force, and what else is to be done; afterwards not a byte
+    is lost."""
     env.serve_dut()
     with failing:
         for nic, address in ((env.dut, env.peer.ip4), (env.peer, env.dut.ip4)):
             # What arrives is chance, the answer to how much it was too.
-            env.start(nic, "burst", address, PORT, 3000, 1000, 0).communicate(timeout=100)
+            sender = env.start(nic, "burst", address, PORT, 3000, 1000, 0)
+            meanwhile()
+            sender.communicate(timeout=100)
     wait_for(env.reachable, "traffic afterwards", 10)
     for address in (env.peer.ip4, env.peer.ip6):
         env.echo("udp", address, 0, 1472, 111)

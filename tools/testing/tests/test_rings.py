@@ -180,12 +180,7 @@ def threaded_polls_end(env):
 @case(60, "modern-split-*")
 def receive_queues_restart(env):
     """The core gives receive queues other memory, with traffic both ways."""
-    if not os.path.isdir("/sys/module/vnr_restart"):
-        run("insmod", env.job["restart_module"])
-
-    def restart(queue):
-        write("/sys/module/vnr_restart/parameters/restart", f"dut {queue}")
-
+    restart = env.restarter()
     before, pools = env.dut.counters(), set(page_pool_statistics(socket.if_nametoindex("dut")))
     if not env.dut.negotiated("RING_RESET"):
         try:
