@@ -17,8 +17,10 @@ struct {
 } xsks_map SEC(".maps");
 
 /* Set before the programs are loaded. */
-const volatile __u32 socket_count = 1;
-const volatile __u32 their_queue;
+const volatile struct {
+	__u32 socket_count;
+	__u32 their_queue;
+} settings;
 
 static __u32 turn;
 
@@ -31,10 +33,10 @@ static __always_inline int by_queue(struct xdp_md *context)
 /* The sockets of one queue have its frames by turns; frames of other queues are the stack's. */
 static __always_inline int by_turns(struct xdp_md *context)
 {
-	if (context->rx_queue_index != their_queue)
+	if (context->rx_queue_index != settings.their_queue)
 		return XDP_PASS;
 	/* One processor at a time has the queue. */
-	turn = (turn + 1) % socket_count;
+	turn = (turn + 1) % settings.socket_count;
 	return bpf_redirect_map(&xsks_map, turn, XDP_DROP);
 }
 

@@ -3,7 +3,6 @@
 //! A process that has attached the program and gives its map to processes with few capabilities,
 //! by a socket in the working directory (`--reduce-cap`).
 
-use crate::map::Map;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -22,10 +21,10 @@ impl Control {
     }
 
     /// Asks for the map.
-    pub fn ask() -> io::Result<(Self, Map)> {
+    pub fn ask() -> io::Result<(Self, OwnedFd)> {
         let stream = UnixStream::connect(PLACE)?;
         let map = receive(&stream)?;
-        Ok((Self(stream), Map(map)))
+        Ok((Self(stream), map))
     }
 
     /// Says that the map is used no more.

@@ -21,7 +21,6 @@ mod frames;
 mod interrupts;
 mod latency;
 mod locale;
-mod map;
 mod metadata;
 mod options;
 mod packet;

@@ -7,17 +7,19 @@ use crate::advice;
 use crate::control::Control;
 use crate::device::Device;
 use crate::failure::{failed, Failure};
-use crate::map::{self, Map};
 use crate::options::Options;
-use aya::maps::MapInfo;
-use aya::programs::{loaded_programs, Xdp, XdpFlags};
-use aya::{Ebpf, EbpfLoader};
-use std::error::Error;
+use afxdp::bpf::{self, Link};
+use libbpf_rs::libbpf_sys::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
+use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
+use libbpf_rs::{MapCore, MapHandle, Object};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-static PROGRAMS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/xdpsock.bpf.o"));
+static PROGRAMS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/xdpsock.o"));
 const MAP: &str = "xsks_map";
+/// How the library has the name of a map end that is what programs are told before they are loaded.
+const SETTINGS: &str = ".rodata";
 /// How the programs are called that have sockets by queues.
 const BY_QUEUE: &str = "xsk_queue";
 const BY_TURNS: &str = "xsk_turns";
@@ -25,9 +27,9 @@ const BY_TURNS: &str = "xsk_turns";
 /// Who attached the program, and keeps it there.
 enum Keeper {
     /// We.
-    Us { _programs: Box<Ebpf> },
+    Us { _programs: Object, _link: Link },
     /// Another process like this; we keep it as well.
-    Other { _link: OwnedFd },
+    Other { _link: Link },
     /// Somebody who has given us the map.
     Control(Control),
     /// Somebody who has pinned the map.
@@ -36,7 +38,7 @@ enum Keeper {
 
 /// A program that is attached.
 pub struct Program {
-    map: Map,
+    map: OwnedFd,
     keeper: Keeper,
 }
 
@@ -45,7 +47,7 @@ impl Program {
     pub fn find(device: &Device, options: &Options) -> Result<Option<Self>, Failure> {
         if let Some(path) = &options.map {
             let what = format!("map {}", path.display());
-            let map = Map::pinned(path).map_err(failed(&what))?;
+            let map = bpf::pinned(path).map_err(failed(&what))?;
             let keeper = Keeper::Pinned;
             return Ok(Some(Self { map, keeper }));
         }
@@ -70,41 +72,25 @@ impl Program {
         };
         let frags = if options.frags { "_frags" } else { "" };
         let name = format!("{name}{frags}");
-        let sockets = options.sockets() as u32;
-        let mut programs = EbpfLoader::new()
-            .set_global("socket_count", &sockets, true)
-            .set_global("their_queue", &options.queue, true)
-            .load(PROGRAMS)
-            .map_err(|error| cause(&error))?;
-        let program: &mut Xdp = programs
-            .program_mut(&name)
-            .and_then(|program| program.try_into().ok())
-            .ok_or(io::ErrorKind::NotFound)?;
-        program.load().map_err(|error| cause(&error))?;
+        let programs = load(&name, options.sockets() as u32, options.queue)?;
         let flags = if options.xdp_skb {
-            XdpFlags::SKB_MODE
+            XDP_FLAGS_SKB_MODE
         } else {
-            XdpFlags::DRV_MODE
+            XDP_FLAGS_DRV_MODE
         };
-        if let Err(error) = program.attach_to_if_index(device.index, flags) {
-            let why = cause(&error);
-            return match why.raw_os_error() {
-                Some(libc::EBUSY) => Self::share(device, &name).map_err(|_| why),
-                _ => Err(why),
-            };
-        }
-        let map = programs
-            .take_map(MAP)
-            .and_then(|map| match map {
-                aya::maps::Map::XskMap(map) => Some(map),
-                _ => None,
-            })
-            .ok_or(io::ErrorKind::NotFound)?;
-        let map = map.fd().as_fd().try_clone_to_owned()?;
+        let program = bpf::program(&programs, &name)?;
+        let link = match Link::xdp(program.as_fd(), device.index, flags) {
+            Ok(link) => link,
+            Err(why) if why.raw_os_error() == Some(libc::EBUSY) => {
+                return Self::share(device, &name).map_err(|_| why);
+            }
+            Err(why) => return Err(why),
+        };
         Ok(Self {
-            map: Map(map),
+            map: bpf::map(&programs, MAP)?.as_fd().try_clone_to_owned()?,
             keeper: Keeper::Us {
-                _programs: Box::new(programs),
+                _programs: programs,
+                _link: link,
             },
         })
     }
@@ -112,22 +98,20 @@ impl Program {
     /// The same program of another process.
     fn share(device: &Device, name: &str) -> io::Result<Self> {
         let missing = || io::Error::from(io::ErrorKind::NotFound);
-        let (link, id) = map::link_of(device.index)?;
-        let program = loaded_programs()
-            .filter_map(Result::ok)
-            .find(|program| program.id() == id)
-            .filter(|program| name.starts_with(BY_QUEUE) && program.name_as_str() == Some(name))
+        let (link, id) = Link::of_interface(device.index)?;
+        let what = ProgInfoQueryOptions::default().include_map_ids(true);
+        let program = ProgInfoIter::with_query_opts(what)
+            .find(|program| program.id == id)
+            .filter(|program| name.starts_with(BY_QUEUE) && program.name == OsStr::new(name))
             .ok_or_else(missing)?;
-        let maps = program.map_ids().map_err(|error| cause(&error))?;
-        let map = maps
-            .unwrap_or_default()
+        let map = program
+            .map_ids
             .into_iter()
-            .filter_map(|id| MapInfo::from_id(id).ok())
-            .find(|map| map.name_as_str() == Some(MAP))
+            .filter_map(|id| MapHandle::from_map_id(id).ok())
+            .find(|map| map.name() == OsStr::new(MAP))
             .ok_or_else(missing)?;
-        let map = map.fd().map_err(|error| cause(&error))?;
         Ok(Self {
-            map: Map(map.as_fd().try_clone_to_owned()?),
+            map: map.as_fd().try_clone_to_owned()?,
             keeper: Keeper::Other { _link: link },
         })
     }
@@ -142,7 +126,7 @@ impl Program {
         };
         (first..)
             .zip(sockets)
-            .try_for_each(|(key, socket)| self.map.enter(key, *socket))
+            .try_for_each(|(key, socket)| bpf::enter(self.map.as_fd(), key, *socket))
     }
 
     /// Says goodbye to who has given us the map; all else goes by itself.
@@ -153,19 +137,21 @@ impl Program {
     }
 }
 
-/// The error of the system that is at the bottom of one of the crate's.
-fn cause(error: &(dyn Error + 'static)) -> io::Error {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(number) = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::raw_os_error)
-        {
-            return io::Error::from_raw_os_error(number);
-        }
-        next = error.source();
+/// Loads the program of that name, for so many sockets, or those of that queue.
+fn load(name: &str, sockets: u32, queue: u32) -> io::Result<Object> {
+    let mut object = bpf::open(PROGRAMS)?;
+    for mut program in object.progs_mut() {
+        let is_wanted = program.name() == OsStr::new(name);
+        program.set_autoload(is_wanted);
     }
-    io::Error::other(error.to_string())
+    let settings = [sockets.to_ne_bytes(), queue.to_ne_bytes()].concat();
+    object
+        .maps_mut()
+        .find(|map| map.name().as_encoded_bytes().ends_with(SETTINGS.as_bytes()))
+        .ok_or(io::ErrorKind::NotFound)?
+        .set_initial_value(&settings)
+        .map_err(bpf::cause)?;
+    object.load().map_err(bpf::cause)
 }
 
 #[cfg(test)]
@@ -186,18 +172,5 @@ mod tests {
         ] {
             assert!(text.contains(name), "{name}");
         }
-    }
-
-    #[test]
-    fn causes_are_found() {
-        let inner = io::Error::from_raw_os_error(libc::EBUSY);
-        let error = aya::EbpfError::MapError(aya::maps::MapError::CreateError {
-            name: MAP.to_owned(),
-            code: -1,
-            io_error: inner,
-        });
-        assert_eq!(cause(&error).raw_os_error(), Some(libc::EBUSY));
-        let error = aya::programs::ProgramError::NotLoaded;
-        assert!(cause(&error).raw_os_error().is_none());
     }
 }

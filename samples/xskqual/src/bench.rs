@@ -6,11 +6,12 @@ use crate::far::Far;
 use crate::frames::{Plan, Way, FLOWS};
 use crate::interface::Interface;
 use crate::listener::Listener;
-use crate::programs::{Action, Actions, Attached};
+use crate::programs::{Action, Actions};
 use crate::request::Request;
 use crate::tally::Tally;
 use crate::verdict::Measured;
 use crate::xsk::Settings;
+use afxdp::bpf::Link;
 use afxdp::claims::Claims;
 use afxdp::netdev;
 use std::time::Duration;
@@ -108,7 +109,7 @@ impl Bench {
     }
 
     /// Attaches the program: for one buffer, or, where the MTU wants that, for several.
-    pub fn attach(&self) -> Result<Attached, String> {
+    pub fn attach(&self) -> Result<Link, String> {
         let ifindex = self.interface.ifindex;
         self.actions
             .attach(ifindex, false)
@@ -123,7 +124,7 @@ impl Bench {
     }
 
     /// Attaches the program for frames over several buffers.
-    pub fn attach_frags(&self) -> Result<Attached, String> {
+    pub fn attach_frags(&self) -> Result<Link, String> {
         self.actions
             .attach(self.interface.ifindex, true)
             .map_err(|error| {

@@ -6,8 +6,9 @@ use crate::frames::{Mac, Plan, Way};
 use crate::interface::Interface;
 use crate::listener::Listener;
 use crate::packet;
-use crate::programs::{self, Actions, Attached};
+use crate::programs::{self, Actions};
 use crate::protocol::{self, Answer, Found, Hello, Question, What, LONGEST, VERSION};
+use afxdp::bpf::Link;
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -70,7 +71,7 @@ pub fn serve(
 }
 
 /// A program on the interface that passes all.
-fn pass_all(interface: &Interface) -> Result<(Actions, Attached), String> {
+fn pass_all(interface: &Interface) -> Result<(Actions, Link), String> {
     let actions =
         Actions::load().map_err(|error| format!("the programs cannot be loaded: {error}"))?;
     let frags = interface.mtu > 1500;

@@ -4,17 +4,16 @@
 //! links, which end with the process in whatever way that ends.
 
 use crate::frames::FLOWS;
-use libbpf_rs::{libbpf_sys, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, ProgramInput};
+use afxdp::bpf::{self, Link};
+use libbpf_rs::libbpf_sys::{self, XDP_FLAGS_DRV_MODE, XDP_FLAGS_HW_MODE};
+use libbpf_rs::{Object, ProgramInput};
 use std::ffi::OsStr;
 use std::io;
-use std::mem::{size_of, zeroed};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, RawFd};
 
 const ACTIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/actions.o"));
 const HINTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hints.o"));
 const TAG: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tag.o"));
-const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
-const XDP_FLAGS_HW_MODE: u32 = 1 << 3;
 const BPF_F_XDP_DEV_BOUND_ONLY: u32 = 1 << 6;
 const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
 const ZERO: [u8; 4] = [0; 4];
@@ -49,79 +48,6 @@ pub struct Seen {
     pub frags: u64,
 }
 
-/// An attached program, while this is kept.
-pub struct Attached {
-    _link: OwnedFd,
-}
-
-/// Errors as the kernel has them, without the library's way of saying where.
-fn plain(error: libbpf_rs::Error) -> io::Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(some) = cause {
-        if let Some(number) = some
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::raw_os_error)
-        {
-            return io::Error::from_raw_os_error(number);
-        }
-        cause = some.source();
-    }
-    io::Error::other(error.to_string())
-}
-
-fn open(bytes: &[u8]) -> io::Result<OpenObject> {
-    libbpf_rs::set_print(None);
-    ObjectBuilder::default().open_memory(bytes).map_err(plain)
-}
-
-fn find<'a>(object: &'a Object, name: &str) -> io::Result<libbpf_rs::ProgramMut<'a>> {
-    object
-        .progs_mut()
-        .find(|program| program.name() == OsStr::new(name))
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-fn map<'a>(object: &'a Object, name: &str) -> io::Result<libbpf_rs::Map<'a>> {
-    object
-        .maps()
-        .find(|map| map.name() == OsStr::new(name))
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-fn put(object: &Object, name: &str, key: &[u8], value: &[u8]) -> io::Result<()> {
-    map(object, name)?
-        .update(key, value, MapFlags::ANY)
-        .map_err(plain)
-}
-
-fn get(object: &Object, name: &str, key: &[u8]) -> io::Result<Vec<u8>> {
-    map(object, name)?
-        .lookup(key, MapFlags::ANY)
-        .map_err(plain)?
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// Attaches a program to a driver, or to its device.
-fn link(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<OwnedFd> {
-    link_at(program, ifindex, libbpf_sys::BPF_XDP, flags)
-}
-
-fn link_at(program: BorrowedFd<'_>, ifindex: u32, place: u32, flags: u32) -> io::Result<OwnedFd> {
-    // SAFETY: All zeroes are valid options.
-    let mut options: libbpf_sys::bpf_link_create_opts = unsafe { zeroed() };
-    options.sz = size_of::<libbpf_sys::bpf_link_create_opts>() as _;
-    options.flags = flags;
-    // SAFETY: The options are valid for the call.
-    let ret = unsafe {
-        libbpf_sys::bpf_link_create(program.as_raw_fd(), ifindex as i32, place, &options)
-    };
-    if ret < 0 {
-        return Err(io::Error::from_raw_os_error(-ret));
-    }
-    // SAFETY: It is new, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(ret) })
-}
-
 /// The number of the program that an interface has already, in any mode; 0 is none.
 pub fn attached_already(ifindex: u32) -> io::Result<u32> {
     let mut id = 0;
@@ -141,19 +67,19 @@ pub struct Actions {
 impl Actions {
     /// Loads it.
     pub fn load() -> io::Result<Self> {
-        let object = open(ACTIONS)?.load().map_err(plain)?;
+        let object = bpf::open(ACTIONS)?.load().map_err(bpf::cause)?;
         // The queue of processor 0: `struct bpf_cpumap_val`, without a program.
         for name in ["processors", "processors_frags"] {
-            put(&object, name, &ZERO, &128u32.to_ne_bytes())?;
+            bpf::put(&object, name, &ZERO, &128u32.to_ne_bytes())?;
         }
         Ok(Self { object })
     }
 
     /// Attaches the program for frames in one buffer, or over several.
-    pub fn attach(&self, ifindex: u32, frags: bool) -> io::Result<Attached> {
+    pub fn attach(&self, ifindex: u32, frags: bool) -> io::Result<Link> {
         let name = if frags { "judge_frags" } else { "judge" };
-        let program = find(&self.object, name)?;
-        link(program.as_fd(), ifindex, XDP_FLAGS_DRV_MODE).map(|link| Attached { _link: link })
+        let program = bpf::program(&self.object, name)?;
+        Link::xdp(program.as_fd(), ifindex, XDP_FLAGS_DRV_MODE)
     }
 
     /// Tells it what to do, and has it forget what it has seen.
@@ -168,13 +94,13 @@ impl Actions {
             Action::Socket => (6, 0),
         };
         let value = [action.to_ne_bytes(), target.to_ne_bytes()].concat();
-        put(&self.object, "settings", &ZERO, &value)?;
-        put(&self.object, "seen", &ZERO, &[0; 24])
+        bpf::put(&self.object, "settings", &ZERO, &value)?;
+        bpf::put(&self.object, "seen", &ZERO, &[0; 24])
     }
 
     /// What it has seen since then.
     pub fn seen(&self) -> io::Result<Seen> {
-        let value = get(&self.object, "seen", &ZERO)?;
+        let value = bpf::get(&self.object, "seen", &ZERO)?;
         let word = |at: usize| {
             value
                 .get(at * 8..)
@@ -192,7 +118,7 @@ impl Actions {
     pub fn queues(&self) -> io::Result<Vec<Option<u32>>> {
         (0..u32::from(FLOWS))
             .map(|flow| {
-                let value = get(&self.object, "queues", &flow.to_ne_bytes())?;
+                let value = bpf::get(&self.object, "queues", &flow.to_ne_bytes())?;
                 let bytes = value.first_chunk().copied().unwrap_or_default();
                 Ok(u32::from_ne_bytes(bytes).checked_sub(1))
             })
@@ -202,7 +128,7 @@ impl Actions {
     /// Has the frames of a queue go to a socket.
     pub fn enter(&self, queue: u32, socket: RawFd) -> io::Result<()> {
         let value = socket.to_ne_bytes();
-        put(&self.object, "sockets", &queue.to_ne_bytes(), &value)
+        bpf::put(&self.object, "sockets", &queue.to_ne_bytes(), &value)
     }
 
     /// Sends a frame by the driver's `ndo_xdp_xmit`: it begins in the kernel (BPF_PROG_RUN), and a
@@ -215,8 +141,8 @@ impl Actions {
             repeat: 1,
             ..ProgramInput::default()
         };
-        let program = find(&self.object, "launch")?;
-        program.test_run(input).map(|_| ()).map_err(plain)
+        let program = bpf::program(&self.object, "launch")?;
+        program.test_run(input).map(|_| ()).map_err(bpf::cause)
     }
 }
 
@@ -229,7 +155,7 @@ pub struct Hints {
 impl Hints {
     /// Loads one of its two kinds for a device.
     pub fn load(ifindex: u32, frags: bool) -> io::Result<Self> {
-        let mut object = open(HINTS)?;
+        let mut object = bpf::open(HINTS)?;
         let wanted = if frags { "hinted_frags" } else { "hinted" };
         for mut program in object.progs_mut() {
             let is_wanted = program.name() == OsStr::new(wanted);
@@ -237,20 +163,20 @@ impl Hints {
             program.set_ifindex(ifindex);
             program.set_flags(BPF_F_XDP_DEV_BOUND_ONLY);
         }
-        let object = object.load().map_err(plain)?;
+        let object = object.load().map_err(bpf::cause)?;
         Ok(Self { object, ifindex })
     }
 
     /// Attaches it.
-    pub fn attach(&self, frags: bool) -> io::Result<Attached> {
+    pub fn attach(&self, frags: bool) -> io::Result<Link> {
         let name = if frags { "hinted_frags" } else { "hinted" };
-        let program = find(&self.object, name)?;
-        link(program.as_fd(), self.ifindex, XDP_FLAGS_DRV_MODE).map(|link| Attached { _link: link })
+        let program = bpf::program(&self.object, name)?;
+        Link::xdp(program.as_fd(), self.ifindex, XDP_FLAGS_DRV_MODE)
     }
 
     /// Whether it moves the frame before it asks.
     pub fn set_moved(&self, moved: bool) -> io::Result<()> {
-        put(
+        bpf::put(
             &self.object,
             "moved",
             &ZERO,
@@ -260,29 +186,29 @@ impl Hints {
 
     /// Forgets all flows.
     pub fn clear(&self, len: usize) -> io::Result<()> {
-        (0..u32::from(FLOWS))
-            .try_for_each(|flow| put(&self.object, "hints", &flow.to_ne_bytes(), &vec![0; len]))
+        (0..u32::from(FLOWS)).try_for_each(|flow| {
+            bpf::put(&self.object, "hints", &flow.to_ne_bytes(), &vec![0; len])
+        })
     }
 
     /// What was said of the last frame of each flow, as bytes.
     pub fn get(&self) -> io::Result<Vec<Vec<u8>>> {
         (0..u32::from(FLOWS))
-            .map(|flow| get(&self.object, "hints", &flow.to_ne_bytes()))
+            .map(|flow| bpf::get(&self.object, "hints", &flow.to_ne_bytes()))
             .collect()
     }
 }
 
 /// Has frames of tests that leave an interface tagged (`bpf/tag.bpf.c`).
-pub fn tag(ifindex: u32) -> io::Result<Attached> {
-    let object = open(TAG)?.load().map_err(plain)?;
-    let program = find(&object, "tag")?;
-    link_at(program.as_fd(), ifindex, libbpf_sys::BPF_TCX_EGRESS, 0)
-        .map(|link| Attached { _link: link })
+pub fn tag(ifindex: u32) -> io::Result<Link> {
+    let object = bpf::open(TAG)?.load().map_err(bpf::cause)?;
+    let program = bpf::program(&object, "tag")?;
+    Link::new(program.as_fd(), ifindex, libbpf_sys::BPF_TCX_EGRESS, 0)
 }
 
 /// Whether a device takes a program for itself (hw-offload).
 pub fn offload(ifindex: u32) -> io::Result<()> {
-    let mut object = open(ACTIONS)?;
+    let mut object = bpf::open(ACTIONS)?;
     for mut map in object.maps_mut() {
         map.set_map_ifindex(ifindex);
     }
@@ -291,6 +217,7 @@ pub fn offload(ifindex: u32) -> io::Result<()> {
         program.set_autoload(is_wanted);
         program.set_ifindex(ifindex);
     }
-    let object = object.load().map_err(plain)?;
-    link(find(&object, "launch")?.as_fd(), ifindex, XDP_FLAGS_HW_MODE).map(|_| ())
+    let object = object.load().map_err(bpf::cause)?;
+    let program = bpf::program(&object, "launch")?;
+    Link::xdp(program.as_fd(), ifindex, XDP_FLAGS_HW_MODE).map(|_| ())
 }

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! BPF programs by libbpf: loaded from a program's own bytes, with their maps by name, and attached by
+//! links, which end with the process in whatever way that ends.
+
+use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
+use libbpf_rs::{
+    libbpf_sys, Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, ProgramMut,
+};
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::from_ref;
+
+/// An error of the library as the kernel has it, without the way to where it came up.
+pub fn cause(error: libbpf_rs::Error) -> io::Error {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(one) = next {
+        if let Some(number) = one
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error)
+        {
+            return io::Error::from_raw_os_error(number);
+        }
+        next = one.source();
+    }
+    io::Error::other(error.to_string())
+}
+
+/// The object file in `bytes`, to be loaded; the library keeps what it would say to itself.
+pub fn open(bytes: &[u8]) -> io::Result<OpenObject> {
+    libbpf_rs::set_print(None);
+    ObjectBuilder::default().open_memory(bytes).map_err(cause)
+}
+
+/// A program by its name.
+pub fn program<'a>(object: &'a Object, name: &str) -> io::Result<ProgramMut<'a>> {
+    object
+        .progs_mut()
+        .find(|program| program.name() == OsStr::new(name))
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// A map by its name.
+pub fn map<'a>(object: &'a Object, name: &str) -> io::Result<Map<'a>> {
+    object
+        .maps()
+        .find(|map| map.name() == OsStr::new(name))
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Sets an entry of a map.
+pub fn put(object: &Object, name: &str, key: &[u8], value: &[u8]) -> io::Result<()> {
+    map(object, name)?
+        .update(key, value, MapFlags::ANY)
+        .map_err(cause)
+}
+
+/// An entry of a map.
+pub fn get(object: &Object, name: &str, key: &[u8]) -> io::Result<Vec<u8>> {
+    map(object, name)?
+        .lookup(key, MapFlags::ANY)
+        .map_err(cause)?
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// A new file of the library's, or its error.
+fn owned(ret: libc::c_int) -> io::Result<OwnedFd> {
+    if ret < 0 {
+        return Err(io::Error::from_raw_os_error(-ret));
+    }
+    // SAFETY: It is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(ret) })
+}
+
+/// A program that is attached as long as this, or a copy of it elsewhere, is kept.
+pub struct Link {
+    _fd: OwnedFd,
+}
+
+impl Link {
+    /// Attaches a program to `place` of an interface (a `BPF_…` of `enum bpf_attach_type`).
+    pub fn new(
+        program: BorrowedFd<'_>,
+        interface: u32,
+        place: u32,
+        flags: u32,
+    ) -> io::Result<Self> {
+        // SAFETY: All zeroes are valid options.
+        let mut options: libbpf_sys::bpf_link_create_opts = unsafe { zeroed() };
+        options.sz = size_of::<libbpf_sys::bpf_link_create_opts>() as _;
+        options.flags = flags;
+        // SAFETY: The options are valid for the call.
+        owned(unsafe {
+            libbpf_sys::bpf_link_create(program.as_raw_fd(), interface as i32, place, &options)
+        })
+        .map(|fd| Self { _fd: fd })
+    }
+
+    /// Attaches an XDP program, by `XDP_FLAGS_…`.
+    pub fn xdp(program: BorrowedFd<'_>, interface: u32, flags: u32) -> io::Result<Self> {
+        Self::new(program, interface, libbpf_sys::BPF_XDP, flags)
+    }
+
+    /// The one by which an interface has its XDP program, whoever made it, and the number of the program.
+    pub fn of_interface(interface: u32) -> io::Result<(Self, u32)> {
+        let mut id = 0;
+        loop {
+            // SAFETY: The answer goes to `id`. There is an error when there is no further one.
+            let ret = unsafe { libbpf_sys::bpf_link_get_next_id(id, &mut id) };
+            if ret < 0 {
+                return Err(io::Error::from_raw_os_error(-ret));
+            }
+            // SAFETY: A number is all that it takes. The link may be gone in between.
+            let Ok(link) = owned(unsafe { libbpf_sys::bpf_link_get_fd_by_id(id) }) else {
+                continue;
+            };
+            let info = LinkInfo::from_fd(link.as_fd()).map_err(cause)?;
+            if matches!(info.info, LinkTypeInfo::Xdp(xdp) if xdp.ifindex == interface) {
+                return Ok((Self { _fd: link }, info.prog_id));
+            }
+        }
+    }
+}
+
+/// The map that is pinned there.
+pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: The path ends in a zero.
+    owned(unsafe { libbpf_sys::bpf_obj_get(path.as_ptr()) })
+}
+
+/// Has a map of sockets (`BPF_MAP_TYPE_XSKMAP`) have one more; the kernel takes it out when it is closed.
+pub fn enter(map: BorrowedFd<'_>, key: u32, socket: RawFd) -> io::Result<()> {
+    // SAFETY: Keys and values of such maps are 32-bit numbers, which the kernel reads.
+    let ret = unsafe {
+        libbpf_sys::bpf_map_update_elem(
+            map.as_raw_fd(),
+            from_ref(&key).cast(),
+            from_ref(&socket).cast(),
+            0,
+        )
+    };
+    if ret < 0 {
+        return Err(io::Error::from_raw_os_error(-ret));
+    }
+    Ok(())
+}
