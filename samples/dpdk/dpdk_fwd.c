@@ -5,7 +5,9 @@
  * A DPDK application on the first port that the EAL finds (a network device bound by
  * AF_XDP, or the device itself by its poll mode driver): receives and drops frames, sends
  * them, or sends back what it receives with the addresses swapped, until there were COUNT
- * or SECONDS have passed. Prints a line of JSON when it is ready, and one in the end.
+ * or SECONDS have passed. Prints a line of JSON when it is ready, and one in the end: what was
+ * received, sent and not sent, and what frames cost: `ticks` of the processor's clock for a burst
+ * of BURST frames (the median: some have been interrupted), and `bursts`, how many there were.
  *
  * Its frames have the payload of the peer of the tests: a number of 4 bytes, then bytes
  * that count up from it.
@@ -24,6 +26,7 @@
 #include <rte_mbuf.h>
 
 #define BURST ((uint64_t)32)
+#define BURSTS ((uint64_t)4096)
 #define RING 512
 #define FRAMES 8191
 #define LEN 60
@@ -34,6 +37,8 @@ struct counts {
 	uint64_t rx;
 	uint64_t tx;
 	uint64_t unsent;
+	uint64_t bursts;
+	uint64_t ticks[BURSTS]; /* of the last ones */
 };
 
 typedef void step_fn(uint16_t port, struct rte_mempool *pool, uint64_t left, struct counts *counts);
@@ -125,6 +130,38 @@ static void swap(uint16_t port, struct rte_mempool *pool, uint64_t left, struct 
 		push(port, bufs, count, counts);
 }
 
+static uint64_t moved(const struct counts *counts)
+{
+	return RTE_MAX(counts->rx, counts->tx);
+}
+
+/* One step, and what it cost, if it has moved a whole burst. */
+static void measured(step_fn *step, uint16_t port, struct rte_mempool *pool, uint64_t wanted,
+		     struct counts *counts)
+{
+	uint64_t before = moved(counts), begin = rte_rdtsc(), ticks;
+
+	step(port, pool, wanted - before, counts);
+	ticks = rte_rdtsc() - begin;
+	if (moved(counts) - before == BURST)
+		counts->ticks[counts->bursts++ % BURSTS] = ticks;
+}
+
+static int by_size(const void *one, const void *other)
+{
+	uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+
+	return (a > b) - (a < b);
+}
+
+static uint64_t median(struct counts *counts)
+{
+	uint64_t number = RTE_MIN(counts->bursts, BURSTS);
+
+	qsort(counts->ticks, number, sizeof(counts->ticks[0]), by_size);
+	return counts->ticks[number / 2];
+}
+
 static struct rte_mempool *start(uint16_t port)
 {
 	struct rte_eth_conf conf = {};
@@ -160,7 +197,7 @@ int main(int argc, char **argv)
 		step_fn *step;
 	} modes[] = { { "rx", receive }, { "tx", transmit }, { "macswap", swap } };
 	struct rte_eth_dev_info info;
-	struct counts counts = {};
+	static struct counts counts;
 	struct rte_mempool *pool;
 	step_fn *step = NULL;
 	uint64_t wanted, end;
@@ -192,15 +229,15 @@ int main(int argc, char **argv)
 	fflush(stdout);
 
 	end = rte_get_timer_cycles() + rte_get_timer_hz() * strtoull(argv[3], NULL, 0);
-	while (!stopped && rte_get_timer_cycles() < end && RTE_MAX(counts.rx, counts.tx) < wanted)
-		step(port, pool, wanted - RTE_MAX(counts.rx, counts.tx), &counts);
+	while (!stopped && rte_get_timer_cycles() < end && moved(&counts) < wanted)
+		measured(step, port, pool, wanted, &counts);
 	/* What is in the ring leaves before the port goes. */
 	end = rte_get_timer_cycles() + rte_get_timer_hz() / 2;
 	while (rte_get_timer_cycles() < end)
 		rte_eth_tx_burst(port, 0, NULL, 0);
 
-	printf("{\"rx\": %" PRIu64 ", \"tx\": %" PRIu64 ", \"unsent\": %" PRIu64 "}\n", counts.rx, counts.tx,
-	       counts.unsent);
+	printf("{\"rx\": %" PRIu64 ", \"tx\": %" PRIu64 ", \"unsent\": %" PRIu64 ", \"ticks\": %" PRIu64
+	       ", \"bursts\": %" PRIu64 "}\n", counts.rx, counts.tx, counts.unsent, median(&counts), counts.bursts);
 	rte_eth_dev_stop(port);
 	rte_eth_dev_close(port);
 	rte_eal_cleanup();

@@ -23,6 +23,8 @@ WORDS = {
     "latency-udp": "to a UDP socket, one way",
     "latency-udp-echo": "to a process with a UDP socket and back",
     "latency-xdp-tx": "to an XDP program and back",
+    "bypass-rxdrop": "frames received and dropped",
+    "bypass-l2fwd": "frames received and sent back",
     "memory": "memory of an interface",
 }
 VARIANTS = {

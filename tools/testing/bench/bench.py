@@ -99,6 +99,7 @@ def measure(args, pace):
         "scenarios": bench.results,
         "latency": [p for p in probed if p["what"] == "latency"],
         "memory": [p for p in probed if p["what"] == "memory"],
+        "bypass": [p for p in probed if p["what"] == "bypass"],
     }
     return bench, document, no_rates
 

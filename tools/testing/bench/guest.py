@@ -13,10 +13,11 @@ from peer import TAPS
 from scenarios import NICS, with_pair
 
 HERE = Path(__file__).resolve().parent
+DPDK = HERE.parents[2] / "samples/dpdk/dpdk_fwd.c"
 PROGRAMS = ("/usr/bin/ip",)
 # Loaded at boot; the drivers under test only when a plan says so. All are there
 # before symbols are taken.
-BOOT_MODULES = ("e1000", "9p", "9pnet_virtio", "pktgen")
+BOOT_MODULES = ("e1000", "9p", "9pnet_virtio", "pktgen", "uio_pci_generic")
 LATER_MODULES = ("virtio_net",)
 
 
@@ -42,6 +43,12 @@ def build_tools(out):
     run(*cc, "-static", "-o", agent, *sorted(HERE.glob("guest/agent*.c")), "-lm")
     run("clang-19", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror",
         "-I/usr/include/x86_64-linux-gnu", "-c", HERE / "guest/xdp.c", "-o", out / "xdp.o")
+    flags = run("pkg-config", "--cflags", "libdpdk").split()
+    libraries = ("eal", "ethdev", "mbuf", "mempool", "net")
+    # Drivers, which a program loads as it starts: those that it needs, as the guest has no others.
+    drivers = ("bus_pci", "mempool_ring", "net_virtio")
+    run("gcc-14", "-O2", "-Wall", "-Wextra", "-Werror", *flags, DPDK,
+        "-o", out / "dpdk_fwd", "-Wl,--no-as-needed", *(f"-lrte_{name}" for name in (*libraries, *drivers)))
     return plugin, agent
 
 
@@ -93,7 +100,7 @@ def build_initramfs(out, release, agent, extra_modules):
     shutil.copy("/usr/bin/busybox", root / "bin/busybox")
     os.symlink("busybox", root / "bin/sh")
     shutil.copy(agent, root / "bin/agent")
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, str(out / "dpdk_fwd")):
         copy_program(program, root)
     shutil.copy(out / "xdp.o", root / "lib/xdp.o")
     shutil.copy(HERE / "guest/init", root / "init")

@@ -38,6 +38,8 @@ def render(document, drawn):
     out += [line for name in drawn for line in ("", f"![{name.replace('-', ' ')}]({name}.svg)")]
     if document["latency"]:
         out += ["", "## Latency", "", *table(terminal.latency_table(document["latency"]))]
+    if document["bypass"]:
+        out += ["", "## Without the kernel", "", *table(terminal.bypass_table(document))]
     for result in document["memory"]:
         out += ["", "## Memory", "", *table(terminal.memory_table(result))]
     if comparison := document["comparison"]:

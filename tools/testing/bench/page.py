@@ -11,6 +11,7 @@ import charts
 import features
 import gate
 import page_parts as parts
+import terminal
 from page_parts import cell, number, row, table
 from scenarios import SIDES
 
@@ -36,7 +37,8 @@ def render(document, drawn):
     """HTML."""
     body = "\n".join(filter(None, (
         header(document), tiles(document), failures(document), overview(document, drawn),
-        scaling(drawn), latency(document, drawn), memory(document, drawn), comparison(document),
+        scaling(drawn), latency(document, drawn), bypass(document), memory(document, drawn),
+        comparison(document),
         scenarios(document), method(document),
     )))
     return Template((HERE / "page.html").read_text()).substitute(
@@ -58,7 +60,7 @@ def header(document):
              ("by", document["command"])]
     shown = " ".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in facts if v)
     links = [("scenarios", "all", document["scenarios"]), ("frame sizes and queues", "scaling", "scaling" in sections(document)),
-             ("latency", "latency", document["latency"]), ("memory", "memory", document["memory"]),
+             ("latency", "latency", document["latency"]), ("without the kernel", "bypass", document["bypass"]), ("memory", "memory", document["memory"]),
              ("comparison", "comparison", document["comparison"]), ("by scenario", "each", document["scenarios"]),
              ("method", "method", True)]
     nav = " ".join(f'<a href="#{to}">{text}</a>' for text, to, there in links if there)
@@ -181,6 +183,18 @@ def latency(document, drawn):
             f'<div class="scroll">{table(head, rows)}</div><p class="note">In nanoseconds of guest time, which are '
             'instructions. It shows the length of the way and the waiting behind other frames; it cannot show caches, '
             'interrupts of a real machine, or what a hypervisor adds.</p>')
+
+
+def bypass(document):
+    if not document["bypass"]:
+        return ""
+    head, *rows = terminal.bypass_table(document)
+    lines = [row([cell(f'{escape(name)}<span class="about">{escape(about.of(name))}</span>'), *(cell(v) for v in values)])
+             for name, *values in rows]
+    return (f'<h2 id="bypass">Without the kernel</h2><div class="scroll">{table(["", *head[1:]], lines)}</div>'
+            '<p class="note">The same device, driven by DPDK in a process that does nothing else: what a frame costs '
+            'there in instructions, without the search for frames in vain. No driver in the kernel can come below; '
+            'what it has in return is a processor that can sleep, and a kernel that goes on using the device.</p>')
 
 
 def memory(document, drawn):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is measured beside instructions: latency at a fixed load, and memory.
+"""What is measured beside the scenarios: latency at a fixed load, memory, and what a frame costs
+without the kernel, which no driver in it can come below.
 
-Both in a guest with -icount and without the plugin, so that guest time is what was executed.
+All in a guest with -icount and without the plugin, so that guest time is what was executed.
 """
 
 from dataclasses import dataclass
 from statistics import median
 
+from guest import GuestError
 from results import spread
 from scenarios import NICS, SIDES, Plan
 
@@ -20,7 +22,7 @@ COMPARED = STATES[2:]
 @dataclass(frozen=True)
 class Probe:
     name: str
-    what: str  # "latency" or "memory"
+    what: str  # "latency", "memory" or "bypass"
     nic: str
     parts: tuple
     warm: str = ""
@@ -34,6 +36,8 @@ class Probe:
 
 
 FRAMES = 10000
+# Of frames that arrive at once.
+BURST = 32
 
 
 def latency(name, mode, gap, **others):
@@ -46,6 +50,12 @@ def latency(name, mode, gap, **others):
     )
 
 
+def bypass(name, what):
+    """The NIC of scenario xsk-zc-NAME, driven by DPDK in a process."""
+    return Probe(name=f"bypass-{name}", what="bypass", nic="rx",
+                 parts=(("main", 4096, f"bypass {what} {{n}} {NICS['rx'].slot}"),))
+
+
 PROBES = {
     p.name: p
     for p in (
@@ -54,6 +64,8 @@ PROBES = {
         # what they show is that, until it is shown to be mended.
         latency("latency-udp-echo", "echo", 80000, by_name=True),
         latency("latency-xdp-tx", "xdp", 50000, by_name=True),
+        bypass("rxdrop", "rx"),
+        bypass("l2fwd", "macswap"),
         Probe(name="memory", what="memory", nic="tx4", parts=(("main", 1, "memory"),)),
     )
 }
@@ -77,6 +89,11 @@ def make_plan(chosen, drivers, repeats, rate=False):
                 if probe.what == "memory":
                     plan.part(probe, side, repeat, "main", f"memory {drivers[side]} {nic.slot}")
                     continue
+                if probe.what == "bypass":
+                    # Neither driver: the two sides are two turns.
+                    for part, amount, command in probe.parts:
+                        plan.part(probe, side, repeat, part, command.format(n=amount))
+                    continue
                 plan.lines.append(f"attach {side} {drivers[side]} {nic.slot} {nic.address}")
                 plan.part(probe, side, repeat, "warm", probe.warm)
                 for part, amount, command in probe.parts:
@@ -88,7 +105,7 @@ def make_plan(chosen, drivers, repeats, rate=False):
 def result(probe, stored):
     """From all repeats: medians, ratios, spreads."""
     numbers = {side: [sides[side]["parts"]["main"] for sides in stored] for side in SIDES}
-    make = latency_result if probe.what == "latency" else memory_result
+    make = {"latency": latency_result, "memory": memory_result, "bypass": bypass_result}[probe.what]
     return {"name": probe.name, "what": probe.what, "repeats": len(stored), **make(probe, numbers)}
 
 
@@ -104,6 +121,18 @@ def latency_result(probe, numbers):
         "unit": "ns", "frames": amount, "gap": int(command.split()[-1]), **sides,
         "ratio": {key: round(sides["rust"][key] / sides["c"][key], 4) for key in LATENCY[:3]},
     }
+
+
+def bypass_result(probe, numbers):
+    _, amount, _ = probe.parts[0]
+    rows = [row for side in SIDES for row in numbers[side]]
+    if any(done != amount for done, _, _ in rows):
+        raise GuestError(f"{probe.name}: {[done for done, _, _ in rows]} of {amount} frames received")
+    if any(bursts < amount / BURST / 2 for _, _, bursts in rows):
+        raise GuestError(f"{probe.name}: {[bursts for _, _, bursts in rows]} whole bursts of {amount // BURST}")
+    costs = [ticks / BURST for _, ticks, _ in rows]
+    return {"unit": "packet", "beside": probe.name.replace("bypass", "xsk-zc"), "total": round(median(costs), 2),
+            "spread": round(spread(costs), 5)}
 
 
 def memory_result(probe, numbers):

@@ -45,6 +45,9 @@ def render(document):
     if document["latency"]:
         out += section("Latency at a fixed load", "=")
         out += table(terminal.latency_table(document["latency"]))
+    if document["bypass"]:
+        out += section("Without the kernel", "=")
+        out += table(terminal.bypass_table(document))
     for result in document["memory"]:
         out += section("Memory", "=") + table(terminal.memory_table(result))
     if comparison := document["comparison"]:

@@ -42,7 +42,7 @@ class Bench:
             tools, self.release, agent, extra
         )
         here = Path(__file__).resolve().parent
-        sources = sorted([*here.glob("guest/*"), *here.glob("plugin/*")])
+        sources = sorted([*here.glob("guest/*"), *here.glob("plugin/*"), guest.DPDK])
         self.module_key = store.digest(*map(Path, extra))
         self.store = store.Store(self.out / "parts", store.digest(
             *sources, *map(Path, extra), self.release, Path(f"/boot/vmlinuz-{self.release}"),

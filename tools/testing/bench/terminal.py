@@ -55,6 +55,15 @@ def latency_table(results):
     ]
 
 
+def bypass_table(document):
+    """What a frame costs without the kernel, beside AF_XDP without copies if that was measured."""
+    totals = {r["name"]: [f"{r[side]['total']:.0f}" for side in SIDES] for r in document["scenarios"]}
+    return [("instructions for a packet", "DPDK", "spread", "AF_XDP C", "Rust")] + [
+        (r["name"], f"{r['total']:.0f}", f"{100 * r['spread']:.1f} %", *totals.get(r["beside"], ("", "")))
+        for r in document["bypass"]
+    ]
+
+
 STATES = (("bound", "bound, down"), ("one", "up, 1 queue pair"), ("four", "up, 4 queue pairs"),
           ("per_queue", "each further queue pair"))
 
@@ -103,6 +112,8 @@ def summary(document):
         out += remarks(result)
     if document["latency"]:
         out += ["", *aligned(latency_table(document["latency"]))]
+    if document["bypass"]:
+        out += ["", *aligned(bypass_table(document))]
     for result in document["memory"]:
         out += ["", *aligned(memory_table(result))]
     if document["same_driver"]:

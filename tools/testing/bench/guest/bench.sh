@@ -276,6 +276,32 @@ latency() {
 	agent latency "$1" "$src" "$mac" "$2" "$3"
 }
 
+# bypass WHAT COUNT NIC - what the device costs without the kernel: the same bursts to DPDK's own
+# driver in a process (WHAT of dpdk_fwd). Prints how many frames it has had, the ticks of a burst
+# of 32, and the number of bursts; a tick is an instruction.
+bypass() {
+	local mac=52:54:00:00:00:$3 slot=0000:00:$3.0 pci=/sys/bus/pci src log=/run/dpdk.log
+	unbind "$(device_of "$3")"
+	echo "$slot" >$pci/devices/$slot/driver/unbind
+	echo uio_pci_generic >$pci/devices/$slot/driver_override
+	echo "$slot" >$pci/drivers_probe
+	echo 32 >/proc/sys/vm/nr_hugepages
+	dpdk_fwd --no-telemetry --in-memory --iova-mode=pa -l 0 -m 48 -a "$slot" -- "$1" "$2" 60 >$log 2>&1 &
+	until grep -q '"ready"' $log; do
+		kill -0 $! || fatal "dpdk_fwd: $(tail -n 3 $log)"
+		usleep 10000
+	done
+	grep -q net_virtio $log || fatal "DPDK has another driver: $(cat $log)"
+	bursts "$2" 600000 "$mac"
+	agent pktgen "$src" "$2" >/dev/null
+	wait $! || fatal "dpdk_fwd: $(tail -n 3 $log)"
+	sed -n 's/.*"rx": \([0-9]*\),.*"ticks": \([0-9]*\), "bursts": \([0-9]*\)}/\1 \2 \3/p' $log
+	echo 0 >/proc/sys/vm/nr_hugepages
+	echo "$slot" >$pci/devices/$slot/driver/unbind
+	echo >$pci/devices/$slot/driver_override
+	echo "$slot" >$pci/drivers_probe
+}
+
 # taken [INTERFACE] - KiB: free (with what processors keep for themselves), slab, per
 # processor, and given out by the interface's page pools.
 taken() {

@@ -74,6 +74,11 @@ def memory():
     return probes.result(probes.PROBES["memory"], stored)
 
 
+def bypass(done=4096):
+    stored = [{side: {"parts": {"main": [done, 32 * (100 + n), 128]}} for side in SIDES} for n in range(3)]
+    return probes.result(probes.PROBES["bypass-rxdrop"], stored)
+
+
 def document(failing=False, names=NAMES):
     found = {
         "kernel": "7.3.4", "qemu": "11.1.3", "driver": "v0.1-7-g1234567", "module": "0123456789ab",
@@ -83,7 +88,7 @@ def document(failing=False, names=NAMES):
         # xsk-zc-rxdrop has a bound that these 400 exceed.
         "scenarios": [scenario(n, 400 if failing and n == "xsk-zc-rxdrop" else 0) for n in names],
         "latency": [latency("latency-udp", 0.9), latency("latency-xdp-tx", 0.8)],
-        "memory": [memory()], "comparison": None,
+        "memory": [memory()], "bypass": [bypass()], "comparison": None,
     }
     return found
 

@@ -89,8 +89,8 @@ class Reports(unittest.TestCase):
         self.assertEqual(terminal.failures(sample.document()), [])
 
     def test_few_things_are_enough(self):
-        one = sample.document(names=("udp-tx",)) | {"latency": [], "memory": []}
-        nothing = sample.document(names=()) | {"memory": []}
+        one = sample.document(names=("udp-tx",)) | {"latency": [], "memory": [], "bypass": []}
+        nothing = sample.document(names=()) | {"memory": [], "bypass": []}
         for document in (one, nothing):
             with tempfile.TemporaryDirectory() as folder:
                 report.write(document, Path(folder))
@@ -100,7 +100,7 @@ class Reports(unittest.TestCase):
 
     def test_reports_of_before_are_read(self):
         old = {k: v for k, v in self.document.items()
-               if k not in ("latency", "memory", "comparison", "driver", "qemu", "module")}
+               if k not in ("latency", "memory", "bypass", "comparison", "driver", "qemu", "module")}
         for r in old["scenarios"]:
             r = {k: v for k, v in r.items() if k not in ("bound", "costly")}
         with tempfile.TemporaryDirectory() as folder:

@@ -195,6 +195,13 @@ class Plans(unittest.TestCase):
         self.assertEqual(found["rust"]["per_queue"]["page_pool"], 781)
         self.assertEqual(found["ratio"]["one"], round((400 + 781) / (400 + 1041), 4))
 
+    def test_bypass(self):
+        found = sample.bypass()
+        self.assertEqual((found["total"], found["beside"]), (101, "xsk-zc-rxdrop"))
+        self.assertAlmostEqual(found["spread"], 2 / 101, 4)
+        with self.assertRaisesRegex(guest.GuestError, "of 4096 frames"):
+            sample.bypass(done=4095)
+
     def test_latency(self):
         found = sample.latency("latency-udp", 0.9)
         self.assertEqual(found["c"]["p50"], 9009)
