@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a case is given: the two NICs, the traffic program, the host's help."""
 
+import contextlib
 import copy
 import json
 import os
@@ -172,6 +173,21 @@ class Environment:
         if not os.path.isdir("/sys/module/vnr_restart"):
             run("insmod", self.job["restart_module"])
         return lambda queue: write("/sys/module/vnr_restart/parameters/restart", f"{self.dut.name} {queue}")
+
+    @contextlib.contextmanager
+    def joined(self, far="dut"):
+        """Context: two more devices, va and vb, of which each receives what the other sends, and both
+        take frames of programs: va beside the one under test, vb there too or with far="peer" there."""
+        near = self.dut_side("va")
+        near.ip("link add va type veth peer name vb" + (" netns peer" if far == "peer" else ""))
+        pair = near, (self.peer_side if far == "peer" else self.dut_side)("vb")
+        try:
+            for nic in pair:
+                nic.command("ethtool", "-K", nic.name, "gro", "on")
+                nic.ip(f"link set dev {nic.name} up")
+            yield pair
+        finally:
+            near.ip("link del va")
 
     def dut_side(self, name):
         """Another device in the namespace of the one under test, for its name and sockets."""

@@ -17,15 +17,6 @@ def little(value, size):
     return [str(byte) for byte in (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")]
 
 
-def joined(env):
-    """Two devices beside the one under test, va and vb, of which each receives what the other sends."""
-    env.dut.ip("link del va", check=False)
-    env.dut.ip("link add va type veth peer name vb")
-    for name in ("va", "vb"):
-        run("ethtool", "-K", name, "gro", "on")
-        env.dut.ip(f"link set dev {name} up")
-
-
 class Xdp:
     """The programs of bpf/xdp.c, attached to one NIC, in native mode."""
 

@@ -369,11 +369,7 @@ def device_times(env):
 @case(90, nics=FIRST)
 def refusals(env):
     """Errors say why, as far as the kernel tells, and what to do."""
-    env.dut.ip("link add va type veth peer name vb")
-    try:
-        for name in ("va", "vb"):
-            env.dut.ip(f"link set dev {name} up")
-        veth = env.dut_side("va")
+    with env.joined() as (veth, _):
         for nic, words, options, wanted in (
                 (veth, ("-z",), {}, ("(driver veth) has no zero-copy, the kernel says", "--copy")),
                 (veth, ("-q", 9), {}, ("va has 1 queues",)),
@@ -394,8 +390,6 @@ def refusals(env):
             for part in wanted:
                 check(part in errors, f"{words}: {part!r} is not in {errors!r}")
             check(nic.name == "nothing" or attached(nic) is None, f"a program is left of {words}")
-    finally:
-        env.dut.ip("link del va")
     with Client(env, "--hold", mapped=False):
         _, errors = xdpsock(env, "--no-program", status=2, alone=False)
         check("queue 0 of dut is taken by another socket" in errors and "ss --xdp" in errors, errors)
@@ -493,11 +487,7 @@ def few_capabilities(env):
 @case(60, nics=FIRST)
 def on_veth(env):
     """All of that is for any driver: on veth, receiving, sending, and sending back."""
-    env.dut.ip("link add va type veth peer name vb")
-    try:
-        va, vb = env.dut_side("va"), env.dut_side("vb")
-        for nic in (va, vb):
-            env.dut.ip(f"link set dev {nic.name} up")
+    with env.joined() as (va, vb):
         out, errors = xdpsock(env, "-x", "-a", "-d", 1, nic=va)
         equal(errors, "", "errors")
         wanted = report("va", "xdp-drv", ("-x", "-a"))
@@ -515,8 +505,6 @@ def on_veth(env):
             got = gather(capture, len(frames), PORT)
         equal(sorted(got), sorted(frame[6:12] + frame[:6] + frame[12:] for frame in frames), "frames that came back")
         free(va)
-    finally:
-        env.dut.ip("link del va")
 
 
 @case(60, nics=FIRST)

@@ -122,20 +122,15 @@ def times(env):
 @case(200, nics=PLAIN)
 def veth(env):
     """Claims of another driver: two joined devices."""
-    env.dut.ip("link del va", check=False)
-    env.dut.ip("link add va type veth peer name vb netns peer")
-    near, far = env.dut_side("va"), env.peer_side("vb")
-    for nic, address in ((near, "198.51.100.1/24"), (far, "198.51.100.2/24")):
-        nic.command("ethtool", "-K", nic.name, "gro", "on")
-        nic.ip(f"addr add {address} dev {nic.name}")
-        nic.ip(f"link set dev {nic.name} up")
-    with far_end(env, far):
-        found = qualify(env, near, "198.51.100.2")
-    compare(env, found, VETH)
-    with far_end(env, far, "--program"):
-        found = qualify(env, near, "198.51.100.2", "basic")
-    compare(env, found, VETH, [("*", "basic.tx", "works")])
-    env.dut.ip("link del va", check=False)
+    with env.joined(far="peer") as (near, far):
+        for nic, address in ((near, "198.51.100.1/24"), (far, "198.51.100.2/24")):
+            nic.ip(f"addr add {address} dev {nic.name}")
+        with far_end(env, far):
+            found = qualify(env, near, "198.51.100.2")
+        compare(env, found, VETH)
+        with far_end(env, far, "--program"):
+            found = qualify(env, near, "198.51.100.2", "basic")
+        compare(env, found, VETH, [("*", "basic.tx", "works")])
 
 
 def refused(env, wanted, address, interface="dut"):

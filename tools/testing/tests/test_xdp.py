@@ -7,7 +7,7 @@ from packet import EXPERIMENTAL, Capture, ethernet, udp4
 from toeplitz import flow_hash
 from tracing import Traced
 from vnrtest import Failed, Skip, case, check, equal, wait_for
-from xdp import PLACE, Xdp, joined
+from xdp import PLACE, Xdp
 
 ORDER = 55
 PARAMS = ["", "packed=on,queues=2,hash=on", "mode=small", "mode=big", "host_mtu=9000,queue_reset=off"]
@@ -272,20 +272,20 @@ def metadata(env):
 def redirects(env):
     """A program sends frames to another device, by its number and by a map."""
     xdp = Xdp(env)
-    joined(env)
-    target = int(read("/sys/class/net/va/ifindex"))
-    xdp.update("devices", 0, [str(byte) for byte in target.to_bytes(4, "little")])
-    for program in ("redirect", "devmap"):
-        xdp.set(port=PORT, target=target)
-        xdp.attach(program, overwrite=True)
-        before = env.dut.statistics()
-        with Capture(env.dut_side("vb")) as capture:
-            frames = send(env, payloads())
-            got = meant(capture.frames(quiet=1))
-        same(got, frames)
-        after = env.dut.statistics()
-        equal(after["rx_xdp_redirects"] - before["rx_xdp_redirects"], 64, "xdp_redirects")
-        equal(after["rx_xdp_drops"] - before["rx_xdp_drops"], 0, "xdp_drops")
+    with env.joined() as (_, vb):
+        target = int(read("/sys/class/net/va/ifindex"))
+        xdp.update("devices", 0, [str(byte) for byte in target.to_bytes(4, "little")])
+        for program in ("redirect", "devmap"):
+            xdp.set(port=PORT, target=target)
+            xdp.attach(program, overwrite=True)
+            before = env.dut.statistics()
+            with Capture(vb) as capture:
+                frames = send(env, payloads())
+                got = meant(capture.frames(quiet=1))
+            same(got, frames)
+            after = env.dut.statistics()
+            equal(after["rx_xdp_redirects"] - before["rx_xdp_redirects"], 64, "xdp_redirects")
+            equal(after["rx_xdp_drops"] - before["rx_xdp_drops"], 0, "xdp_drops")
     env.ping()
 
 
@@ -305,25 +305,24 @@ def redirects_to_processor(env):
 
 def from_elsewhere(env, xdp):
     """Frames that another device redirects here leave as they are."""
-    joined(env)
-    other = env.dut_side("va")
-    source = Xdp(env, other)
-    target = int(read("/sys/class/net/dut/ifindex"))
-    xdp.set(port=PORT, target=target)
-    source.attach("redirect")
-    before = env.dut.statistics()
-    frames = [ethernet(env.peer.mac, env.dut.mac, 0x0800, udp4(env.dut.ip4, env.peer.ip4, payload,
-                                                              ports=(4000, PORT)))
-              for payload in payloads()]
-    with Capture(env.peer) as capture, env.dut_side("vb").packet_socket(protocol=0) as sender:
-        for frame in frames:
-            sender.send(frame)
-        got = meant(capture.frames(quiet=1))
-    same(got, frames)
-    after = env.dut.statistics()
-    equal(after["tx_xdp_tx"] - before["tx_xdp_tx"], 64, "xdp_tx of transmit queues")
-    equal(after["tx_xdp_tx_drops"] - before["tx_xdp_tx_drops"], 0, "xdp_tx_drops")
-    env.ping()
+    with env.joined() as (va, vb):
+        source = Xdp(env, va)
+        target = int(read("/sys/class/net/dut/ifindex"))
+        xdp.set(port=PORT, target=target)
+        source.attach("redirect")
+        before = env.dut.statistics()
+        frames = [ethernet(env.peer.mac, env.dut.mac, 0x0800, udp4(env.dut.ip4, env.peer.ip4, payload,
+                                                                  ports=(4000, PORT)))
+                  for payload in payloads()]
+        with Capture(env.peer) as capture, vb.packet_socket(protocol=0) as sender:
+            for frame in frames:
+                sender.send(frame)
+            got = meant(capture.frames(quiet=1))
+        same(got, frames)
+        after = env.dut.statistics()
+        equal(after["tx_xdp_tx"] - before["tx_xdp_tx"], 64, "xdp_tx of transmit queues")
+        equal(after["tx_xdp_tx_drops"] - before["tx_xdp_tx_drops"], 0, "xdp_tx_drops")
+        env.ping()
 
 
 @case(60, sample=TWO)

@@ -10,7 +10,7 @@ from packet import (EXPERIMENTAL, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, C
                     ipv4)
 from tracing import Traced
 from vnrtest import case, check, equal, wait_for
-from xdp import Xdp, joined
+from xdp import Xdp
 
 ORDER = 56
 PARAMS = ["", "mode=big,packed=on,queues=2"]
@@ -95,19 +95,18 @@ def passed_with_another_head(env):
 @case(90)
 def redirected(env):
     """Another device is offered one long frame, which it takes if its MTU allows."""
-    joined(env)
-    attached(env, "redirect", target=int(read("/sys/class/net/va/ifindex")))
-    other = env.dut_side("vb")
-    before = env.dut.statistics()
-    for _, _, got in each(env, other, is_ours):
-        equal(len(got), 0, "frames that are longer than the MTU")
-    after = env.dut.statistics()
-    for name in ("rx_xdp_redirects", "rx_xdp_drops"):
-        equal(after[name] - before[name], len(KINDS) * len(LENGTHS), name)
-    for name in ("va", "vb"):
-        env.dut.ip(f"link set dev {name} mtu 65535")
-    for kind, sent, got in each(env, other, is_ours):
-        one_long(kind, sent, got)
+    with env.joined() as (va, vb):
+        attached(env, "redirect", target=int(read("/sys/class/net/va/ifindex")))
+        before = env.dut.statistics()
+        for _, _, got in each(env, vb, is_ours):
+            equal(len(got), 0, "frames that are longer than the MTU")
+        after = env.dut.statistics()
+        for name in ("rx_xdp_redirects", "rx_xdp_drops"):
+            equal(after[name] - before[name], len(KINDS) * len(LENGTHS), name)
+        for nic in (va, vb):
+            nic.ip(f"link set dev {nic.name} mtu 65535")
+        for kind, sent, got in each(env, vb, is_ours):
+            one_long(kind, sent, got)
     env.ping()
 
 
