@@ -5,29 +5,23 @@
 
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::{
-    libbpf_sys, Map, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, ProgramMut,
+    libbpf_sys, Map, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramMut,
 };
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::from_ref;
 
-/// An error of the library as the kernel has it, without the way to where it came up.
+/// An error of the library, which keeps the number to itself: what went wrong, and whether it was for want
+/// of permission.
 pub fn cause(error: libbpf_rs::Error) -> io::Error {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(one) = next {
-        if let Some(number) = one
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::raw_os_error)
-        {
-            return io::Error::from_raw_os_error(number);
-        }
-        next = one.source();
-    }
-    io::Error::other(error.to_string())
+    let kind = match error.kind() {
+        libbpf_rs::ErrorKind::PermissionDenied => io::ErrorKind::PermissionDenied,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, format!("{error:#}"))
 }
 
 /// The object file in `bytes`, to be loaded; the library keeps what it would say to itself.
@@ -128,9 +122,8 @@ impl Link {
 
 /// The map that is pinned there.
 pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: The path ends in a zero.
-    owned(unsafe { libbpf_sys::bpf_obj_get(path.as_ptr()) })
+    let map = MapHandle::from_pinned_path(path).map_err(cause)?;
+    map.as_fd().try_clone_to_owned()
 }
 
 /// Has a map of sockets (`BPF_MAP_TYPE_XSKMAP`) have one more; the kernel takes it out when it is closed.
@@ -148,4 +141,17 @@ pub fn enter(map: BorrowedFd<'_>, key: u32, socket: RawFd) -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(-ret));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_of_permission_is_told() {
+        let error = libbpf_rs::Error::from_raw_os_error(libc::EPERM);
+        assert_eq!(cause(error).kind(), io::ErrorKind::PermissionDenied);
+        let error = libbpf_rs::Error::from_raw_os_error(libc::EINVAL);
+        assert_eq!(cause(error).kind(), io::ErrorKind::Other);
+    }
 }

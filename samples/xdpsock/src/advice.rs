@@ -50,7 +50,7 @@ pub fn program(device: &Device, options: &Options, why: io::Error) -> Failure {
     let name = &device.name;
     let mut advice = Vec::new();
     match why.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => advice.push(
+        _ if why.kind() == io::ErrorKind::PermissionDenied => advice.push(
             "attaching a program needs CAP_NET_ADMIN and CAP_BPF: run as root; or have it attached \
              already, and name its XSKMAP by --map"
                 .to_owned(),
