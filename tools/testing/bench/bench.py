@@ -10,6 +10,7 @@ import datetime
 import fcntl
 import fnmatch
 import os
+import re
 import signal
 import sys
 import time
@@ -74,6 +75,12 @@ def parse_arguments():
     return args
 
 
+def machine():
+    """Its processors, in words."""
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return f"{len(os.sched_getaffinity(0))} x {model[1] if model else 'unknown processor'}"
+
+
 def measure(args, pace):
     """Guests, then the document; and why it has no rates, if it could not have them."""
     bench = Bench(args, OUT, pace)
@@ -88,6 +95,7 @@ def measure(args, pace):
         "kernel": bench.release,
         "qemu": guest.run("qemu-system-x86_64", "--version").split("version ")[1].split()[0],
         "driver": os.environ.get("VNR_COMMIT", ""),
+        "machine": machine(),
         "module": bench.module_key,
         "accel": "tcg, instructions counted",
         "rate_accel": bench.rate_accel,

@@ -56,7 +56,7 @@ def figure(drawn, name):
 
 def header(document):
     facts = [("", document["date"]), ("kernel", document["kernel"]),
-             ("driver", document["driver"]), ("QEMU", document["qemu"]),
+             ("driver", document["driver"]), ("QEMU", document["qemu"]), ("on", document["machine"]),
              ("by", document["command"])]
     shown = " ".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in facts if v)
     links = [("scenarios", "all", document["scenarios"]), ("frame sizes and queues", "scaling", "scaling" in sections(document)),

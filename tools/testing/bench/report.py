@@ -13,7 +13,7 @@ import results
 def read(path):
     """A document of this or an earlier version."""
     document = json.loads(path.read_text())
-    for key, value in (("latency", []), ("memory", []), ("bypass", []), ("comparison", None), ("driver", ""),
+    for key, value in (("latency", []), ("memory", []), ("bypass", []), ("comparison", None), ("driver", ""), ("machine", ""),
                        ("qemu", ""), ("module", "")):
         document.setdefault(key, value)
     for result in document["scenarios"]:

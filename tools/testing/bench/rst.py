@@ -31,7 +31,7 @@ def render(document):
         "What the Rust driver costs beside the C driver; Documentation/benchmarks.rst says how it is counted. This page",
         "is made by", "", "::", "", f"    {command}", "    tools/testing/bench.sh --publish", "",
         f"Run: {document['date']}, kernel {document['kernel']}, QEMU {document['qemu'] or 'unknown'}, driver "
-        f"{document['driver'] or 'unknown'}.",
+        f"{document['driver'] or 'unknown'}, on {document['machine'] or 'an unknown machine'}.",
         *section("Instructions", "="),
         f"{len(results) - len(failing)} of {len(results)} scenarios are within their bounds"
         + (f"; above them: {', '.join(failing)}." if failing else "."),
