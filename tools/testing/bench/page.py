@@ -38,8 +38,7 @@ def render(document, drawn):
     body = "\n".join(filter(None, (
         header(document), tiles(document), failures(document), overview(document, drawn),
         scaling(drawn), latency(document, drawn), bypass(document), memory(document, drawn),
-        comparison(document),
-        scenarios(document), method(document),
+        comparison(document), scenarios(document), method(document),
     )))
     return Template((HERE / "page.html").read_text()).substitute(
         date=escape(document["date"]), css=(HERE / "page.css").read_text().strip(),
@@ -60,7 +59,8 @@ def header(document):
              ("by", document["command"])]
     shown = " ".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in facts if v)
     links = [("scenarios", "all", document["scenarios"]), ("frame sizes and queues", "scaling", "scaling" in sections(document)),
-             ("latency", "latency", document["latency"]), ("without the kernel", "bypass", document["bypass"]), ("memory", "memory", document["memory"]),
+             ("latency", "latency", document["latency"]), ("without the kernel", "bypass", document["bypass"]),
+             ("memory", "memory", document["memory"]),
              ("comparison", "comparison", document["comparison"]), ("by scenario", "each", document["scenarios"]),
              ("method", "method", True)]
     nav = " ".join(f'<a href="#{to}">{text}</a>' for text, to, there in links if there)
@@ -193,8 +193,8 @@ def bypass(document):
              for name, *values in rows]
     return (f'<h2 id="bypass">Without the kernel</h2><div class="scroll">{table(["", *head[1:]], lines)}</div>'
             '<p class="note">The same device, driven by DPDK in a process that does nothing else: what a frame costs '
-            'there in instructions, without the search for frames in vain. No driver in the kernel can come below; '
-            'what it has in return is a processor that can sleep, and a kernel that goes on using the device.</p>')
+            'there in instructions, without the search for frames in vain. A driver in the kernel has more to do for it, and a processor that can '
+            'sleep and a kernel that goes on using the device in return.</p>')
 
 
 def memory(document, drawn):

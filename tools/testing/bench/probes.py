@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What is measured beside the scenarios: latency at a fixed load, memory, and what a frame costs
-without the kernel, which no driver in it can come below.
+without the kernel.
 
 All in a guest with -icount and without the plugin, so that guest time is what was executed.
 """

@@ -13,8 +13,8 @@ import results
 def read(path):
     """A document of this or an earlier version."""
     document = json.loads(path.read_text())
-    for key, value in (("latency", []), ("memory", []), ("bypass", []), ("comparison", None), ("driver", ""), ("machine", ""),
-                       ("qemu", ""), ("module", "")):
+    for key, value in (("latency", []), ("memory", []), ("bypass", []), ("comparison", None), ("driver", ""),
+                       ("machine", ""), ("qemu", ""), ("module", "")):
         document.setdefault(key, value)
     for result in document["scenarios"]:
         # By the bounds of today.

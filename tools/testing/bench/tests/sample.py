@@ -81,7 +81,8 @@ def bypass(done=4096):
 
 def document(failing=False, names=NAMES):
     found = {
-        "kernel": "7.3.4", "qemu": "11.1.3", "driver": "v0.1-7-g1234567", "module": "0123456789ab", "machine": "2 x Some Processor",
+        "kernel": "7.3.4", "qemu": "11.1.3", "driver": "v0.1-7-g1234567", "module": "0123456789ab",
+        "machine": "2 x Some Processor",
         "accel": "tcg, instructions counted", "rate_accel": "tcg", "date": "2026-01-02 03:04 UTC",
         "seconds": 60, "command": "make bench-full", "same_driver": False,
         "core_groups": GROUPS.core,
