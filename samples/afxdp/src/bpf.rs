@@ -61,13 +61,18 @@ pub fn get(object: &Object, name: &str, key: &[u8]) -> io::Result<Vec<u8>> {
         .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// A new file of the library's, or its error.
-fn owned(ret: libc::c_int) -> io::Result<OwnedFd> {
+/// What a function of the library's returns, or the error that it stands for.
+pub fn checked(ret: libc::c_int) -> io::Result<libc::c_int> {
     if ret < 0 {
         return Err(io::Error::from_raw_os_error(-ret));
     }
+    Ok(ret)
+}
+
+/// The same, if what it returns is a new file.
+fn owned(ret: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: It is new, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(ret) })
+    checked(ret).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A program that is attached as long as this, or a copy of it elsewhere, is kept.
@@ -104,10 +109,7 @@ impl Link {
         let mut id = 0;
         loop {
             // SAFETY: The answer goes to `id`. There is an error when there is no further one.
-            let ret = unsafe { libbpf_sys::bpf_link_get_next_id(id, &mut id) };
-            if ret < 0 {
-                return Err(io::Error::from_raw_os_error(-ret));
-            }
+            checked(unsafe { libbpf_sys::bpf_link_get_next_id(id, &mut id) })?;
             // SAFETY: A number is all that it takes. The link may be gone in between.
             let Ok(link) = owned(unsafe { libbpf_sys::bpf_link_get_fd_by_id(id) }) else {
                 continue;
@@ -129,18 +131,15 @@ pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
 /// Has a map of sockets (`BPF_MAP_TYPE_XSKMAP`) have one more; the kernel takes it out when it is closed.
 pub fn enter(map: BorrowedFd<'_>, key: u32, socket: RawFd) -> io::Result<()> {
     // SAFETY: Keys and values of such maps are 32-bit numbers, which the kernel reads.
-    let ret = unsafe {
+    checked(unsafe {
         libbpf_sys::bpf_map_update_elem(
             map.as_raw_fd(),
             from_ref(&key).cast(),
             from_ref(&socket).cast(),
             0,
         )
-    };
-    if ret < 0 {
-        return Err(io::Error::from_raw_os_error(-ret));
-    }
-    Ok(())
+    })
+    .map(|_| ())
 }
 
 #[cfg(test)]

@@ -52,10 +52,7 @@ pub struct Seen {
 pub fn attached_already(ifindex: u32) -> io::Result<u32> {
     let mut id = 0;
     // SAFETY: The kernel's answer goes to `id`.
-    let ret = unsafe { libbpf_sys::bpf_xdp_query_id(ifindex as i32, 0, &mut id) };
-    if ret < 0 {
-        return Err(io::Error::from_raw_os_error(-ret));
-    }
+    bpf::checked(unsafe { libbpf_sys::bpf_xdp_query_id(ifindex as i32, 0, &mut id) })?;
     Ok(id)
 }
 
