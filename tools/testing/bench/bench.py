@@ -31,7 +31,8 @@ OUT = PROJECT / "build/bench"
 PUBLISHED = PROJECT / "Documentation/benchmarks-report.rst"
 KNOWN = (*SCENARIOS, *PROBES)
 KEPT = "What was measured is kept: with RESUME=1, and by make bench-full, a run goes on from there."
-STATUS = """status: 0 all is within its bounds; 1 a scenario is above its bound, or a guest failed;
+STATUS = """status: 0 all is within its bounds; 1 a scenario is above its bound, a repeat stayed void, or a
+guest failed;
 2 wrong arguments. With --compare: 0 nothing got worse, 1 something did, 2 nothing to compare."""
 
 
@@ -108,6 +109,7 @@ def measure(args, pace):
         "latency": [p for p in probed if p["what"] == "latency"],
         "memory": [p for p in probed if p["what"] == "memory"],
         "bypass": [p for p in probed if p["what"] == "bypass"],
+        "void": bench.void,
     }
     return bench, document, no_rates
 
@@ -150,7 +152,7 @@ def run(args):
     if no_rates:
         print(f"bench: there are no packet rates: {no_rates}\nOn a busy machine frames are lost where nothing "
               "waits for them: run again when it is idle, or with RATES=0.")
-    return 1 if no_rates or any(r["gate"] for r in document["scenarios"]) else 0
+    return 1 if no_rates or document["void"] or any(r["gate"] for r in document["scenarios"]) else 0
 
 
 def main():

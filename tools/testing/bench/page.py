@@ -238,9 +238,10 @@ def comparison(document):
 
 
 def scenarios(document):
+    void = [f'<p class="bad">Void, twice, and left out: {escape(why)}.</p>' for why in document.get("void", ())]
     if not document["scenarios"]:
-        return ""
-    out = ['<h2 id="each">By scenario</h2><p class="note">Groups, modules and symbols, in instructions per packet or '
+        return "\n".join(void)
+    out = [*void, '<h2 id="each">By scenario</h2><p class="note">Groups, modules and symbols, in instructions per packet or '
            'MiB. Functions of the drivers have no counterparts by name.</p>']
     for r in gate.failing_first(document["scenarios"]):
         css = "failed" if r["gate"] else ""

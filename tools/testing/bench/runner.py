@@ -32,6 +32,7 @@ class Bench:
         self.groups = counts.Groups()
         self.rate_accel = "not measured"
         self.results, self.texts = [], {}
+        self.void = []  # of repeats that are missing, why
 
     def prepare(self):
         tools = self.out / "tools"
@@ -101,7 +102,7 @@ class Bench:
         for kind in kinds:
             if any(work[kind].values()):
                 try:
-                    self.boot(kind, {s: n for s, n in work[kind].items() if n})
+                    self.run(kind, {s: n for s, n in work[kind].items() if n})
                 except guest.GuestError as error:
                     if kind != "rate":
                         raise
@@ -109,8 +110,21 @@ class Bench:
             self.pace.skip(kind)
         return no_rates
 
+    def run(self, kind, work):
+        """All of these repeats; those of which something was lost once more, in a guest of
+        their own."""
+        if void := self.boot(kind, work):
+            again = {}
+            for scenario, repeat, why in void:
+                sys.stderr.write(f"bench: {scenario.name}, repeat {repeat} is void and is made again: {why}\n")
+                again.setdefault(scenario, []).append(repeat)
+                self.pace.plan(kind, scenario.name, 1)
+            self.void += [f"{scenario.name}, repeat {repeat}: {why}"
+                          for scenario, repeat, why in self.boot(kind, again)]
+
     def boot(self, kind, work):
-        """Runs one guest with these repeats and keeps each as soon as it is complete."""
+        """Runs one guest with these repeats and keeps each as soon as it is complete. Returns
+        those of which something was lost, as (scenario, repeat, why)."""
         out = self.out / kind
         out.mkdir(exist_ok=True)
         by_name = {s.name: s for s in work}
@@ -121,10 +135,18 @@ class Bench:
         )
         total, state = sum(map(len, work.values())), {"done": 0, "at": "", "since": None}
         began = time.monotonic()
+        lost = []
 
         def keep(name, repeat, sides):
             scenario = by_name[name]
             self.store.save(sides, kind, name, self.definition(kind, scenario), repeat)
+            over(name)
+
+        def void(name, repeat, why):
+            lost.append((by_name[name], repeat, why))
+            over(name)
+
+        def over(name):
             now = time.monotonic()
             self.pace.done(kind, name, now - state["since"])
             self.pace.save()
@@ -136,12 +158,13 @@ class Bench:
                 return scenario.nic, ("rate",)
             return scenario.nic, tuple(part for part, _, _ in scenario.parts)
 
+        def flaw(name, part, numbers):
+            return None if kind == "rate" else by_name[name].flaw(part, numbers)
+
         if kind in COUNTING:
-            amounts = {(s.name, part): amount for s in work for part, amount, _ in s.parts}
-            collector = CountCollector(
-                parts_of, keep, out, lambda *key: amounts[key], store.pack)
+            collector = CountCollector(parts_of, keep, void, flaw, out=out, pack=store.pack)
         else:
-            collector = Collector(parts_of, keep)
+            collector = Collector(parts_of, keep, void, flaw)
 
         def take(line):
             if state["since"] is None:
@@ -160,11 +183,12 @@ class Bench:
             guest.run_guest(out, command, plan, f"{kind} guest", limit, take, show)
         finally:
             show(last=True)
+        return lost
 
     # What comes of it.
 
     def stored(self, kind, scenario):
-        """All repeats that are wanted; some can be missing where a guest failed."""
+        """All repeats that are wanted; some can be missing, where a guest failed or lost something."""
         definition = self.definition(kind, scenario)
         found = (self.store.load(kind, scenario.name, definition, repeat)
                  for repeat in range(self.wanted(kind)[scenario]))
@@ -172,14 +196,16 @@ class Bench:
 
     def evaluate(self):
         for scenario in self.args.scenarios:
-            self.results.append(self.scenario(scenario))
+            if stored := self.stored(scenario.guest, scenario):
+                self.results.append(self.scenario(scenario, stored))
         if not self.args.no_rates:
             self.rates()
-        return [probes.result(p, self.stored("probe", p)) for p in self.args.probes]
+        found = [(probe, self.stored("probe", probe)) for probe in self.args.probes]
+        return [probes.result(probe, stored) for probe, stored in found if stored]
 
-    def scenario(self, scenario):
+    def scenario(self, scenario, stored):
         costs, sources = {side: [] for side in SIDES}, []
-        for sides in self.stored(scenario.guest, scenario):
+        for sides in stored:
             nics = {side: sides[side]["nic"] for side in SIDES}
             for side in SIDES:
                 scaled = {

@@ -67,6 +67,11 @@ class Scenario:
             if f.name not in ("repeats", "full_repeats", "keep")
         )
 
+    def flaw(self, part, numbers):
+        """Why a count of that part is worth nothing, or None."""
+        amount = next(amount for name, amount, _ in self.parts if name == part)
+        return None if numbers[0] == amount else f"{numbers[0]} of {amount} delivered"
+
 
 def received(name, command, source=None, gap=600000, **others):
     """Bursts of 32 frames from the guest's e1000 to `command`, which takes count, delay (that

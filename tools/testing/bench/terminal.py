@@ -93,8 +93,8 @@ def remarks(result):
 
 
 def failures(document):
-    """What is above its bound, and where that goes: the last that is seen of a run."""
-    out = []
+    """What is missing or above its bound, and where that goes: the last that is seen of a run."""
+    out = [red(f"VOID, twice: {why}") for why in document.get("void", ())]
     for r in gate.failing_first(document["scenarios"]):
         out += [red(f"ABOVE ITS BOUND {r['name']}: {sentence}") for sentence in r["gate"]]
         rows = sorted(r["costly"], key=lambda row: row["c"] - row["rust"])[:COSTLY_SHOWN]
