@@ -40,7 +40,9 @@ keep)
 	find "$new" -type d -name incremental -prune -exec rm -rf {} +
 	find "$new" -path '*/deps/*' -type f ! -name '*.*' -delete
 	find "$new" -maxdepth 3 -path "*/debug/*" -type f ! -path '*/deps/*' ! -path '*/.fingerprint/*' -delete
-	cargo metadata --locked --offline --format-version 1 --manifest-path "$manifest" |
+	# For this platform only: what others need was never downloaded.
+	cargo metadata --locked --format-version 1 --manifest-path "$manifest" \
+		--filter-platform "$(rustc -vV | sed -n 's/^host: //p')" |
 		jq -r '.packages[] | select(.source == null).name' | while read -r crate; do
 		find "$new" \( -name "$crate-*" -o -name "lib${crate//-/_}-*" \) -prune -exec rm -rf {} +
 	done
