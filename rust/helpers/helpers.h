@@ -65,5 +65,6 @@ bool rust_helper___netdev_tx_sent_queue(struct netdev_queue *txq, unsigned int b
 void rust_helper_netdev_tx_completed_queue(struct netdev_queue *txq, unsigned int packets,
 					   unsigned int bytes);
 void rust_helper_netdev_tx_reset_queue(struct netdev_queue *txq);
+bool rust_helper_irqs_disabled(void);
 
 #endif

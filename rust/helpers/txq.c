@@ -43,3 +43,9 @@ void rust_helper_netdev_tx_reset_queue(struct netdev_queue *txq)
 {
 	netdev_tx_reset_queue(txq);
 }
+
+/* Safety: none. */
+bool rust_helper_irqs_disabled(void)
+{
+	return irqs_disabled();
+}

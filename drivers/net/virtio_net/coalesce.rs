@@ -7,7 +7,7 @@
 
 use crate::{control::Control, nic::Nic, tx};
 use kernel::{new_mutex, prelude::*, sync::Mutex};
-use knet::net::{Coalescing, Direction, Moderation, Moderations, OpsLocked, TxQueue};
+use knet::net::{Coalescing, Direction, Extack, Moderation, Moderations, OpsLocked, TxQueue};
 use virtio_net_wire::{
     ctrl::{Coalesce, SetQueueCoalesce, SetRxCoalesce, SetTxCoalesce},
     Features,
@@ -53,12 +53,13 @@ fn wire(moderation: Moderation) -> Coalesce {
 }
 
 /// What can be had where the device does not coalesce.
-fn check_without_device(wanted: &Moderations) -> Result {
+fn check_without_device(wanted: &Moderations, extack: &mut Extack<'_>) -> Result {
     let adaptive = wanted.rx.adaptive || wanted.tx.adaptive;
     if adaptive || wanted.rx.usecs != 0 || wanted.tx.usecs != 0 {
-        Err(EOPNOTSUPP)
+        Err(extack.because(EOPNOTSUPP, c"the device does not coalesce interrupts"))
     } else if wanted.tx.frames > 1 || wanted.rx.frames != 1 {
-        Err(EINVAL)
+        let why = c"without the device, rx-frames is 1, and tx-frames 1 with NAPI or 0 without";
+        Err(extack.because(EINVAL, why))
     } else {
         Ok(())
     }
@@ -73,22 +74,34 @@ impl Nic {
     }
 
     /// What is adaptive goes on from where it is, queue by queue.
-    fn check_adaptive(&self, told: &Moderations, wanted: &Moderations) -> Result {
+    fn check_adaptive(
+        &self,
+        told: &Moderations,
+        wanted: &Moderations,
+        extack: &mut Extack<'_>,
+    ) -> Result {
         for (told, wanted) in [(told.rx, wanted.rx), (told.tx, wanted.tx)] {
             if wanted.adaptive && !self.negotiated.contains(Features::VQ_NOTF_COAL) {
-                return Err(EOPNOTSUPP);
+                let why = c"the device does not coalesce queue by queue";
+                return Err(extack.because(EOPNOTSUPP, why));
             }
             if wanted.adaptive && wire(wanted) != wire(told) {
-                return Err(EINVAL);
+                let why = c"what is adaptive is the kernel's to choose";
+                return Err(extack.because(EINVAL, why));
             }
         }
         Ok(())
     }
 
-    fn tell_all(&self, control: &Control, wanted: &Moderations) -> Result {
+    fn tell_all(
+        &self,
+        control: &Control,
+        wanted: &Moderations,
+        extack: &mut Extack<'_>,
+    ) -> Result {
         let mut told = self.notifications.0.lock();
         let Told { all, each, .. } = &mut *told;
-        self.check_adaptive(all, wanted)?;
+        self.check_adaptive(all, wanted, extack)?;
         if !wanted.tx.adaptive {
             control.send(&self.device, &SetTxCoalesce(wire(wanted.tx)))?;
             each.iter_mut().for_each(|each| each.tx = wanted.tx);
@@ -106,10 +119,16 @@ impl Nic {
         Ok(())
     }
 
-    fn tell_pair(&self, control: &Control, pair: usize, wanted: &Moderations) -> Result {
+    fn tell_pair(
+        &self,
+        control: &Control,
+        pair: usize,
+        wanted: &Moderations,
+        extack: &mut Extack<'_>,
+    ) -> Result {
         let mut told = self.notifications.0.lock();
         let told = told.each.get_mut(pair).ok_or(EINVAL)?;
-        self.check_adaptive(told, wanted)?;
+        self.check_adaptive(told, wanted, extack)?;
         if !wanted.rx.adaptive {
             self.tell_queue(control, Direction::Rx, pair, wire(wanted.rx))?;
         }
@@ -204,6 +223,7 @@ impl Coalescing for Nic {
         queue: Option<usize>,
         wanted: Moderations,
         lock: &mut OpsLocked<'_, Self>,
+        extack: &mut Extack<'_>,
     ) -> Result {
         let pairs = match queue {
             Some(pair) => pair..pair.saturating_add(1),
@@ -215,16 +235,17 @@ impl Coalescing for Nic {
             changes |= self.has_tx_napi(pair)? != napi;
         }
         if changes && self.netdev.is_running() {
-            return Err(EBUSY);
+            let why = c"tx-frames can become 0, or not be 0 any more, while the interface is down";
+            return Err(extack.because(EBUSY, why));
         }
         let result = match queue {
             None => match self.coalescing_by(Features::NOTF_COAL) {
-                Some(control) => self.tell_all(control, &wanted),
-                None => check_without_device(&wanted),
+                Some(control) => self.tell_all(control, &wanted, extack),
+                None => check_without_device(&wanted, extack),
             },
             Some(pair) => match self.coalescing_by(Features::VQ_NOTF_COAL) {
-                Some(control) => self.tell_pair(control, pair, &wanted),
-                None => check_without_device(&wanted),
+                Some(control) => self.tell_pair(control, pair, &wanted, extack),
+                None => check_without_device(&wanted, extack),
             },
         };
         // Also what was taken before a refusal.

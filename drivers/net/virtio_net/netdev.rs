@@ -57,6 +57,24 @@ impl Nic {
         )
     }
 
+    /// Tells the device its address.
+    pub(crate) fn tell_address(&self, address: MacAddress) -> Result {
+        match &self.control {
+            Some(control) if self.negotiated.contains(Features::CTRL_MAC_ADDR) => {
+                control.send(&self.device, &SetMac(address.0))
+            }
+            // A legacy device is told by its configuration space.
+            _ if self.negotiated.contains(Features::MAC)
+                && !self.negotiated.contains(Features::VERSION_1) =>
+            {
+                self.device
+                    .write_config(field::MAC.offset() as u32, &address.0);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Pauses queue pairs.
     pub(crate) fn pause(&self, pairs: Range<usize>, lock: &mut OpsLocked<'_, Self>) {
         for pair in pairs {
@@ -162,6 +180,10 @@ impl Driver for Nic {
         rx.use_pool(pool)
     }
 
+    fn let_go_of_frames(&self, lock: &mut OpsLocked<'_, Self>) {
+        self.wait_for_frames(lock);
+    }
+
     fn fill_rx(&self, rx: &mut rx::Queue, index: usize, pages: Pages<'_>) {
         rx.fill(pages, self.receiver.get());
         self.coalesce_again(index);
@@ -202,20 +224,11 @@ impl Driver for Nic {
     }
 
     fn set_mac_address(&self, address: MacAddress) -> Result {
-        match &self.control {
-            Some(control) if self.negotiated.contains(Features::CTRL_MAC_ADDR) => {
-                control.send(&self.device, &SetMac(address.0))
-            }
-            // A legacy device is told by its configuration space.
-            _ if self.negotiated.contains(Features::MAC)
-                && !self.negotiated.contains(Features::VERSION_1) =>
-            {
-                self.device
-                    .write_config(field::MAC.offset() as u32, &address.0);
-                Ok(())
-            }
-            _ => Ok(()),
+        // That of a standby is its primary's and their master's too.
+        if self.negotiated.contains(Features::STANDBY) {
+            return Err(EOPNOTSUPP);
         }
+        self.tell_address(address)
     }
 
     fn fix_features(&self, wanted: NetFeatures) -> NetFeatures {

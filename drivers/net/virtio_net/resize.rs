@@ -166,6 +166,37 @@ pub(crate) fn wait_until_sent(paused: &mut PausedPair<'_, '_, Nic>, patience: &m
 }
 
 impl Nic {
+    /// Waits until the device has sent the frames of programs that it was given, and takes those
+    /// back that it does not send.
+    pub(crate) fn wait_for_frames(&self, lock: &mut OpsLocked<'_, Self>) {
+        let queues = self.netdev.queues();
+        for pair in 0..queues.tx_len() {
+            // Most queues have none.
+            if queues.with_tx(pair, |tx, queue| tx.has_frames(queue)) != Ok(true) {
+                continue;
+            }
+            let Ok(mut paused) = queues.pause_pair(pair, lock) else {
+                continue;
+            };
+            wait_until_sent(&mut paused, &mut { PATIENCE });
+            if paused.tx().is_empty() {
+                continue;
+            }
+            match paused.tx().reset() {
+                Ok(()) => {
+                    paused.emptied();
+                    self.coalesce_again(pair);
+                }
+                Err(error) => dev_err!(
+                    self.device.as_ref(),
+                    "transmit queue {} cannot be reset: {:?}\n",
+                    pair,
+                    error
+                ),
+            }
+        }
+    }
+
     /// Whether rings can have other sizes, before anything is touched.
     fn check(&self, old: Sizes, new: Sizes, extack: &mut Extack<'_>) -> Result {
         if old == new {

@@ -162,7 +162,7 @@ impl Nic {
                 );
             }
         };
-        warn(self.set_mac_address(self.netdev.address()), "address");
+        warn(self.tell_address(self.netdev.address()), "address");
         warn(
             self.netdev
                 .rx_mode(rtnl)

@@ -6,7 +6,7 @@ use crate::{control::Control, nic::Nic};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::{new_mutex, prelude::*, sync::Mutex};
 use knet::{
-    net::{self, Flow, HashFields, RSS_KEY_LEN},
+    net::{self, Extack, Flow, HashFields, RSS_KEY_LEN},
     virtio,
 };
 use virtio_net_wire::{
@@ -179,8 +179,16 @@ impl net::Rss for Nic {
         }
     }
 
-    fn set_rss(&self, key: Option<&[u8]>, table: Option<&[u32]>) -> Result {
-        self.hashing().ok_or(EOPNOTSUPP)?.change(self, |settings| {
+    fn set_rss(
+        &self,
+        key: Option<&[u8]>,
+        table: Option<&[u32]>,
+        extack: &mut Extack<'_>,
+    ) -> Result {
+        let Some(rss) = self.hashing() else {
+            return Err(extack.because(EOPNOTSUPP, c"the device computes no hashes"));
+        };
+        rss.change(self, |settings| {
             if let Some(from) = key {
                 for (to, from) in settings.key.iter_mut().zip(from) {
                     *to = *from;
@@ -188,7 +196,8 @@ impl net::Rss for Nic {
             }
             if let Some(from) = table {
                 if settings.table.is_empty() {
-                    return Err(EOPNOTSUPP);
+                    let why = c"the device reports hashes, and does not choose queues by them";
+                    return Err(extack.because(EOPNOTSUPP, why));
                 }
                 for (to, &from) in settings.table.iter_mut().zip(from) {
                     *to = u16::try_from(from)?.to_le_bytes();
@@ -204,13 +213,21 @@ impl net::Rss for Nic {
         })
     }
 
-    fn set_hash_fields(&self, flow: Flow, fields: HashFields) -> Result {
-        let rss = self.hashing().ok_or(EOPNOTSUPP)?;
+    fn set_hash_fields(
+        &self,
+        flow: Flow,
+        fields: HashFields,
+        extack: &mut Extack<'_>,
+    ) -> Result {
+        let Some(rss) = self.hashing() else {
+            return Err(extack.because(EOPNOTSUPP, c"the device computes no hashes"));
+        };
         rss.change(self, |settings| {
-            let types = settings.types.with_fields(flow, fields).ok_or(EINVAL)?;
-            if !rss.types.contains(types) {
-                return Err(EINVAL);
-            }
+            let types = settings.types.with_fields(flow, fields);
+            let Some(types) = types.filter(|types| rss.types.contains(*types)) else {
+                let why = c"the device has no such hash of these packets";
+                return Err(extack.because(EINVAL, why));
+            };
             settings.types = types;
             Ok(())
         })

@@ -187,12 +187,17 @@ fn sum<T>(queues: &[Arc<T>], counter: impl Fn(&T) -> &Counter) -> u64 {
 /// The counters of the device, summed over its queues.
 pub(crate) fn link(nic: &Nic) -> LinkStats {
     let (rx, tx) = (&nic.rx_stats, &nic.tx_stats);
+    let (length, frame) = (
+        sum(rx, |rx| &rx.length_errors),
+        sum(rx, |rx| &rx.frame_errors),
+    );
     LinkStats {
         rx_packets: sum(rx, |rx| &rx.packets),
         rx_bytes: sum(rx, |rx| &rx.bytes),
         rx_dropped: sum(rx, |rx| &rx.drops),
-        rx_length_errors: sum(rx, |rx| &rx.length_errors),
-        rx_frame_errors: sum(rx, |rx| &rx.frame_errors),
+        rx_errors: length.wrapping_add(frame),
+        rx_length_errors: length,
+        rx_frame_errors: frame,
         tx_packets: sum(tx, |tx| &tx.packets),
         tx_bytes: sum(tx, |tx| &tx.bytes),
         tx_errors: sum(tx, |tx| &tx.timeouts),

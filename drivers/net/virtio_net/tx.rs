@@ -36,6 +36,8 @@ pub(crate) struct Queue {
     negotiated: Features,
     /// Frames of a process were sent: it does not know yet, and others of it may wait.
     socket_waits: bool,
+    /// Frames of programs that are in the ring.
+    frames: usize,
     stats: Arc<stats::Tx>,
 }
 
@@ -62,6 +64,7 @@ impl Queue {
             exact_header_len: negotiated.contains(Features::GUEST_HDRLEN),
             negotiated,
             socket_waits: false,
+            frames: 0,
             stats,
         })
     }
@@ -112,7 +115,7 @@ impl Queue {
     pub(crate) fn reset(&mut self) -> Result {
         let stats = &self.stats;
         let result = self.vq.reset(|packet| stats.lose(packet));
-        self.vq.complete_all_frames();
+        self.emptied();
         result
     }
 
@@ -124,15 +127,29 @@ impl Queue {
     pub(crate) fn resize(&mut self, size: usize) -> Result {
         let stats = &self.stats;
         let result = self.vq.resize(size, |packet| stats.lose(packet));
-        self.vq.complete_all_frames();
+        self.emptied();
         self.reserve = MAX_SEGMENTS.min(self.vq.size());
         result
+    }
+
+    /// Processes get the frames back that were in the ring, if it was emptied.
+    fn emptied(&mut self) {
+        if self.vq.is_empty() {
+            self.frames = 0;
+            self.vq.complete_all_frames();
+        }
     }
 
     /// The end of the queue. What was in it is lost, and counted.
     pub(crate) fn discard(self) {
         let Self { vq, stats, .. } = self;
         vq.discard(|packet| stats.lose(packet));
+    }
+
+    /// Whether frames of programs are in the ring that the device has not sent yet.
+    pub(crate) fn has_frames(&mut self, queue: &TxQueue) -> bool {
+        self.reclaim(queue, TxSkb::consume_any);
+        self.frames != 0
     }
 
     /// Takes what the device has sent off a paused queue: packets and bytes that byte
@@ -218,7 +235,9 @@ impl Queue {
     /// The same where nobody else reclaims.
     #[cold]
     fn xmit_without_napi(&mut self, queue: &TxQueue, mut skb: TxSkb) {
-        self.reclaim(queue, TxSkb::consume_any);
+        if self.may_reclaim(queue.may_be_netpolls()) {
+            self.reclaim(queue, TxSkb::consume_any);
+        }
         skb.tx_timestamp();
         skb.orphan();
         if self.queue(skb).is_err() {
@@ -270,6 +289,7 @@ impl Queue {
                 TxPacket::Xdp(frame) => {
                     frames = frames.wrapping_add(1);
                     frame_bytes = frame_bytes.wrapping_add(frame.len());
+                    self.frames = self.frames.wrapping_sub(1);
                     drop(frame);
                 }
                 TxPacket::Xsk(frame) => {
@@ -286,6 +306,13 @@ impl Queue {
             self.stats.bytes.add(bytes.wrapping_add(frame_bytes) as u64);
         }
         (packets, bytes)
+    }
+
+    /// Whether what the device has sent can be freed: for netpoll, which can have interrupted a
+    /// poll, no frames of programs, whose pages go back to that poll's pool.
+    #[inline]
+    fn may_reclaim(&self, for_netpoll: bool) -> bool {
+        !for_netpoll || self.frames == 0
     }
 
     /// Frees what the device has sent, and lets the stack go on if there is room.
@@ -311,17 +338,16 @@ impl Queue {
         if !self.napi {
             return;
         }
-        loop {
-            self.vq.disable_interrupts();
-            self.reclaim(queue, |skb| skb.consume(poll));
-            // Who polls this queue only for what it receives wants to send as well.
-            if !self.vq.has_only_receiver() && self.send_for_socket(queue, sw_time, poll) {
-                queue.schedule_poll(|| ());
-                return;
-            }
-            if self.vq.enable_interrupts_delayed() {
-                break;
-            }
+        self.vq.disable_interrupts();
+        self.reclaim(queue, |skb| skb.consume(poll));
+        // Who polls this queue only for what it receives wants to send as well.
+        if !self.vq.has_only_receiver() && self.send_for_socket(queue, sw_time, poll) {
+            queue.schedule_poll(|| ());
+            return;
+        }
+        // What was sent meanwhile is for the queue's own poll, which has an end.
+        if !self.vq.enable_interrupts_delayed() {
+            queue.schedule_poll(|| self.vq.disable_interrupts());
         }
     }
 
@@ -332,11 +358,14 @@ impl Queue {
         sw_time: &AtomicBool,
         poll: &Poll<'_>,
     ) -> Polled<'_> {
+        let for_netpoll = poll.budget() == 0;
         self.vq.disable_interrupts();
-        self.reclaim(queue, |skb| skb.consume(poll));
+        if self.may_reclaim(for_netpoll) {
+            self.reclaim(queue, |skb| skb.consume(poll));
+        }
         if !self.vq.has_only_receiver() {
-            if poll.budget() == 0 {
-                // Netpoll's, which is for the stack's packets.
+            if for_netpoll {
+                // It is for the stack's packets.
                 self.call_for_socket(queue);
             } else if self.send_for_socket(queue, sw_time, poll) {
                 return Polled::Again;

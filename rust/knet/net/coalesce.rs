@@ -4,7 +4,9 @@
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
-use super::{dim::Direction, ethtool::Operations, locks::OpsLocked, ops::Driver};
+use super::{
+    dim::Direction, ethtool::Operations, extack::Extack, locks::OpsLocked, ops::Driver,
+};
 use crate::bindings;
 use ::kernel::bindings::net_device as NetDevice;
 use kernel::{error::from_result, prelude::*};
@@ -43,6 +45,7 @@ pub trait Coalescing: Sized {
         queue: Option<usize>,
         wanted: Moderations,
         lock: &mut OpsLocked<'_, Self>,
+        extack: &mut Extack<'_>,
     ) -> Result;
     /// The kernel proposes others for a queue whose moderation is adaptive.
     fn moderate(
@@ -109,18 +112,22 @@ impl<D: Driver> Operations<D> {
 
     /// # Safety
     ///
-    /// `dev` is registered for driver `D`, and its instance lock is held; `from` is valid.
+    /// `dev` is registered for driver `D`, and its instance lock is held; `from` is valid, and
+    /// so is `extack` or null.
     unsafe fn set_moderation(
         dev: *mut NetDevice,
         queue: Option<usize>,
         from: *const bindings::ethtool_coalesce,
+        extack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
         // SAFETY: By the caller's promise.
-        let (driver, mut lock, from) =
-            unsafe { (Self::driver(dev), OpsLocked::new(dev.cast()), &*from) };
+        let (driver, mut lock, from, mut extack) = unsafe {
+            let lock = OpsLocked::new(dev.cast());
+            (Self::driver(dev), lock, &*from, Extack::new(extack))
+        };
         from_result(|| {
             driver
-                .set_coalescing(queue, load(from), &mut lock)
+                .set_coalescing(queue, load(from), &mut lock, &mut extack)
                 .map(|()| 0)
         })
     }
@@ -146,10 +153,10 @@ impl<D: Driver> Operations<D> {
         dev: *mut NetDevice,
         from: *mut bindings::ethtool_coalesce,
         _kernel: *mut bindings::kernel_ethtool_coalesce,
-        _extack: *mut bindings::netlink_ext_ack,
+        extack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
         // SAFETY: C calls this for a registered device with its instance lock.
-        unsafe { Self::set_moderation(dev, None, from) }
+        unsafe { Self::set_moderation(dev, None, from, extack) }
     }
 
     /// # Safety
@@ -174,6 +181,6 @@ impl<D: Driver> Operations<D> {
         from: *mut bindings::ethtool_coalesce,
     ) -> c_int {
         // SAFETY: C calls this for a registered device with its instance lock.
-        unsafe { Self::set_moderation(dev, Some(queue as usize), from) }
+        unsafe { Self::set_moderation(dev, Some(queue as usize), from, core::ptr::null_mut()) }
     }
 }

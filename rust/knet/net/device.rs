@@ -282,7 +282,7 @@ impl<D: Driver> Device<D> {
         self.0.locked(f)
     }
 
-    /// Uses `n` queue pairs from here on.
+    /// Uses `n` queue pairs from here on; after an error as many as before.
     ///
     /// # Errors
     ///
@@ -293,14 +293,20 @@ impl<D: Driver> Device<D> {
         }
         // SAFETY: The device is valid, and both locks are held.
         unsafe {
+            let before = (*self.as_raw()).real_num_tx_queues;
             to_result(bindings::netif_set_real_num_tx_queues(
                 self.as_raw(),
                 n as u32,
             ))?;
-            to_result(bindings::netif_set_real_num_rx_queues(
+            let result = to_result(bindings::netif_set_real_num_rx_queues(
                 self.as_raw(),
                 n as u32,
-            ))
+            ));
+            if result.is_err() {
+                // Fewer cannot fail, and more are those that were there.
+                bindings::netif_set_real_num_tx_queues(self.as_raw(), before);
+            }
+            result
         }
     }
 

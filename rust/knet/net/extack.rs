@@ -25,6 +25,12 @@ impl Extack<'_> {
         }
     }
 
+    /// The error, for the reason that the message says.
+    pub fn because(&mut self, error: Error, message: &'static CStr) -> Error {
+        self.set(message);
+        error
+    }
+
     /// Says why; the last message counts (`NL_SET_ERR_MSG`).
     pub fn set(&mut self, message: &'static CStr) {
         // SAFETY: By the promise of `new`; the message lives for ever.

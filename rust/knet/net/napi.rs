@@ -18,7 +18,7 @@ use core::{
     cell::{Cell, UnsafeCell},
     marker::PhantomData,
     ops::Deref,
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, AtomicU16, Ordering},
 };
 use kernel::{prelude::*, types::Opaque};
 
@@ -138,7 +138,7 @@ pub(super) struct Slot<D: Driver, B> {
     listed: Cell<bool>,
     poll: Poller,
     /// How many packets a poll may take.
-    pub(super) weight: Cell<u16>,
+    pub(super) weight: AtomicU16,
     /// Whether there is a body. Changed under the instance lock only.
     pub(super) present: Cell<bool>,
     /// None while the device is detached; then `enabled` is not set, and a transmit queue
@@ -164,7 +164,7 @@ impl<D: Driver, B> Slot<D, B> {
             dim: Dim::new(),
             listed: Cell::new(false),
             poll,
-            weight: Cell::new(bindings::NAPI_POLL_WEIGHT as u16),
+            weight: AtomicU16::new(bindings::NAPI_POLL_WEIGHT as u16),
             present: Cell::new(true),
             body: UnsafeCell::new(Some(body)),
         }
@@ -228,7 +228,7 @@ impl<D: Driver, B> Slot<D, B> {
                     (*napi).index = self.index as c_int;
                     (*napi).config = (*dev).napi_config.add(self.index);
                 }
-                let weight = self.weight.get().into();
+                let weight = self.weight.load(Ordering::Relaxed).into();
                 bindings::netif_napi_add_weight_locked(dev, napi, Some(self.poll), weight);
             }
             bindings::napi_enable_locked(self.napi.get());

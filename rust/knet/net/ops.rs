@@ -87,6 +87,9 @@ pub trait Driver:
     /// The buffers of an empty queue come from another pool from here on
     /// ([`crate::virtio::Virtqueue::use_source`]).
     fn use_pool(&self, rx: &mut Self::Rx, pool: PoolRef) -> Result;
+    /// Waits until no transmit queue has a frame of a program any more that it has now, or takes
+    /// those back: their memory loses its mappings.
+    fn let_go_of_frames(&self, lock: &mut OpsLocked<'_, Self>);
     /// Fills the queue, number `index`, before it runs again.
     fn fill_rx(&self, rx: &mut Self::Rx, index: usize, pages: Pages<'_>);
 
@@ -135,6 +138,7 @@ pub struct LinkStats {
     pub tx_bytes: u64,
     pub rx_dropped: u64,
     pub tx_dropped: u64,
+    pub rx_errors: u64,
     pub tx_errors: u64,
     pub rx_length_errors: u64,
     pub rx_frame_errors: u64,
@@ -314,6 +318,7 @@ impl<D: Driver> Operations<D> {
         to.rx_dropped = stats.rx_dropped;
         to.tx_dropped = stats.tx_dropped;
         to.tx_errors = stats.tx_errors;
+        to.rx_errors = stats.rx_errors;
         to.rx_length_errors = stats.rx_length_errors;
         to.rx_frame_errors = stats.rx_frame_errors;
         to.tx_fifo_errors = stats.tx_fifo_errors;

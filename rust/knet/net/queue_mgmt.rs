@@ -74,10 +74,21 @@ impl<D: Driver> Operations<D> {
 
     /// # Safety
     ///
-    /// C calls this with memory that `queue_mem_alloc` or `queue_stop` has filled.
-    unsafe extern "C" fn queue_mem_free(_dev: *mut bindings::net_device, memory: *mut c_void) {
+    /// C calls this for a registered device of driver `D` with its instance lock, and with memory
+    /// that `queue_mem_alloc` or `queue_stop` has filled.
+    unsafe extern "C" fn queue_mem_free(dev: *mut bindings::net_device, memory: *mut c_void) {
         // SAFETY: By the caller's promise.
-        drop(unsafe { (*memory.cast::<Memory>()).pool.take() });
+        let Some(pool) = (unsafe { (*memory.cast::<Memory>()).pool.take() }) else {
+            return;
+        };
+        // Its pages lose their mappings. From here on none is sent by its own, as the pool has
+        // no NAPI instance any more; those that are being sent are waited for.
+        // SAFETY: The device is registered, and the core has its instance lock. Process context.
+        unsafe {
+            bindings::synchronize_net();
+            Self::driver(dev).let_go_of_frames(&mut OpsLocked::<D>::new(dev));
+        }
+        drop(pool);
     }
 
     /// # Safety

@@ -18,6 +18,7 @@ use super::{
     xsk::{Pools, XskPool},
 };
 use crate::bindings;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
 /// All queues of a device, whose part they are: see [`super::Device::queues`].
@@ -144,7 +145,7 @@ impl<D: Driver> Queues<D> {
     /// How many packets a receive queue may take in one poll, from when it runs next.
     pub fn set_weight(&self, weight: u16) {
         for slot in &self.rx {
-            slot.weight.set(weight);
+            slot.weight.store(weight, Ordering::Relaxed);
         }
     }
 

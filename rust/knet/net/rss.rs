@@ -7,6 +7,7 @@
 use super::{
     device::{Device, Priv},
     ethtool::Operations,
+    extack::Extack,
     features::Features,
     ops::Driver,
     Poll,
@@ -28,11 +29,21 @@ pub trait Rss {
     /// Writes the key and the queue numbers of the table, each where it is wanted.
     fn rss(&self, key: Option<&mut [u8]>, table: Option<&mut [u32]>);
     /// Takes a key, a table, or both.
-    fn set_rss(&self, key: Option<&[u8]>, table: Option<&[u32]>) -> Result;
+    fn set_rss(
+        &self,
+        key: Option<&[u8]>,
+        table: Option<&[u32]>,
+        extack: &mut Extack<'_>,
+    ) -> Result;
     /// What the hash of `flow` covers.
     fn hash_fields(&self, flow: Flow) -> HashFields;
     /// What it shall cover.
-    fn set_hash_fields(&self, flow: Flow, fields: HashFields) -> Result;
+    fn set_hash_fields(
+        &self,
+        flow: Flow,
+        fields: HashFields,
+        extack: &mut Extack<'_>,
+    ) -> Result;
 }
 
 impl<D: Driver> Device<D> {
@@ -172,12 +183,13 @@ impl<D: Driver> Operations<D> {
     unsafe extern "C" fn set_rxfh(
         dev: *mut NetDevice,
         from: *mut bindings::ethtool_rxfh_param,
-        _extack: *mut bindings::netlink_ext_ack,
+        extack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
-        // SAFETY: As in `rxfh`.
-        let (driver, key, table) = unsafe {
-            let (driver, from) = (Self::driver(dev), &*from);
+        // SAFETY: As in `rxfh`; the message is for us to write.
+        let (driver, key, table, mut extack) = unsafe {
+            let (driver, from, mut extack) = (Self::driver(dev), &*from, Extack::new(extack));
             if from.hfunc != bindings::ETH_RSS_HASH_NO_CHANGE as u8 && from.hfunc != TOP {
+                extack.set(c"the device has no other hash than Toeplitz");
                 return EOPNOTSUPP.to_errno();
             }
             let (key, table) = Self::room(dev);
@@ -185,11 +197,12 @@ impl<D: Driver> Operations<D> {
                 driver,
                 (!from.key.is_null()).then(|| core::slice::from_raw_parts(from.key, key)),
                 (!from.indir.is_null()).then(|| core::slice::from_raw_parts(from.indir, table)),
+                extack,
             )
         };
         from_result(|| {
             if key.is_some() || table.is_some() {
-                driver.set_rss(key, table)?;
+                driver.set_rss(key, table, &mut extack)?;
             }
             Ok(0)
         })
@@ -218,10 +231,11 @@ impl<D: Driver> Operations<D> {
     unsafe extern "C" fn set_rxfh_fields(
         dev: *mut NetDevice,
         info: *const bindings::ethtool_rxfh_fields,
-        _extack: *mut bindings::netlink_ext_ack,
+        extack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
-        // SAFETY: C calls this for a registered device, with a wish to read.
-        let (driver, info) = unsafe { (Self::driver(dev), &*info) };
+        // SAFETY: C calls this for a registered device, with a wish to read and a message to write.
+        let (driver, info, mut extack) =
+            unsafe { (Self::driver(dev), &*info, Extack::new(extack)) };
         from_result(|| {
             let fields = if info.data & bindings::RXH_DISCARD != 0 {
                 HashFields::None
@@ -230,10 +244,16 @@ impl<D: Driver> Operations<D> {
             } else if info.data == ADDRESSES | PORTS {
                 HashFields::AddressesAndPorts
             } else {
-                return Err(EINVAL);
+                let why = c"a hash is of both addresses, or of both ports too";
+                return Err(extack.because(EINVAL, why));
             };
-            let flow = flow(info.flow_type).ok_or(EINVAL)?;
-            driver.set_hash_fields(flow, fields).map(|()| 0)
+            let Some(flow) = flow(info.flow_type) else {
+                let why = c"hashes are of TCP, UDP and other packets of IPv4 and IPv6";
+                return Err(extack.because(EINVAL, why));
+            };
+            driver
+                .set_hash_fields(flow, fields, &mut extack)
+                .map(|()| 0)
         })
     }
 }

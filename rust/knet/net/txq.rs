@@ -137,6 +137,12 @@ impl TxQueue {
         state & 1 << bindings::netdev_queue_state_t___QUEUE_STATE_DRV_XOFF != 0
     }
 
+    /// Whether the sender may be netpoll, which comes in any context (`netpoll_tx_running`).
+    pub fn may_be_netpolls(&self) -> bool {
+        // SAFETY: No preconditions.
+        unsafe { bindings::irqs_disabled() }
+    }
+
     /// Takes no more packets from the stack (`netif_tx_stop_queue`). The watchdog counts from
     /// now: a queue that was idle for long is not a stuck one.
     pub fn stop(&self) {

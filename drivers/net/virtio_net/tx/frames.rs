@@ -26,6 +26,7 @@ impl Queue {
                 lost = lost.wrapping_add(1);
             }
         }
+        self.frames = self.frames.wrapping_add(n.wrapping_sub(lost));
         self.end_frames(queue, n, lost, true);
     }
 
@@ -39,6 +40,7 @@ impl Queue {
         while frames.offer(|frame| vq.send_frame(sg, frame, header_len, place)) {
             sent = sent.wrapping_add(1);
         }
+        self.frames = self.frames.wrapping_add(sent);
         self.end_frames(queue, n, n.wrapping_sub(sent), flush);
     }
 
@@ -79,19 +81,23 @@ impl Queue {
         }
         let most = poll.budget().min(room);
         let offloads = xsk::offloads(self.negotiated, sw_time.load(Ordering::Relaxed));
-        let XskQueued { parts: n, refused } =
-            self.vq
-                .send_pool_frames(&mut self.sg, self.layout.len(), offloads, most, queue, poll);
+        let XskQueued {
+            frames,
+            parts,
+            refused,
+        } = self
+            .vq
+            .send_pool_frames(&mut self.sg, self.layout.len(), offloads, most, queue, poll);
         if refused != 0 {
             self.stats.xsk_refused.add(refused as u64);
         }
-        if n != 0 {
-            self.stats.xdp_tx.add(n as u64);
+        if frames != 0 {
+            self.stats.xdp_tx.add(frames as u64);
             self.leave_room(queue);
             self.kick();
         }
         // A frame of several parts that was too long for the budget's rest waits as well.
-        n != 0 && n.saturating_add(MAX_SEGMENTS) > poll.budget()
+        parts != 0 && parts.saturating_add(MAX_SEGMENTS) > poll.budget()
     }
 
     /// Leaves room for the stack's packets, or has it wait.
@@ -157,6 +163,10 @@ impl Queue {
         } else {
             Ok(())
         };
+        self.emptied();
+        self.stats
+            .xdp_tx_drops
+            .add(self.vq.left_frames() as u64);
         self.vq.use_pool(None)?;
         result.map(|()| was_full)
     }

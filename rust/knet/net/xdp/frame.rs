@@ -111,7 +111,7 @@ impl XdpFrames<'_> {
         self.len() == 0
     }
 
-    /// Offers the next frame to `take`, which gives back what it does not take; false if it
+    /// Offers the next frame to `take`, which gives it back if it does not take it; false if it
     /// does, or there is none.
     #[inline]
     pub fn offer(&mut self, take: impl FnOnce(XdpFrame) -> Result<(), XdpFrame>) -> bool {
@@ -123,10 +123,15 @@ impl XdpFrames<'_> {
                 self.taken = self.taken.wrapping_add(1);
                 true
             }
-            Err(frame) => {
+            Err(back) if back.0 == frame => {
                 // It stays with its owner.
-                let _ = frame.into_ptr();
+                let _ = back.into_ptr();
                 false
+            }
+            // Another one, which was somebody else's to give.
+            Err(_) => {
+                self.taken = self.taken.wrapping_add(1);
+                true
             }
         }
     }

@@ -18,7 +18,9 @@ use zerocopy::IntoBytes;
 /// What came of frames that a process wants sent.
 #[derive(Default)]
 pub struct XskQueued {
-    /// Parts that are queued.
+    /// Frames that are queued.
+    pub frames: usize,
+    /// Their parts.
     pub parts: usize,
     /// Frames that are queued without what the process asked for.
     pub refused: usize,
@@ -47,7 +49,8 @@ impl Virtqueue<TxPacket> {
         // What a frame like most others has not.
         let special = outgoing.goes_on | bindings::XDP_TX_METADATA;
         let empty = (xsk.headers.first(), header_len);
-        let (mut at, mut refused, mut is_paired) = (outgoing.left.start, 0usize, false);
+        let (mut at, mut is_paired) = (outgoing.left.start, false);
+        let (mut frames, mut refused) = (0usize, 0usize);
         while at != outgoing.left.end {
             let descriptor = outgoing.get(at);
             let turn = outgoing.turn(at);
@@ -80,12 +83,14 @@ impl Virtqueue<TxPacket> {
                 break;
             }
             at = at.wrapping_add(parts);
+            frames = frames.wrapping_add(1);
         }
         if let Some(xsk) = &mut self.source_mut().xsk {
             xsk.next = outgoing.turn(at);
             xsk.left = at..outgoing.left.end;
         }
         XskQueued {
+            frames,
             parts: at.wrapping_sub(outgoing.left.start) as usize,
             refused,
         }

@@ -180,13 +180,20 @@ impl XskTx {
         n as usize
     }
 
-    /// The same with all frames, of which none is in the queue any more, and what did not get
-    /// there.
+    /// The same with all frames, of which none is in the queue any more.
     fn complete_all(&mut self) {
         self.sent.fill(false);
+        // Nobody is told of a time.
+        for place in &mut self.to_stamp {
+            *place = None;
+        }
         self.early = false;
         self.first = self.next;
         self.complete();
+    }
+
+    /// Gives back what did not get into the queue.
+    fn give_up(&mut self) {
         let left = self.left.end.saturating_sub(self.left.start);
         self.left = 0..0;
         self.give_back(left);
@@ -204,6 +211,7 @@ impl Drop for XskTx {
     fn drop(&mut self) {
         // The queue has none any more: it was emptied, or is gone.
         self.complete_all();
+        self.give_up();
     }
 }
 
@@ -265,6 +273,11 @@ impl Virtqueue<TxPacket> {
             Some(xsk) => xsk.complete(),
             None => 0,
         }
+    }
+
+    /// How many parts of frames were taken from the process and did not get into the queue.
+    pub fn left_frames(&self) -> usize {
+        self.source().xsk.as_ref().map_or(0, |xsk| xsk.left.len())
     }
 
     /// Gives all frames back, after the queue was emptied. Nothing if it was not.

@@ -54,11 +54,12 @@ impl XdpFrame {
 }
 
 /// Where the device finds a part of a page, which is handed to it; None if the page's pool has
-/// it mapped for another device than `dev`, or this page does not say.
+/// it mapped for another device than `dev`, or not for much longer, or this page does not say.
 ///
 /// # Safety
 ///
-/// The page is of a pool, and the caller owns the bytes.
+/// The page is of a pool, and the caller owns the bytes. An RCU read side, or something else
+/// that keeps `synchronize_net` from ending.
 #[inline(always)]
 unsafe fn mapped_by_pool(
     page: *mut bindings::page,
@@ -71,7 +72,13 @@ unsafe fn mapped_by_pool(
     // keeps the pool; of a larger one only the first is, and the others have the lowest bit of
     // this word set. Pools for our own device are ours, and map both ways.
     unsafe {
-        if (*page).pp_magic & 1 != 0 || (*(*page).pp.cast::<bindings::page_pool>()).p.dev != dev {
+        if (*page).pp_magic & 1 != 0 {
+            return None;
+        }
+        let params = &raw const (*(*page).pp.cast::<bindings::page_pool>()).p;
+        // A pool that is about to end, whose pages lose their mappings, has none.
+        let napi = (&raw const (*params).napi).read_volatile();
+        if (*params).dev != dev || napi.is_null() {
             return None;
         }
         let address = ((*page).dma_addr as u64).wrapping_add(offset as u64);
