@@ -10,6 +10,11 @@ def bound_of(name):
     return next(bound for pattern, bound in BOUNDS if fnmatchcase(name, pattern))
 
 
+def own(result, side="rust"):
+    """What the driver's own code costs."""
+    return result[side]["by_module"].get(result[side]["driver"], 0.0)
+
+
 def limits(result):
     """The ratios that this result may have; a total without a bound of its own gets its spread."""
     bound = bound_of(result["name"])
@@ -21,11 +26,15 @@ def limits(result):
 
 def failures(result):
     """What is above the limits, as sentences; empty when it passes."""
-    return [
+    found = [
         f"{key} ratio {result['ratio'][key]:.4f} > {limit:.4f}"
         for key, limit in limits(result).items()
         if result["ratio"][key] > limit
     ]
+    most = bound_of(result["name"]).own
+    if most is not None and own(result) > most:
+        found.append(f"the driver's own code {own(result):.1f} > {most} instructions")
+    return found
 
 
 def failing_first(results):
@@ -34,5 +43,6 @@ def failing_first(results):
 
 
 def excess(result):
-    bounds = limits(result)
-    return max(result["ratio"][key] / bounds[key] for key in bounds)
+    bounds, most = limits(result), bound_of(result["name"]).own
+    shares = [result["ratio"][key] / bounds[key] for key in bounds]
+    return max(shares + ([own(result) / most] if most else []))

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from peer import TAPS
 from scenarios import NICS, with_pair
 
 HERE = Path(__file__).resolve().parent
+# What the tests' guests need, too.
+sys.path.insert(0, str(HERE.parent))
+from vnr import console
+
 DPDK = HERE.parents[2] / "samples/dpdk/dpdk_fwd.c"
 PROGRAMS = ("/usr/bin/ip",)
 # Loaded at boot; the drivers under test only when a plan says so. All are there
@@ -135,7 +140,7 @@ def qemu_command(out, release, archive, nics, accel, plugin=None, icount=False):
         "-smp", "1", "-m", "1G", "-nodefaults", "-no-reboot", "-display", "none",
         "-serial", f"file:{out}/console.log",
         "-kernel", f"/boot/vmlinuz-{release}", "-initrd", str(archive),
-        "-append", "console=ttyS0 nokaslr quiet oops=panic panic=-1 net.ifnames=0 ipv6.disable=1"
+        "-append", "console=ttyS0 nokaslr loglevel=5 oops=panic panic=-1 net.ifnames=0 ipv6.disable=1"
                    " tsc=reliable damon_stat.enabled=N",
         "-virtfs", f"local,path={out},mount_tag=out,security_model=none",
     ]
@@ -242,12 +247,8 @@ def run_guest(out, command, plan, label, limit, take, show):
         raise GuestError(f"{label}: {done} of {plan.parts} runs finished; {hint}")
 
 
-SPLAT = re.compile(r"BUG:|WARNING:|kernel BUG|Oops|Kernel panic|general protection|RIP: 0010")
-
-
-def first_splat(console):
+def first_splat(log):
     """The kernel's complaints, if any: what a broken driver counts is void."""
-    if not console.exists():
+    if not log.exists():
         return []
-    lines = console.read_text(errors="replace").splitlines()
-    return [line.strip() for line in lines if SPLAT.search(line)][:3]
+    return [line for _, line in console.splats(log.read_text(errors="replace"))][:3]

@@ -65,6 +65,9 @@ def scenario(r):
     out.append(f"- {r['repeats']} of {r['repeats_run']} repeats, each {r['packets']:g} x {r['unit']}; rings of {r['c']['rings'][0]} (rx) and "
                f"{r['c']['rings'][1]} (tx); "
                f"negotiated by C: {features.names(features.set_bits(r['c']['features']))}")
+    most = gate.bound_of(r["name"]).own
+    out.append(f"- of the driver's own code: C {gate.own(r, 'c'):.1f}, Rust {gate.own(r):.1f}"
+               + (f", at most {most}" if most else ""))
     if r["source"]:
         out.append(f"- traffic source, already taken off: total {r['source']['total']}, "
                    f"core {r['source']['core']}")

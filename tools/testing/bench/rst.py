@@ -41,7 +41,9 @@ def render(document):
     if any(not (r["same_features"] and r["same_rings"]) for r in results):
         out += ["", "(*): the two drivers negotiated different features or ring sizes."]
     out += ["", "The scenarios:", ""]
-    out += [line for r in results for line in (f"{r['name']}", f"    {about.of(r['name']) or '(no description)'}")]
+    for r in results:
+        out += [r["name"], f"    {about.of(r['name']) or '(no description)'}; of the driver's own code "
+                           f"{gate.own(r, 'c'):.0f} with C, {gate.own(r):.0f} with Rust"]
     if document["latency"]:
         out += section("Latency at a fixed load", "=")
         out += table(terminal.latency_table(document["latency"]))

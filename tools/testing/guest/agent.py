@@ -110,6 +110,7 @@ def main():
             "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.router_solicitations=0",
             "net.ipv6.conf.default.accept_ra=0")
     environment = Environment(job, control)
+    vnrtest.slowness = job["slowness"]
     control.say("KTAP version 1")
     control.say(f"1..{len(job['cases'])}")
     for number, entry in enumerate(job["cases"], 1):

@@ -8,24 +8,13 @@ import os
 import socket
 import struct
 
+from bpf_link import Link, Pinned
+
 LIBC = ctypes.CDLL(None, use_errno=True)
-BPF, OBJ_GET, LINK_CREATE, XDP = 321, 7, 28, 37
-DRIVER_MODE = 1 << 2
 AF_XDP, SOL_XDP = 44, 283
 RX_RING, TX_RING, UMEM_REG, FILL_RING, COMPLETION_RING = 2, 3, 4, 5, 6
 ZERO_COPY = 1 << 2
 CHUNK, CHUNKS, RING = 4096, 64, 64
-
-
-def checked(result):
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-def bpf(command, attributes):
-    return checked(LIBC.syscall(BPF, command, attributes, len(attributes)))
 
 
 class Program:
@@ -33,15 +22,14 @@ class Program:
 
     def __init__(self, place, nic):
         self.index, self.link = socket.if_nametoindex(nic.name), None
-        self.path = ctypes.create_string_buffer(place.encode())
-        self.program = bpf(OBJ_GET, struct.pack("QII", ctypes.addressof(self.path), 0, 0))
+        self.program = Pinned(place)
 
     def attach(self):
-        self.link = bpf(LINK_CREATE, struct.pack("4I", self.program, self.index, XDP, DRIVER_MODE))
+        self.link = Link(self.program, self.index)
 
     def detach(self):
         if self.link is not None:
-            os.close(self.link)
+            self.link.close()
             self.link = None
 
 
@@ -60,7 +48,9 @@ class Socket:
 
     def bind(self):
         where = struct.pack("HHIII", AF_XDP, ZERO_COPY, self.index, self.queue, 0)
-        checked(LIBC.bind(self.socket.fileno(), where, len(where)))
+        if LIBC.bind(self.socket.fileno(), where, len(where)) < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
     def close(self):
         self.socket.close()

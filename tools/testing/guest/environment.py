@@ -5,14 +5,14 @@ import contextlib
 import copy
 import json
 import os
+import secrets
 import subprocess
 import termios
-import time
 import tty
 
 from model import Model
 from nic import DRIVERS, Nic, run, write
-from vnrtest import Failed, Skip, check
+from vnrtest import Failed, Skip, check, wait_for
 
 PORT = 7777
 
@@ -30,13 +30,21 @@ class Control:
         while data:
             data = data[os.write(self.fd, data):]
 
-    def ask(self, **request):
-        """A request to the runner, such as QEMU's monitor; its answer."""
-        self.say("@ " + json.dumps(request))
+    def _line(self):
         data = b""
         while not data.endswith(b"\n"):
             data += os.read(self.fd, 4096)
-        answer = json.loads(data)
+        return data.splitlines()[-1]
+
+    def ask(self, **request):
+        """A request to the runner, such as QEMU's monitor; its answer."""
+        number = secrets.randbits(32)
+        self.say("@ " + json.dumps({**request, "number": number}))
+        answer = {}
+        # A case that was ended meanwhile may have left its own unread.
+        while answer.get("number") != number:
+            with contextlib.suppress(ValueError):
+                answer = json.loads(self._line())
         if "error" in answer:
             raise Failed(f"the runner could not do {request}: {answer['error']}")
         return answer.get("value")
@@ -151,6 +159,14 @@ class Environment:
         words = ["burst", address, PORT, count, size, gap] + ([segment] if segment else [])
         return self.finish(self.start(nic or self.dut, *words), timeout)[0]
 
+    def works(self):
+        """All kinds of traffic, as soon as the peer can be reached."""
+        for address in (self.peer.ip4, self.peer.ip6):
+            wait_for(lambda a=address: self.reachable(a), f"traffic with {address}")
+        self.echo("udp", self.peer.ip4, 0, 1472, 211)
+        self.stream("send", self.peer.ip4, 1 << 19)
+        self.stream("recv", self.peer.ip4, 1 << 19)
+
     def ping(self, address=None, count=3, size=56, nic=None, interval=0.05):
         (nic or self.dut).command("ping", "-n", "-q", "-c", str(count), "-i", str(interval),
                                   "-W", "2", "-s", str(size), address or self.peer.ip4)
@@ -222,6 +238,30 @@ class Environment:
         """1, or `quick` if this run is only to sample."""
         return quick if self.quick else 1
 
-    @staticmethod
-    def pause(seconds):
-        time.sleep(seconds)
+
+class Streams:
+    """Streams both ways that compare every byte; one follows the other until the end."""
+
+    LENGTH = 8 << 20
+
+    def __init__(self, env):
+        self.env = env
+        self.running = {direction: self.start(direction) for direction in ("send", "recv")}
+
+    def start(self, direction):
+        return self.env.start(self.env.dut, "stream", direction, self.env.peer.ip4, PORT, self.LENGTH)
+
+    def judge(self, process):
+        result, good = self.env.finish(process)
+        check(good, f"stream: {result}")
+
+    def go_on(self):
+        """There is one in each direction from now on."""
+        for direction, process in self.running.items():
+            if process.poll() is not None:
+                self.judge(process)
+                self.running[direction] = self.start(direction)
+
+    def end(self):
+        for process in self.running.values():
+            self.judge(process)

@@ -8,8 +8,11 @@ import struct
 NETLINK_GENERIC, CTRL_ID, CTRL_GETFAMILY = 16, 16, 3
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-FAMILY_ID, FAMILY_NAME = 1, 2
+FAMILY_ID, FAMILY_NAME, MCAST_GROUPS = 1, 2, 7
+GROUP_NAME, GROUP_ID = 1, 2
+SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
 DEV_GET, DEV_IFINDEX, DEV_XSK_FEATURES = 1, 1, 6
+DEV_CHANGE_NTF = 4
 XSK_FEATURES = {1: "tx-timestamp", 2: "tx-checksum", 4: "tx-launch-time-fifo"}
 PAGE_POOL_GET = 5
 PAGE_POOL_STATS_GET, STATS_INFO = 9, 1
@@ -74,11 +77,42 @@ def _number(value):
     return int.from_bytes(value, "little")
 
 
+def _xsk_features(device):
+    bits = _number(device.get(DEV_XSK_FEATURES, b""))
+    return {name for bit, name in XSK_FEATURES.items() if bits & bit}
+
+
 def xsk_features(ifindex):
     """What a netdev says that it does for frames of AF_XDP sockets."""
-    bits = next(_number(device.get(DEV_XSK_FEATURES, b"")) for device in _dump(DEV_GET)
-                if _number(device[DEV_IFINDEX]) == ifindex)
-    return {name for bit, name in XSK_FEATURES.items() if bits & bit}
+    return next(_xsk_features(device) for device in _dump(DEV_GET) if _number(device[DEV_IFINDEX]) == ifindex)
+
+
+class Changes:
+    """What is announced of netdevs from now on; a context."""
+
+    def __enter__(self):
+        self.link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
+        answer = next(_request(self.link, CTRL_ID, CTRL_GETFAMILY, 0, _attribute(FAMILY_NAME, b"netdev\0")))
+        groups = [_attributes(group) for group in _attributes(answer[MCAST_GROUPS]).values()]
+        number = next(_number(group[GROUP_ID]) for group in groups if group[GROUP_NAME] == b"mgmt\0")
+        self.link.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number)
+        self.link.settimeout(1)
+        return self
+
+    def of(self, ifindex):
+        """The features for AF_XDP of a netdev, as often as it was said to have changed."""
+        found = []
+        try:
+            while True:
+                data = self.link.recv(65536)
+                device = _attributes(data[20:])
+                if data[16] == DEV_CHANGE_NTF and _number(device[DEV_IFINDEX]) == ifindex:
+                    found.append(_xsk_features(device))
+        except TimeoutError:
+            return found
+
+    def __exit__(self, *_):
+        self.link.close()
 
 
 def page_pools():

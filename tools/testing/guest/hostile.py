@@ -2,14 +2,14 @@
 """A trial of a driver with a device that lies: what was told, what the driver
 counted and said, what became of the traffic, and whether it recovers."""
 
+import contextlib
 import itertools
 import re
 import subprocess
-import threading
 import time
 
 from nic import DRIVERS, write
-from vnrtest import Failed, check
+from vnrtest import Background, Failed, check, wait_for
 
 # Frames of one trial.
 FRAMES = 60
@@ -26,23 +26,12 @@ class Hang(Failed):
 
 def in_time(what, seconds, action):
     """Run action in a thread; Hang if it takes longer, with where it is."""
-    failed = []
-
-    def body():
-        try:
-            action()
-        except (Failed, OSError) as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=body, daemon=True)
+    thread = Background(action)
     thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    if not thread.done(seconds):
         with open(f"/proc/self/task/{thread.native_id}/stack") as file:
             where = [line.split()[-1].split("+")[0] for line in file][:3]
         raise Hang(f"{what} does not end within {seconds} s (in {', '.join(where) or 'the kernel'})")
-    if failed:
-        raise failed[0]
 
 
 class Log:
@@ -92,7 +81,11 @@ class Trial:
         env = self.env
         self.model.forward("sink")
         env.dut.ip(f"neigh replace {env.peer.ip4} lladdr {env.peer.mac} dev dut nud permanent")
+        before = env.dut.counters()["tx_packets"]
         sender = env.start(env.dut, "burst", env.peer.ip4, 7777, frames, 200, 500)
+        # A queue that a lie has stopped sends no more.
+        with contextlib.suppress(Failed):
+            wait_for(lambda: env.dut.counters()["tx_packets"] > before, "a frame is sent", 2)
         time.sleep(0.6)
         sender.kill()
         sender.wait()

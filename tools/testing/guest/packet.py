@@ -7,8 +7,8 @@ import struct
 import time
 from dataclasses import dataclass
 
-NEEDS_CSUM, DATA_VALID = 1, 2
-GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 0, 1, 3, 4, 5, 0x80
+NEEDS_CSUM = 1
+GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 0, 1, 4, 5, 0x80
 EXPERIMENTAL = 0x88B5  # EtherType for local experiments
 OUTGOING = 4
 

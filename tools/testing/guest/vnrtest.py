@@ -4,9 +4,12 @@
 The runner imports test files too, on the host, to know the cases: keep their
 top level free of anything that needs a guest."""
 
+import threading
 import time
 
 CASES = {}
+# How much longer than on an idle machine with KVM things may take; the agent sets it.
+slowness = 1
 
 
 class Skip(Exception):
@@ -53,8 +56,31 @@ def between(got, low, high, what):
         raise Failed(f"{what}: {got}, expected {low}..{high}")
 
 
+class Background(threading.Thread):
+    """What goes on beside a case. What it raises is raised where the case waits for it."""
+
+    def __init__(self, action):
+        super().__init__(daemon=True)
+        self.action, self.error = action, None
+
+    def run(self):
+        try:
+            self.action()
+        except BaseException as error:  # pylint: disable=broad-exception-caught
+            self.error = error
+
+    def done(self, seconds=None):
+        """Waits for its end; whether it came."""
+        self.join(seconds)
+        if self.error:
+            raise self.error
+        return not self.is_alive()
+
+
 def wait_for(condition, what, seconds=10, step=0.05):
-    """Poll until condition() is true; its value is returned."""
+    """Poll until condition() is true; its value is returned. The seconds are those of a fast
+    machine."""
+    seconds *= slowness
     end = time.monotonic() + seconds
     while True:
         value = condition()

@@ -6,6 +6,7 @@
  *
  *   insmod vnr_fault.ko functions=F,... values=V,... [start=A end=B [deep=1]]
  *	[device=NAME]
+ *   insmod vnr_fault.ko leak=1	# loses an object
  *   echo N >/sys/module/vnr_fault/parameters/nth	# and counts start again
  *
  * From then on the N-th call fails, and after it each `every`-th one, if that is
@@ -19,6 +20,7 @@
 #include <linux/linkage.h>
 #include <linux/module.h>
 #include <linux/objtool.h>
+#include <linux/slab.h>
 #include <linux/stacktrace.h>
 
 #define FUNCTIONS 8
@@ -46,6 +48,10 @@ MODULE_PARM_DESC(deep, "callers of callers count, too");
 static char *device = "";
 module_param(device, charp, 0444);
 MODULE_PARM_DESC(device, "name of the device that is the first argument");
+
+static bool leak;
+module_param(leak, bool, 0444);
+MODULE_PARM_DESC(leak, "an object is allocated and forgotten");
 
 static unsigned int every;
 module_param(every, uint, 0644);
@@ -137,11 +143,22 @@ static void after(struct kprobe *probe, struct pt_regs *regs, unsigned long flag
 {
 }
 
+static void forget(void)
+{
+	u8 *object = kmalloc(96, GFP_KERNEL);
+
+	if (object)
+		memset(object, 0xa5, 96);
+	OPTIMIZER_HIDE_VAR(object);
+}
+
 static int __init vnr_fault_init(void)
 {
 	unsigned int i;
 	int error;
 
+	if (leak)
+		forget();
 	for (i = 0; i < nr_functions; i++) {
 		probes[i].symbol_name = functions[i];
 		probes[i].pre_handler = at_entry;

@@ -5,6 +5,8 @@ import contextlib
 import os
 import time
 
+import test_hash
+import test_xdp
 from nic import read
 from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
@@ -12,8 +14,12 @@ from xdp import Xdp, little
 from xsk import FCS, Client, adds_up, forwarded, gather, in_place, number_of, numbered, pinned, queues, room, send
 
 ORDER = 56
-PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
+PARAMS = ["iommu_platform=on", "packed=on,queues=2,hash=on,iommu_platform=on", "mode=small,iommu_platform=on",
           "queue_reset=off,iommu_platform=on", ""]
+FULL_PARAMS = [*PARAMS, "in_order=on,iommu_platform=on", "packed=on,in_order=on,queues=4,iommu_platform=on",
+               "queues=4,iommu_platform=on", "packed=on,mode=small,queues=4,iommu_platform=on",
+               "packed=on,queues=4,queue_reset=off,iommu_platform=on", "packed=on,queues=4",
+               "mode=small,queue_reset=off,iommu_platform=on"]
 PORT = 4001
 ZERO_COPY, PLAIN = "*iommu_platform=on*", "modern-split-mergeable-1q-iommu_platform=on"
 # What `make test` runs of cases that are about large packets, or several queues.
@@ -267,7 +273,8 @@ def jumbo_for_others(env):
         xdp.set()
         xdp.attach("meta", frags=True, overwrite=True)
         env.ping(size=8000)
-        equal(xdp.seen()["refused"], 0, "metadata refused")
+        seen = xdp.seen()
+        check(seen["frames"] > 0 and not seen["refused"], f"metadata, of {seen}")
         for program in ("drop", "aborted", "nonsense"):
             xdp.set(port=PORT)
             xdp.attach(program, frags=True, overwrite=True)
@@ -460,7 +467,8 @@ def without_transmit_napi(env):
 def without_iommu_platform(env):
     """A device that does without the DMA API serves, or refuses with a reason."""
     client = Client(env, "-z", "--hold", mapped=False)
-    if client.zero_copy is None:
+    equal(bool(client.zero_copy), can(env), f"zero-copy ({client.error!r})")
+    if not client.zero_copy:
         check("os error" in client.error, client.error)
     else:
         adds_up(client.end())
@@ -540,6 +548,43 @@ def stack_within(env):
         # Without a program all is the stack's, large packets too.
         env.stream("recv", env.peer.ip4, 1 << 20)
         env.echo("tcp", env.peer.ip4, 1, 8192, 1021)
+        for client in made:
+            adds_up(client.end())
+
+
+@case(60, nics="*hash=on*")
+def hashes_within(env):
+    """Packets of the stack from a queue that is bound have the device's hash, and programs are told of it."""
+    ready(env)
+    with contextlib.ExitStack() as stack:
+        made = clients(env, stack, mode(env), "-p", "--verify")
+        test_hash.hash_report(env)
+        env.dut.command("bpftool", "net", "detach", "xdpdrv", "dev", env.dut.name)
+        test_xdp.hashes(env)
+        for client in made:
+            adds_up(client.end())
+
+
+@case(90, nics=ZERO_COPY, sample="*-mergeable-1q-iommu_platform=on")
+def large_packets_within(env):
+    """Packets that are to be cut into segments get to the stack as they came from a queue that is bound,
+    and in large ones: with and without a program that passes them."""
+    xdp = several(env)
+
+    def segments():
+        before = env.dut.counters()
+        env.stream("recv", env.peer.ip4, 4 << 20)
+        after = env.dut.counters()
+        return (after["rx_bytes"] - before["rx_bytes"]) / (after["rx_packets"] - before["rx_packets"])
+
+    with contextlib.ExitStack() as stack:
+        made = clients(env, stack, mode(env), "-F", "-p", "--verify")
+        size = segments()
+        if env.driver == "rust":
+            check(size > 3000, f"{size:.0f} bytes a packet with a program")
+        xdp.detach()
+        size = segments()
+        check(size > 3000, f"{size:.0f} bytes a packet without a program")
         for client in made:
             adds_up(client.end())
 

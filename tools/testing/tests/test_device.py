@@ -5,6 +5,7 @@ import select
 import socket
 import struct
 
+from environment import Streams
 from nic import run, settle
 from packet import EXPERIMENTAL, ethernet
 from vnrtest import Failed, case, check, equal, wait_for
@@ -92,14 +93,12 @@ def mtu_small(env):
 @case(60)
 def mtu_change_under_traffic(env):
     """The MTU changes while a stream runs; the stream stays right."""
-    running = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 48 << 20)
-               for direction in ("send", "recv")]
+    streams = Streams(env)
     for mtu in (1400, 1500, 3000, 1500, 9000, 1500):
+        streams.go_on()
         env.dut.ip(f"link set dev dut mtu {mtu}")
         settle(0.3)
-    for process in running:
-        result, good = env.finish(process)
-        check(good, f"stream: {result}")
+    streams.end()
 
 
 def arrives(env, destination, expected, what):

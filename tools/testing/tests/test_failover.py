@@ -53,15 +53,6 @@ def master_up(env):
     wait_for(lambda: read(f"{NET}/master/carrier") == "1", "the master's carrier")
 
 
-def works(env):
-    """All kinds of traffic."""
-    for address in (env.peer.ip4, env.peer.ip6):
-        wait_for(lambda a=address: env.reachable(a), f"traffic with {address}")
-    env.echo("udp", env.peer.ip4, 0, 1472, 211)
-    env.stream("send", env.peer.ip4, 1 << 19)
-    env.stream("recv", env.peer.ip4, 1 << 19)
-
-
 def check_goes_by(env, name, other=None):
     """Packets are sent by this device, and not by the other."""
     wait_for(env.reachable, f"traffic by {name}")
@@ -121,7 +112,7 @@ def standby_carries_traffic(env):
           "the standby comes before its master")
     master_up(env)
     check_goes_by(env, "dut")
-    works(env)
+    env.works()
 
 
 @case(40)
@@ -143,7 +134,7 @@ def standby_follows(env):
     wait_for(lambda: read(f"{NET}/master/carrier") == "1", "the master's carrier")
     env.dut.ip("link add link master name master.5 type vlan id 5")
     env.dut.ip("link del dev master.5")
-    works(env)
+    env.works()
     env.link(False)
     wait_for(lambda: read(f"{NET}/master/carrier") == "0", "no carrier")
     env.link(True)
@@ -159,10 +150,10 @@ def primary_takes_over(env):
     with primary(env) as name:
         wait_for(lambda: read(f"{NET}/{name}/carrier") == "1", "the primary's carrier")
         check_goes_by(env, name, "dut")
-        works(env)
+        env.works()
     equal(lower(), {"dut"}, "what is left")
     check_goes_by(env, "dut")
-    works(env)
+    env.works()
 
 
 @case(120)
@@ -210,7 +201,7 @@ def comes_and_goes(env):
         master_up(env)
         check_goes_by(env, name, "dut")
     check_goes_by(env, "dut")
-    works(env)
+    env.works()
 
 
 @case(60, ONE)
@@ -250,7 +241,7 @@ def opened_at_once(env):
         master_up(env)
         check_goes_by(env, "dut")
     check(early, "the master was never opened early")
-    works(env)
+    env.works()
 
 
 @case(60, ONE)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The machine sleeps while a device of it is a failover standby."""
 
-from test_failover import check_goes_by, master_up, primary, works
+from test_failover import check_goes_by, master_up, primary
 from test_suspend import suspend
 from vnrtest import case
 
@@ -20,4 +20,4 @@ def sleeps(env):
     with primary(env) as name:
         suspend()
         check_goes_by(env, name, "dut")
-    works(env)
+    env.works()

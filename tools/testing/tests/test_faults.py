@@ -55,6 +55,20 @@ def released(env):
     return os.open(f"{BUS}/drivers/{DRIVERS[env.driver]}/bind", os.O_WRONLY)
 
 
+@case(60)
+def leaks_are_found(env):
+    """An object that a module has forgotten is found, by what all other cases rely on."""
+    if not os.path.exists(fault.KMEMLEAK):
+        raise Skip("the kernel has no kmemleak")
+    write(fault.KMEMLEAK, "clear")
+    run("insmod", env.job["fault_module"], "leak=1")
+    run("rmmod", "vnr_fault")
+    found = fault.leaks()
+    check(found and "1 objects" in found and "forget" in found, f"found: {found}")
+    # So that nobody else finds it.
+    write(fault.KMEMLEAK, "clear")
+
+
 def walk_probe(env, what, bind, walked, needed=True):
     """After a failure there is no netdev and no driver; now and then all is tried."""
     def failed(step):

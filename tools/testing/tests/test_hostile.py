@@ -17,11 +17,12 @@ from xsk import Client, pinned
 ORDER = 90
 OWN_GUEST = True
 PARAMS = ["device=model", "device=model,packed=on,mode=small",
-          "device=model,device_stats=on,queues=2", "device=model,iommu_platform=on"]
+          "device=model,device_stats=on,queues=2", "device=model,iommu_platform=on", "device=model,mode=big"]
 # What C makes of lies does not change with our sources: by T=hostile and FULL=1 only.
 DRIVERS_UNASKED = ("rust",)
 FIRST, SECOND = "model-split-mergeable-1q", "model-packed-small-1q"
 KEEPS_STATISTICS = "model-split-mergeable-2q-device_stats=on"
+BIG = "model-split-big-1q"
 FOR_SOCKETS = "model-split-mergeable-1q-iommu_platform=on"
 # A port that only processes with AF_XDP sockets get frames of.
 PORT = 4001
@@ -152,6 +153,12 @@ for _name, (_counter, _doc) in FRAME_LIES.items():
 for _name in ("used_len_huge", "used_len_short", "frame_runt"):
     declare(f"{_name}_small", FRAME_LIES[_name][1], frame_lie(_name, FRAME_LIES[_name][0]),
             nics=SECOND)
+for _name in ("used_len_huge", "used_len_short", "used_len_zero", "frame_runt", "csum_start", "gso_type",
+              "header_random"):
+    declare(f"{_name}_big", f"{FRAME_LIES[_name][1][:-1]}, in buffers for the largest packet.",
+            frame_lie(_name, FRAME_LIES[_name][0]), nics=BIG)
+    declare(f"{_name}_big_verified", f"{FRAME_LIES[_name][1][:-1]}, in such buffers, before a program.",
+            frame_lie(_name, FRAME_LIES[_name][0], "verify"), nics=BIG)
 # A program reads each frame to its end.
 for _name in ("used_len_huge", "used_len_short", "used_len_zero", "frame_runt", "num_buffers_zero",
               "num_buffers_huge", "num_buffers_one_more", "csum_start", "csum_offset", "gso_type",
@@ -170,7 +177,7 @@ for _name in ("used_len_huge", "used_len_short", "used_len_zero", "frame_runt", 
             frame_lie(_name, FRAME_LIES[_name][0], words=("-r",)), nics=FOR_SOCKETS)
 
 
-def ring_lie(name, direction, words=None):
+def ring_lie(name, direction, words=None, sent=200):
     """The kernel's ring code gives the queue up, and says so once."""
     def body(env, made):
         env.serve_dut()
@@ -184,7 +191,9 @@ def ring_lie(name, direction, words=None):
         if direction == "rx":
             made.receive()
         else:
-            made.send()
+            made.send(sent)
+            # The receive queue's poll looks at what was sent.
+            made.receive(20)
         told, said = made.told(name), made.given_up()
         made.describe()
         check(told >= 1, f"the model did not tell {name}")
@@ -210,6 +219,11 @@ for _name, _doc in RING_LIES.items():
             ring_lie(_name, "rx", ("-r",)), nics=FOR_SOCKETS)
     declare(f"{_name}_tx_socket", f"{_doc[:-1]}, on the transmit queue of a process that sends.",
             ring_lie(_name, "tx", ("-t", "-T", 500)), nics=FOR_SOCKETS)
+
+
+for _suffix, _nics in (("alone", FIRST), ("alone_packed", SECOND)):
+    declare(f"used_id_beyond_tx_{_suffix}", "A used id beyond the ring for the only packet in the transmit queue.",
+            ring_lie("used_id_beyond", "tx", sent=1), nics=_nics)
 
 
 def promiscuous(env, on):

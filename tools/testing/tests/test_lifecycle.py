@@ -2,8 +2,10 @@
 """Modules come and go, devices are bound and unbound, CPUs and slots too."""
 
 import os
+import re
 
-from nic import DRIVERS, run, settle, write
+from environment import Streams
+from nic import DRIVERS, read, run, settle, write
 from vnrtest import Skip, case, check, equal, wait_for
 
 ORDER = 60
@@ -131,24 +133,33 @@ def pci_remove_and_rescan(env):
     env.stream("send", env.peer.ip4, 1 << 20)
 
 
-@case(90)
+def interrupts(env):
+    """{queue's name: the processors that its interrupt goes to}."""
+    found = {}
+    for line in read("/proc/interrupts").splitlines():
+        number, *_, name = line.split()
+        if re.fullmatch(rf"{env.dut.virtio}-(in|out)put\.\d+", name):
+            found[name] = read(f"/proc/irq/{number.rstrip(':')}/smp_affinity_list")
+    check(found, "no interrupts of queues")
+    return found
+
+
+@case(120, full=900)
 def cpu_hotplug(env):
-    """CPUs go offline and come back under traffic; queues and their affinity follow."""
+    """CPUs go offline and come back under traffic, again and again: every byte arrives, and interrupts
+    are where they were."""
     cpus = os.cpu_count()
-    running = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 256 << 20)
-               for direction in ("send", "recv")]
-    for cpu in range(1, cpus):
-        write(f"/sys/devices/system/cpu/cpu{cpu}/online", "0")
-        settle()
-        env.ping()
-    for cpu in range(1, cpus):
-        write(f"/sys/devices/system/cpu/cpu{cpu}/online", "1")
-        settle()
-        env.ping()
-    for process in running:
-        equal(process.poll() in (None, 0), True, "the streams go on")
-        process.kill()
-        process.wait()
+    streams, before = Streams(env), interrupts(env)
+    for turn in range(100 if env.full else 3):
+        for state in ("0", "1"):
+            for cpu in range(1, cpus):
+                streams.go_on()
+                write(f"/sys/devices/system/cpu/cpu{cpu}/online", state)
+                if turn % 10 == 0:
+                    settle()
+                    env.ping()
+    streams.end()
+    equal(interrupts(env), before, "processors of the queues' interrupts")
     env.stream("send", env.peer.ip4, 4 << 20)
 
 

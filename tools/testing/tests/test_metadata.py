@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 
-from genl import xsk_features
+from genl import Changes, xsk_features
 from nic import run
 from packet import Capture
 from vnrtest import case, check, equal, wait_for
@@ -118,7 +118,10 @@ def are_switched_on(env):
     before = errors(env)
     equal(send(env), None, "times while there are none")
     equal(errors(env) - before, COUNT, "frames without what was asked for")
-    switch(env, True)
+    with env.dut.enter(), Changes() as changes:
+        switch(env, True)
+        equal(changes.of(socket.if_nametoindex(env.dut.name)), [{"tx-checksum", "tx-timestamp", "tx-launch-time-fifo"}],
+              "features that were announced")
     equal(told(env), {"tx-checksum", "tx-timestamp", "tx-launch-time-fifo"}, "features when on")
     equal(send(env)["frames"], COUNT, "frames with a time")
     switch(env, False)

@@ -7,6 +7,7 @@ import socket
 
 from nic import run, settle
 from vnrtest import case, check, wait_for
+from xdp import Xdp
 
 ORDER = 32
 # A device that sends 0.2 s after it was told: meanwhile the stack waits.
@@ -61,6 +62,10 @@ def messages(env):
 @case(60, "*tx=timer*")
 def stopped_queue(env):
     """Netpoll polls a queue that the stack waits for: it goes on as soon as the device has sent."""
+    def counted(what):
+        return sum(value for (side, _, key), value in env.dut.queue_counters().items() if (side, key) == ("tx", what))
+
+    begin = {what: counted(what) for what in ("stop", "wake")}
     with netconsole(env):
         bursts = [env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 0) for _ in range(4)]
         try:
@@ -71,8 +76,38 @@ def stopped_queue(env):
                 before = env.dut.counters()["tx_packets"]
                 wait_for(lambda: env.dut.counters()["tx_packets"] > before,
                          f"packets after message {turn + 1}", 3)
+            for what, before in begin.items():
+                check(counted(what) > before, f"no queue was there to {what}: {env.dut.queue_counters()}")
         finally:
             for burst in bursts:
                 burst.kill()
                 burst.wait()
     wait_for(env.reachable, "traffic afterwards", 10)
+
+
+@case(60, "*-4q")
+def messages_beside_program(env):
+    """Kernel messages arrive while a program sends frames back by the same queues, of which none is lost."""
+    xdp = Xdp(env)
+    xdp.set(port=4001)
+    xdp.attach("tx")
+    sent = env.dut.statistics()
+    with netconsole(env) as receiver:
+        env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+        burst = env.start(env.peer, "burst", env.dut.ip4, 4001, 10000000, 200, 200)
+        wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > sent["rx_xdp_tx"] + 50, "frames sent back")
+        wanted = {f"netconsole beside {i}" for i in range(100)}
+        for text in sorted(wanted):
+            say(text)
+        heard = b""
+        try:
+            while not all(text.encode() in heard for text in wanted):
+                heard += receiver.recv(4096) + b"\n"
+        except TimeoutError:
+            missing = [text for text in sorted(wanted) if text.encode() not in heard]
+            check(False, f"{len(missing)} of {len(wanted)} messages did not arrive: {missing[:5]}")
+        before = env.dut.statistics()["rx_xdp_tx"]
+        wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > before + 50, "frames sent back afterwards")
+        burst.kill()
+        burst.wait()
+    env.ping()

@@ -5,13 +5,14 @@ each that comes or goes. Nobody but the sockets notices: all else is as it was. 
 import contextlib
 import threading
 
+from environment import Streams
 from hostile import Log
 from nic import run, settle
 from packet import Capture, ethernet, udp4
 from test_afxdp import PORT, clients, mode, ready, transmit
 from test_suspend import function_reset, seen, set_all, told
 from test_umem import Traffic
-from vnrtest import case, check, equal, wait_for
+from vnrtest import Background, case, check, equal, wait_for
 from xdp import Xdp
 from xsk import Client, adds_up, all_dropped, forwarded, numbered, payload, pinned, queues, send
 
@@ -48,15 +49,6 @@ def taken(env, *words, queue):
     client = Client(env, *words, queue=queue)
     check(client.zero_copy is not None or "os error 16" in client.error, client.error)
     return client if client.zero_copy is not None else None
-
-
-def works(env):
-    """Traffic of the stack, both ways."""
-    wait_for(env.reachable, "traffic of the stack")
-    env.ping(env.peer.ip6)
-    env.echo("udp", env.peer.ip4, 0, 1472, 211)
-    env.stream("send", env.peer.ip4, 1 << 19)
-    env.stream("recv", env.peer.ip4, 1 << 19)
 
 
 def flows(env, count):
@@ -101,7 +93,7 @@ def other_pairs(env):
         adds_up(result)
         equal(result["wrong"], 0, f"changed frames, of {result}")
     all_is_free()
-    works(env)
+    env.works()
 
 
 def shown(env):
@@ -130,7 +122,7 @@ def settings_survive(env):
             adds_up(client.end())
         all_is_free()
         equal(shown(env), before, "settings afterwards")
-    works(env)
+    env.works()
 
 
 @case(60)
@@ -154,11 +146,11 @@ def under_traffic(env):
     does not go, and no counter goes back."""
     env.serve_dut()
     changes = int(env.dut.sysfs("carrier_changes"))
-    streams = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 16 << 20)
-               for direction in ("send", "recv")]
+    streams = Streams(env)
     before = env.dut.counters()
     with Traffic(env):
         for turn in range(20):
+            streams.go_on()
             comes_and_goes(env, queue=turn % len(queues(env)))
             now = env.dut.counters()
             for key, value in before.items():
@@ -166,11 +158,9 @@ def under_traffic(env):
             wait_for(lambda: env.dut.counters()["rx_packets"] > now["rx_packets"] + 10,
                      f"traffic after turn {turn + 1}")
             before = now
-    for stream in streams:
-        result, good = env.finish(stream)
-        check(good, f"stream: {result}")
+    streams.end()
     equal(int(env.dut.sysfs("carrier_changes")), changes, "changes of the carrier")
-    works(env)
+    env.works()
 
 
 @case(90)
@@ -187,7 +177,7 @@ def program_stays(env):
     all_is_free()
     all_dropped(env, "afterwards")
     xdp.detach()
-    works(env)
+    env.works()
 
 
 @case(60)
@@ -203,7 +193,7 @@ def while_down(env):
         result = client.finish(30)
     adds_up(result)
     transmit(env, mode(env), count=50)
-    works(env)
+    env.works()
 
 
 @case(60)
@@ -220,7 +210,7 @@ def queue_is_full(env):
             result = client.end()
         adds_up(result)
         check(result["tx"] > 0, f"frames sent: {result}")
-    works(env)
+    env.works()
 
 
 @case(90, nics=MODEL)
@@ -254,9 +244,9 @@ def does_not_come_back(env):
             refused.kill()
         function_reset(env)
         wait_for(env.dut.carrier, "the link")
-        works(env)
+        env.works()
     comes_and_goes(env)
-    works(env)
+    env.works()
 
 
 @case(90, nics=MODEL)
@@ -275,16 +265,18 @@ def others_reset_it(env):
             adds_up(client.end())
     xdp.detach()
     with contextlib.ExitStack() as stack:
-        resets = threading.Event()
+        ended, resets = threading.Event(), 0
 
         def reset():
-            while is_ours(env) and not resets.wait(0.1):
+            nonlocal resets
+            while is_ours(env) and not ended.wait(0.1):
                 function_reset(env)
+                resets += 1
 
-        thread = threading.Thread(target=reset)
+        thread = Background(reset)
         thread.start()
-        stack.callback(thread.join)
-        stack.callback(resets.set)
+        stack.callback(thread.done)
+        stack.callback(ended.set)
         bound = 0
         for _ in range(20):
             client = Client(env, mode(env), "--hold", mapped=False)
@@ -294,8 +286,9 @@ def others_reset_it(env):
             client.kill()
             all_is_free()
         check(bound, "no socket was bound at all")
+        check(resets > 3 or not is_ours(env), f"only {resets} resets")
     wait_for(env.dut.carrier, "the link")
-    works(env)
+    env.works()
 
 
 @case(90)
@@ -313,4 +306,4 @@ def driver_goes(env):
         all_is_free()
         come_back()
         comes_and_goes(env)
-    works(env)
+    env.works()

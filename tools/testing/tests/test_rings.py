@@ -11,10 +11,13 @@ from genl import page_pool_statistics
 from nic import run, settle, write
 from vnrtest import Failed, case, check, equal, wait_for
 from xdp import Xdp
+from xsk import Client, adds_up, forwarded, numbered
 
 ORDER = 35
 PARAMS = ["queues=4", "packed=on,queues=2", "queues=4,queue_reset=off"]
 TURNS, FULL_TURNS = 24, 1000
+# Of frames that a process gets.
+PORT = 4001
 
 
 def sizes(env):
@@ -225,6 +228,24 @@ def tx_timeout_with_program(env):
     before = xdp.seen()["frames"]
     env.ping()
     check(xdp.seen()["frames"] > before, "the program sees no frames any more")
+
+
+@case(120, "modern-split-*")
+def tx_timeout_with_socket(env):
+    """The same while a process has the queue, zero-copy: it sends and receives on, with all of its frames."""
+    env.dut.ethtool("-L", "combined", "1")
+    xdp = Xdp(env)
+    xdp.set(port=PORT)
+    xdp.attach("socket")
+    with Client(env, "-l", "-z", "-p", "--verify", "-G", env.peer.mac) as client:
+        forwarded(env, numbered(env, 64, PORT), PORT)
+        transmit_timeout(env)
+        forwarded(env, numbered(env, 64, PORT, first=64), PORT)
+        result = client.end()
+    adds_up(result)
+    equal(result["right"], 128, f"frames of {result}")
+    xdp.detach()
+    env.works()
 
 
 def transmit_timeout(env):

@@ -6,7 +6,9 @@ import socket
 
 from nic import settle
 from toeplitz import flow_hash
+from packet import ethernet, udp4
 from vnrtest import case, check, equal, wait_for
+from xdp import Xdp
 
 ORDER = 46
 # Without hash=on beside it: QEMU spreads packets itself then, instead of its tap, and with
@@ -14,6 +16,7 @@ ORDER = 46
 PARAMS = ["queues=4,rss=on,packed=on"]
 PORT, FIRST, FLOWS, EACH = 9009, 20000, 16, 20
 PORTS = range(FIRST, FIRST + FLOWS)
+ENODATA, EOPNOTSUPP = 61, 95
 # Not the host's random one.
 KEY = bytes((7 * i + 13) & 0xFF for i in range(40))
 
@@ -137,3 +140,22 @@ def hash_fields(env):
     env.dut.ethtool("-N", "rx-flow-hash", "udp4", "sdfn")
     expect(env, env.dut.ip4,
            lambda port: flow_hash(KEY, env.peer.ip4, env.dut.ip4, (port, PORT)), "ports again")
+
+
+@case(60)
+def programs_have_no_hash(env):
+    """A device that spreads packets by a hash, but does not report it: a program is told so, and has no
+    bytes of the packet for one."""
+    check(not env.dut.negotiated("HASH_REPORT"), "the device reports hashes")
+    xdp = Xdp(env)
+    place = xdp.bound("hash")
+    env.dut.command("bpftool", "net", "attach", "xdpdrv", "pinned", place, "dev", "dut")
+    with env.peer.packet_socket(protocol=0) as sender:
+        for port in PORTS:
+            sender.send(ethernet(env.dut.mac, env.peer.mac, 0x0800,
+                                 udp4(env.peer.ip4, env.dut.ip4, b"x" * 64, ports=(port, PORT))))
+    wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] >= FLOWS, "frames at the program")
+    reports = xdp.dump("reports")
+    for port in PORTS:
+        value, _, _, error = (int.from_bytes(reports[port % 63][i:i + 4], "little") for i in range(0, 16, 4))
+        check(value == 0 and error in (ENODATA, EOPNOTSUPP), f"hash {value:#x}, error {error} for source port {port}")

@@ -88,8 +88,8 @@ def ethtool_information(env):
 
 
 @case(60)
-def queue_stop_and_wake(env):
-    """A flood fills the transmit ring; queues stop, wake, and lose nothing that they took."""
+def flood_is_accounted(env):
+    """Many rings' worth of packets at once: queues lose nothing that they took."""
     def taken():
         """Packets that the queueing disciplines have given to the driver."""
         # The root's line comes first and is the sum of the others.

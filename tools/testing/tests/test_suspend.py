@@ -5,11 +5,13 @@ gets it back: traffic goes on, and all settings are as they were."""
 import contextlib
 import os
 import re
+import threading
 
-from nic import read, run, write
-from vnrtest import case, check, equal, wait_for
+from environment import Streams
+from nic import read, run, settle, write
+from vnrtest import Background, case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, adds_up, all_dropped, forwarded, numbered
+from xsk import Client, adds_up, all_dropped, forwarded, numbered, send
 
 ORDER = 45
 IN_MEMORY = True
@@ -50,24 +52,15 @@ def to_the_end(env):
         env.dut.unbind()
 
 
-def works(env):
-    """All kinds of traffic."""
-    wait_for(env.reachable, "traffic")
-    env.ping(env.peer.ip6)
-    env.echo("udp", env.peer.ip4, 0, 1472, 211)
-    env.stream("send", env.peer.ip4, 1 << 19)
-    env.stream("recv", env.peer.ip4, 1 << 19)
-
-
 def under_traffic(env, cycle, turns):
     """Streams that compare every byte go on over all turns."""
     env.serve_dut()
-    streams = [env.start(env.dut, "stream", direction, env.peer.ip4, PORT, 16 << 20)
-               for direction in ("send", "recv")]
+    streams = Streams(env)
     burst = env.start(env.peer, "burst", env.dut.ip4, PORT, 10000000, 700, 1000)
     begin = env.dut.counters()
     wait_for(lambda: env.dut.counters()["rx_packets"] > begin["rx_packets"] + 50, "traffic")
     for turn in range(turns):
+        streams.go_on()
         before = env.dut.counters()
         cycle()
         wait_for(lambda: env.dut.counters()["rx_packets"] > before["rx_packets"] + 20,
@@ -75,12 +68,10 @@ def under_traffic(env, cycle, turns):
     equal(burst.poll(), None, "exit status of the datagrams")
     burst.kill()
     burst.wait()
-    for stream in streams:
-        result, good = env.finish(stream)
-        check(good, f"stream: {result}")
+    streams.end()
     for key, value in begin.items():
         check(env.dut.counters()[key] >= value, f"{key} went back")
-    works(env)
+    env.works()
 
 
 @case(150, full=600)
@@ -111,7 +102,7 @@ def suspend_while_down(env):
     env.dut.ip("link set dev dut up")
     env.dut.wait_carrier()
     env.dut.addresses()
-    works(env)
+    env.works()
 
 
 @case(60)
@@ -123,7 +114,7 @@ def gone_afterwards(env):
     env.dut.bind(env.driver)
     env.dut.configure()
     suspend()
-    works(env)
+    env.works()
 
 
 def set_all(env):
@@ -161,7 +152,7 @@ def settings_survive(env):
         wait_for(env.dut.carrier, "the link")
         equal(seen(env), before[0], "settings, to users")
         equal(told(env), before[1], "settings, to the device")
-        works(env)
+        env.works()
 
 
 def told(env):
@@ -193,30 +184,61 @@ def reset_heals(env):
     wait_for(lambda: not env.reachable(), "the end of traffic", 30)
     env.model.honest()
     function_reset(env)
-    works(env)
+    env.works()
 
 
-@case(90)
+@contextlib.contextmanager
+def frames_of_peer(env, port):
+    """Context: the peer sends numbered frames all the while. None is on its way at the end."""
+    ended = threading.Event()
+
+    def go_on():
+        while not ended.wait(0.02):
+            send(env, numbered(env, 8, port, first=100000))
+
+    thread = Background(go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    thread.done()
+    wait_for(env.reachable, "traffic of the stack")
+
+
+@case(120)
 def program_survives(env):
     """A program that drops all frames does so after suspend, hibernation and a reset of the
-    function, until it is taken off."""
+    function, under traffic, until it is taken off."""
     env.dut.ip(f"link set dev dut xdpdrv obj {env.job['bpf']}/xdp.o program drop")
     cycles = [suspend, lambda: suspend("disk")]
     if env.dut.port is not None and env.driver == "rust":
         cycles.append(lambda: function_reset(env))
     with to_the_end(env):
         for turn, cycle in enumerate(cycles):
+            burst = env.start(env.peer, "burst", env.dut.ip4, PORT, 10000000, 300, 300)
+            wait_for(lambda before=drops(env): drops(env) > before + 20, "frames are dropped")
             cycle()
             wait_for(env.dut.carrier, "the link")
+            wait_for(lambda before=drops(env): drops(env) > before + 20, f"frames are dropped after turn {turn + 1}")
+            burst.kill()
+            burst.wait()
+            settle(0.3)
             all_dropped(env, f"after turn {turn + 1}")
         env.dut.ip("link set dev dut xdpdrv off")
-        works(env)
+        env.works()
 
 
-@case(120)
+def drops(env):
+    """Frames that programs have dropped."""
+    return env.dut.statistics()["rx_xdp_drops"]
+
+
+@case(150)
 def sockets_survive(env):
     """A process that has bound a queue for zero-copy receives and sends after suspend, hibernation and a
-    reset of the function, and has all of its frames in the end."""
+    reset of the function while it does so, and has all of its frames in the end."""
     env.dut.ethtool("-L", "combined", "1")
     xdp = Xdp(env)
     xdp.set(port=4001)
@@ -226,12 +248,18 @@ def sockets_survive(env):
         cycles.append(lambda: function_reset(env))
     with to_the_end(env), Client(env, "-l", "-z", "-p", "--verify") as client:
         for turn, cycle in enumerate(cycles):
-            cycle()
-            wait_for(env.dut.carrier, "the link")
-            wait_for(env.reachable, "traffic of the stack")
+            with frames_of_peer(env, 4001):
+                begin = xdp.seen()["frames"]
+                wait_for(lambda at=begin: xdp.seen()["frames"] > at + 16, "frames at the program")
+                cycle()
+                wait_for(env.dut.carrier, "the link")
+                begin = xdp.seen()["frames"]
+                wait_for(lambda at=begin: xdp.seen()["frames"] > at + 16, f"frames after turn {turn + 1}")
+            settle(0.3)
             forwarded(env, numbered(env, 64, 4001, first=64 * turn), 4001)
         result = client.end()
         adds_up(result)
-        equal(result["right"], 64 * len(cycles), f"frames of {result}")
+        equal(result["wrong"], 0, f"changed frames, of {result}")
+        check(result["right"] >= (64 + 32) * len(cycles), f"frames of {result}")
         xdp.detach()
-        works(env)
+        env.works()

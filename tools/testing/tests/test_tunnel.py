@@ -8,6 +8,7 @@ ORDER = 48
 # headers out when it passes one on, and every correct driver drops that.
 OFF = "guest_tunnel=off,guest_tunnel_csum=off"
 PARAMS = [f"{OFF},packed=on"]
+FULL_PARAMS = [*PARAMS, OFF, f"{OFF},mode=big"]
 LENGTH = 3 << 20
 SEND, CSUM = "tx-udp_tnl-segmentation", "tx-udp_tnl-csum-segmentation"
 
@@ -24,12 +25,13 @@ def tunnel(env, *options):
     return "198.51.100.2", "2001:db8:1::2"
 
 
-def average(env, address):
-    """Bytes of the packets that the device under test is given for a stream."""
+def average(env, address, direction="send"):
+    """Bytes of the packets that the device under test is given, or gives, for a stream."""
+    side = {"send": "tx", "recv": "rx"}[direction]
     before = env.dut.counters()
-    env.stream("send", address, LENGTH)
+    env.stream(direction, address, LENGTH)
     after = env.dut.counters()
-    packets, size = (after[key] - before[key] for key in ("tx_packets", "tx_bytes"))
+    packets, size = (after[f"{side}_{key}"] - before[f"{side}_{key}"] for key in ("packets", "bytes"))
     check(size >= LENGTH, f"{size} bytes for a stream of {LENGTH}")
     return size / packets
 

@@ -4,14 +4,17 @@
 import random
 import threading
 import time
+from collections import Counter
 
 from test_afxdp import PORT, large_mtu, mode, other_rings, ready, several
-from vnrtest import Failed, case, check, equal, wait_for
+from vnrtest import Background, Failed, case, check, equal, wait_for
 from xsk import Client, adds_up, numbered, pinned, queues, send
 
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
           "queue_reset=off,queues=2,iommu_platform=on", "tx=timer,x-txtimer=200000000,iommu_platform=on"]
+FULL_PARAMS = [*PARAMS, "in_order=on,queues=4,iommu_platform=on", "packed=on,in_order=on,iommu_platform=on",
+               "packed=on,mode=small,queues=4,iommu_platform=on", "packed=on,queue_reset=off,iommu_platform=on"]
 SLOW, OTHERS = "*-tx=timer*", "*-iommu_platform=on*[nf]"
 ROUNDS, FULL_ROUNDS = 12, 1000
 KINDS = (("-r",), ("-t",), ("-l",))
@@ -24,7 +27,7 @@ class Traffic:
 
     def __init__(self, env, longest=1472):
         self.env, self.longest, self.ended = env, longest, threading.Event()
-        self.thread = threading.Thread(target=self._send)
+        self.thread = Background(self._send)
 
     def _send(self):
         while not self.ended.is_set():
@@ -36,9 +39,11 @@ class Traffic:
         self.thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.ended.set()
         self.thread.join()
+        if not kind:
+            self.thread.done()
 
 
 def change(env, what, chance, xdp, client, frags):
@@ -62,6 +67,8 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
     seed = env.job["seed"]
     chance = random.Random(seed)
     xdp = prepare(env)
+    # Of sockets that came to an orderly end.
+    ended, moved = Counter(), Counter()
     for number in range(FULL_ROUNDS if env.full else rounds):
         words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS),
                  *(["-F"] if frags else []), "-G", env.peer.mac,
@@ -75,7 +82,10 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
                 change(env, what, chance, xdp, client, frags)
                 if what not in ("kill", "unbind"):
                     try:
-                        adds_up(client.end())
+                        result = client.end()
+                        adds_up(result)
+                        ended[words[1]] += 1
+                        moved.update({key: result[key] for key in ("rx", "tx")})
                     except Failed as error:
                         raise Failed(f"{told}: {error}") from error
             client.kill()
@@ -84,6 +94,9 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
             env.dut.bind(env.driver)
             env.dut.configure()
             xdp = prepare(env)
+    # Few may have had no time to.
+    check(moved["rx"] or ended["-r"] + ended["-l"] < 3, f"no socket received anything, of {ended}")
+    check(moved["tx"] or ended["-t"] < 2, f"no socket sent anything, of {ended}")
     wait_for(env.reachable, "traffic")
     env.ping()
     check(pinned() == 0, "memory is pinned")

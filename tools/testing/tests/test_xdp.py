@@ -153,10 +153,24 @@ def checksums_are_complete(env):
         env.peer.offload(tso=True, gso=True, tx_udp_segmentation=True)
 
 
+def errors_of(env):
+    """What went wrong with TCP at both ends, and what the driver has dropped: {(role, name): count}."""
+    found = {("dut", name): env.dut.statistics()[name] for name in ("rx_drops", "rx_xdp_drops")}
+    for nic in (env.dut, env.peer):
+        with nic.enter():
+            # Of this thread's namespace; that of the process is another one.
+            rows = read("/proc/thread-self/net/snmp").splitlines()
+        names, values = (row.split()[1:] for row in rows if row.startswith("Tcp:"))
+        found.update({(nic.role, name): int(value) for name, value in zip(names, values)
+                      if name in ("InErrs", "InCsumErrors")})
+    return found
+
+
 @case(90, nics=LARGE, sample="*1q")
 def large_receive(env):
     """Frames that are to be cut stay whole for a program that can have them, and only then."""
     xdp = Xdp(env)
+    errors = errors_of(env)
     for frags in (True, False):
         xdp.set()
         xdp.attach("pass", frags=frags)
@@ -171,6 +185,8 @@ def large_receive(env):
             check(seen["longest"] <= 3520 and not seen["frags"], f"the program saw {seen}")
         xdp.detach()
         equal(env.dut.features()["rx-gro-hw"][0], True, "rx-gro-hw without a program")
+    for (where, what), count in errors_of(env).items():
+        equal(count - errors[where, what], 0, f"{what} at the {where}")
     xdp.set()
     xdp.attach("pass", frags=True)
     env.stream("recv", env.peer.ip4, 2 << 20)
@@ -265,6 +281,7 @@ def metadata(env):
     env.echo("udp", env.peer.ip4, 0, 1472, 101)
     env.stream("recv", env.peer.ip4, 1 << 20)
     seen = xdp.seen()
+    check(seen["frames"] > 20, f"the program saw {seen}")
     equal(seen["refused"], 0, f"refusals, of {seen}")
 
 
@@ -490,6 +507,7 @@ def removed_under_traffic(env):
 KEY = bytes((7 * i + 13) & 0xFF for i in range(40))
 # enum xdp_rss_hash_type: IPv4, with ports, of UDP.
 L3_IPV4, L4, L4_UDP = 1, 8, 32
+FIRST = 4096
 ENODATA = 61
 
 
@@ -503,16 +521,18 @@ def hashes(env):
     place = xdp.bound("hash")
     env.dut.command("bpftool", "net", "attach", "xdpdrv", "pinned", place, "dev", "dut")
     with env.peer.packet_socket(protocol=0) as sender:
-        for port in range(4096, 4096 + 16):
+        for port in range(FIRST, FIRST + 16):
             sender.send(ethernet(env.dut.mac, env.peer.mac, 0x0800,
                                  udp4(env.peer.ip4, env.dut.ip4, b"x" * 64, ports=(port, PORT))))
         sender.send(ethernet(env.dut.mac, env.peer.mac, EXPERIMENTAL, b"y" * 64))
-    wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] >= 16, "frames at the program")
+    wait_for(lambda: env.dut.statistics()["rx_xdp_drops"] >= 17, "frames at the program")
     reports = xdp.dump("reports")
+    # Of a frame without a hash.
+    equal(int.from_bytes(reports[63][12:], "little"), ENODATA, "error for a frame that is not of IP")
     for at in range(16):
-        report = reports[at]
+        report = reports[(FIRST + at) % 63]
         value, kind, ports, error = (int.from_bytes(report[i:i + 4], "little") for i in range(0, 16, 4))
         equal(error, 0, f"error for frame {at}")
-        equal(ports.to_bytes(4, "little"), (4096 + at).to_bytes(2, "big") + PORT.to_bytes(2, "big"), "ports")
-        equal(value, flow_hash(KEY, env.peer.ip4, env.dut.ip4, (4096 + at, PORT)), f"hash of frame {at}")
+        equal(ports.to_bytes(4, "little"), (FIRST + at).to_bytes(2, "big") + PORT.to_bytes(2, "big"), "ports")
+        equal(value, flow_hash(KEY, env.peer.ip4, env.dut.ip4, (FIRST + at, PORT)), f"hash of frame {at}")
         equal(kind, L3_IPV4 | L4 | L4_UDP, f"kind of the hash of frame {at}")

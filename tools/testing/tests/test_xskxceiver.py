@@ -11,6 +11,8 @@ ORDER = 81
 # A bridge would drop its frames, as they come from a multicast address. When a ring has run dry,
 # a hub gives frames in another order: on one processor the receiver keeps up with the sender.
 PARAMS = ["wire=hub,iommu_platform=on", "wire=hub,iommu_platform=on,packed=on"]
+FULL_PARAMS = [*PARAMS, "wire=hub,iommu_platform=on,in_order=on", "wire=hub,iommu_platform=on,mode=small",
+               "wire=hub,iommu_platform=on,packed=on,queue_reset=off"]
 CPUS = 1
 # It wants 4096 frames within 3 seconds.
 COUNTED = True

@@ -3,6 +3,7 @@
 DRIVER, PARAMS, FULL and VNR_KERNELS. Runs inside the tree and a private network
 namespace; test.sh starts it so."""
 
+import fnmatch
 import os
 import signal
 import sys
@@ -12,6 +13,10 @@ from . import accel, build, guests, host, kernel, model, network, paths, plan
 from .params import ParamError
 from .results import Results
 from .session import SEED
+
+
+def host_case(name, part):
+    return any(fnmatch.fnmatchcase(name, glob) for glob in (part, part + ".*"))
 
 
 def main():
@@ -42,8 +47,11 @@ def main():
     paths.OUT.mkdir(parents=True, exist_ok=True)
     print("KTAP version 1", flush=True)
     host.read_results(results)
-    if not plans and not results.all:
-        sys.exit(f"T={pattern}: no suite or case has that name; suites are: "
+    unknown = [part for part in filter(None, pattern.split(","))
+               if part != plan.CI and not any(plan.matches(case, part) for case in plan.collect()[0].values())
+               and not any(host_case(result.variant, part) for result in results.all)]
+    if unknown:
+        sys.exit(f"T={','.join(unknown)}: no suite or case has that name; suites are: "
                  + ", ".join(sorted({c.suite for c in plan.collect()[0].values()} | {"host"})))
     if plans:
         try:

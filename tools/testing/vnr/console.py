@@ -21,6 +21,8 @@ SPLAT = re.compile("|".join((
     r"\bODEBUG: ", r"\bpage allocation failure\b", r"\bBad page state\b", r"\blist_(?:add|del) corruption",
     r"\brust_kernel: panicked\b", r"softirq: huh", r"is not a head!", r"scheduling while atomic", r"sleeping function called",
     r"\bslab.*corruption\b", r"\bunregister_netdevice: waiting for\b",
+    # Of IOMMUs: a device used what is not mapped.
+    r"\bDMAR: .*fault", r"\bfault from EP\b",
 )))
 # The kernel's own words that look like one: each with its reason.
 HARMLESS = re.compile("|".join((
@@ -38,6 +40,8 @@ PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
             "faults.": OF_FAILURES, "reset_faults.": OF_FAILURES, "xdp_faults.": OF_FAILURES,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG"),
             "rings.tx_timeout_with_program": re.compile(r"NETDEV WATCHDOG"),
+            "rings.tx_timeout_with_socket": re.compile(r"NETDEV WATCHDOG"),
+            "faults.leaks_are_found": re.compile(r"new suspected memory leaks"),
             "suspend.reset_heals": OF_LIARS,
             # Of the bug below: it is told 60 times a minute.
             "xskxceiver.skb": re.compile(r"BUG: Bad page state: \d+ messages suppressed")}

@@ -20,6 +20,8 @@ from .params import IOMMUS
 BOOT_SECONDS = 90
 # What a guest may take to notice a case's own time limit before it is killed.
 GRACE_SECONDS = 25
+# What QEMU may take to answer.
+MONITOR_SECONDS = 30
 
 
 class GuestDied(Exception):
@@ -93,7 +95,9 @@ class Guest:
             self.kill()
         self.deadline = time.monotonic() + BOOT_SECONDS * jobs.slowness() * self.kernel.slowness
         self.line = self._connect("ctl")
-        self.monitor = self._connect("qmp").makefile("rw")
+        monitor = self._connect("qmp")
+        monitor.settimeout(MONITOR_SECONDS * jobs.slowness())
+        self.monitor = monitor.makefile("rw")
         self.monitor.readline()
         self.execute("qmp_capabilities")
 
@@ -164,6 +168,8 @@ class Guest:
                 text = self.monitor.readline()
             except ConnectionError:
                 text = ""
+            except TimeoutError:
+                raise GuestDied(f"QEMU does not answer {command}") from None
             if not text:
                 raise GuestDied("QEMU closed its monitor")
             answer = json.loads(text)

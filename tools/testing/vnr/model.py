@@ -100,10 +100,6 @@ class Model:
             raise ModelError(answer["error"])
         return answer["value"]
 
-    def port(self, index):
-        """The model's number for NIC number index."""
-        return [number for number, _, _ in self.ports].index(index)
-
     def died(self):
         return self.process is not None and self.process.poll() is not None
 

@@ -278,11 +278,11 @@ def covering():
     """The set of `make test`: pairs of the matrix, and each extra once."""
     base = pairwise(list(combinations()), list(DEFAULTS))
     extras = []
-    for index, (key, values) in enumerate((k, v) for k, vs in EXTRAS.items()
-                                          for v in vs[1:] for k, v in [(k, v)]):
+    for index, (key, value) in enumerate((key, value) for key, values in EXTRAS.items()
+                                         for value in values[1:]):
         for turn in range(12):
             pick = list(combinations())[(7 * index + turn) % 12]  # modern PCI
-            params = Params({**pick, key: values})
+            params = Params({**pick, key: value})
             if _allowed(params):
                 extras.append(params)
                 break

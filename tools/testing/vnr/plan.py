@@ -3,6 +3,7 @@
 
 import fnmatch
 import importlib
+import itertools
 import sys
 from dataclasses import dataclass, field
 
@@ -105,9 +106,9 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
     with KERNELS is left out on others, unless it is asked for; of one with UNASKED
     only those cases are not. PEER are parameters of the peer, CPUS the number of the
-    guest's processors; COUNTED is for programs that have limits of time, SSE4 for those that
-    Debian has compiled for it. In a run of everything
-    that is not full, the C driver, which changes with the kernel only, has a case on
+    guest's processors, FULL_CPUS several, each with guests of its own; COUNTED is for programs
+    that have limits of time, SSE4 for those that Debian has compiled for it. In a run of
+    everything that is not full, the C driver, which changes with the kernel only, has a case on
     the first NIC that it is for, but for those of C_ON_ALL."""
     cases, modules = collect()
     plans = []
@@ -127,11 +128,17 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
         if not pattern and not full:
             own = getattr(module, "DRIVERS_UNASKED", own)
         groups = list(_groups(sets))
+        all_cpus = (getattr(module, "CPUS", None),)
+        if full:
+            all_cpus = getattr(module, "FULL_CPUS", all_cpus)
         seen_on_c = None if pattern or full else set()
-        for index, (machine, nics) in enumerate(groups):
-            name = kernel.suffix + suite
+        for cpus, (index, (machine, nics)) in itertools.product(all_cpus, enumerate(groups)):
+            name, processors = kernel.suffix + suite, ""
             if len(groups) > 1:
                 name += f"-{machine}-{index + 1}"
+            if len(all_cpus) > 1:
+                processors = f"+{cpus}cpus"
+                name += f"-{cpus}cpus"
             for peer in getattr(module, "PEERS", ("c",)):
                 if peer not in drivers and peer != "c":
                     continue
@@ -141,7 +148,7 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                                  peer_driver=peer, peer_params=more, ci=pattern == CI,
                                  in_memory=getattr(module, "IN_MEMORY", False),
                                  own_guest=getattr(module, "OWN_GUEST", False),
-                                 processors=getattr(module, "CPUS", None),
+                                 processors=cpus,
                                  counted=getattr(module, "COUNTED", False),
                                  sse4=getattr(module, "SSE4", False))
                 for driver in drivers:
@@ -160,7 +167,7 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                                 if case.name in seen_on_c:
                                     continue
                                 seen_on_c.add(case.name)
-                            suffix = "" if peer == "c" else f"+{peer}"
+                            suffix = processors if peer == "c" else f"{processors}+{peer}"
                             if kernel.suffix:
                                 suffix += f"+{kernel.name}"
                             variant = f"{case.name}/{nic.label}{suffix}"

@@ -152,9 +152,9 @@ class Session:
                 value = guest.wire.drops()
             else:
                 raise ValueError("no such request")
-            guest.answer({"value": value})
+            guest.answer({"number": request.get("number"), "value": value})
         except (RuntimeError, ValueError) as error:
-            guest.answer({"error": str(error)})
+            guest.answer({"number": request.get("number"), "error": str(error)})
 
     def _selftest(self, report):
         """What one of the kernel's own selftests said, held to what is expected."""

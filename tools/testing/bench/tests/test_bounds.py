@@ -8,8 +8,9 @@ import gate
 from scenarios import QUICK, SCENARIOS
 
 
-def result(name, core, total, spread=0.0):
-    return {"name": name, "ratio": {"core": core, "total": total}, "spread": spread}
+def result(name, core, total, spread=0.0, own=200):
+    return {"name": name, "ratio": {"core": core, "total": total}, "spread": spread,
+            "rust": {"driver": "virtio_net_rs", "by_module": {"virtio_net_rs": own}}}
 
 
 class Bounds(unittest.TestCase):
@@ -43,6 +44,11 @@ class Bounds(unittest.TestCase):
     def test_total_with_a_bound_of_its_own_gets_none(self):
         self.assertEqual(len(gate.failures(result("xsk-zc-txonly", 0.5, 0.605, 0.05))), 1)
         self.assertEqual(gate.failures(result("xsk-zc-txonly", 0.5, 0.6, 0.05)), [])
+
+    def test_the_drivers_own_code(self):
+        self.assertEqual(gate.failures(result("xdp-drop", 0.8, 1.0, own=300)), [])
+        self.assertEqual(len(gate.failures(result("xdp-drop", 0.8, 1.0, own=301))), 1)
+        self.assertEqual(gate.failures(result("udp-rx", 0.8, 1.0, own=999)), [])
 
     def test_failing_first(self):
         results = [result("udp-rx", 0.9, 0.9), result("udp-tx", 1.06, 1.0),

@@ -7,6 +7,9 @@
 
 char _license[] SEC("license") = "GPL";
 
+#define EXPERIMENTAL 0x88b5
+#define OTHERS 63
+
 enum xdp_rss_hash_type {
 	XDP_RSS_L3_IPV4 = 1,
 };
@@ -18,10 +21,10 @@ struct report {
 	__u32 hash, type, ports, error;
 };
 
-/* What was said of frames, by their UDP source port's last bits. */
+/* What was said of frames, by their UDP source port's last bits; of others, in the last. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 64);
+	__uint(max_entries, OTHERS + 1);
 	__type(key, __u32);
 	__type(value, struct report);
 } reports SEC(".maps");
@@ -39,10 +42,16 @@ int hash(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data;
 	struct ethhdr *eth = data;
 
-	if (data + 38 > (void *)(long)ctx->data_end || eth->h_proto != bpf_htons(ETH_P_IP))
+	if (data + 38 > (void *)(long)ctx->data_end)
 		return XDP_PASS;
-	report.ports = *(__u32 *)(data + 34);
-	index = bpf_ntohs(report.ports & 0xffff) % 64;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		report.ports = *(__u32 *)(data + 34);
+		index = bpf_ntohs(report.ports & 0xffff) % OTHERS;
+	} else if (eth->h_proto == bpf_htons(EXPERIMENTAL)) {
+		index = OTHERS;
+	} else {
+		return XDP_PASS;
+	}
 	if (bpf_xdp_adjust_head(ctx, 8) || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
 		return XDP_ABORTED;
 	meta = (void *)(long)ctx->data_meta;
