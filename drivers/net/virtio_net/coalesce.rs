@@ -93,12 +93,7 @@ impl Nic {
         Ok(())
     }
 
-    fn tell_all(
-        &self,
-        control: &Control,
-        wanted: &Moderations,
-        extack: &mut Extack<'_>,
-    ) -> Result {
+    fn tell_all(&self, control: &Control, wanted: &Moderations, extack: &mut Extack<'_>) -> Result {
         let mut told = self.notifications.0.lock();
         let Told { all, each, .. } = &mut *told;
         self.check_adaptive(all, wanted, extack)?;

@@ -213,12 +213,7 @@ impl net::Rss for Nic {
         })
     }
 
-    fn set_hash_fields(
-        &self,
-        flow: Flow,
-        fields: HashFields,
-        extack: &mut Extack<'_>,
-    ) -> Result {
+    fn set_hash_fields(&self, flow: Flow, fields: HashFields, extack: &mut Extack<'_>) -> Result {
         let Some(rss) = self.hashing() else {
             return Err(extack.because(EOPNOTSUPP, c"the device computes no hashes"));
         };

@@ -4,9 +4,7 @@
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h)
 
-use super::{
-    dim::Direction, ethtool::Operations, extack::Extack, locks::OpsLocked, ops::Driver,
-};
+use super::{dim::Direction, ethtool::Operations, extack::Extack, locks::OpsLocked, ops::Driver};
 use crate::bindings;
 use ::kernel::bindings::net_device as NetDevice;
 use kernel::{error::from_result, prelude::*};

@@ -29,21 +29,12 @@ pub trait Rss {
     /// Writes the key and the queue numbers of the table, each where it is wanted.
     fn rss(&self, key: Option<&mut [u8]>, table: Option<&mut [u32]>);
     /// Takes a key, a table, or both.
-    fn set_rss(
-        &self,
-        key: Option<&[u8]>,
-        table: Option<&[u32]>,
-        extack: &mut Extack<'_>,
-    ) -> Result;
+    fn set_rss(&self, key: Option<&[u8]>, table: Option<&[u32]>, extack: &mut Extack<'_>)
+        -> Result;
     /// What the hash of `flow` covers.
     fn hash_fields(&self, flow: Flow) -> HashFields;
     /// What it shall cover.
-    fn set_hash_fields(
-        &self,
-        flow: Flow,
-        fields: HashFields,
-        extack: &mut Extack<'_>,
-    ) -> Result;
+    fn set_hash_fields(&self, flow: Flow, fields: HashFields, extack: &mut Extack<'_>) -> Result;
 }
 
 impl<D: Driver> Device<D> {
