@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 
+from environment import Streams
 from nic import read, run, write
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
@@ -160,17 +161,14 @@ def primary_takes_over(env):
 def streams_go_on(env):
     """Streams that compare every byte are under way while a primary comes and goes, twice."""
     master_up(env)
-    running = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 96 << 20)
-               for direction in ("send", "recv")]
-    for turn in range(2):
+    streams = Streams(env)
+    for _ in range(2):
+        streams.go_on()
         with primary(env):
             wait_for(env.reachable, "traffic by the primary")
+            streams.go_on()
         wait_for(env.reachable, "traffic by the standby")
-        if turn == 0:
-            equal([process.poll() for process in running], [None, None], "ends of streams")
-    for process in running:
-        result, good = env.finish(process)
-        check(good, f"stream: {result}")
+    streams.end()
 
 
 @case(120, ONE)
