@@ -279,6 +279,7 @@ impl Queue {
     fn pop_sent(&mut self, free: impl Fn(TxSkb)) -> (usize, usize) {
         let (mut packets, mut bytes) = (0usize, 0usize);
         let (mut frames, mut frame_bytes) = (0usize, 0usize);
+        let mut of_programs = 0usize;
         while let Some((packet, _)) = self.vq.pop() {
             match packet {
                 TxPacket::Skb(skb) => {
@@ -289,7 +290,7 @@ impl Queue {
                 TxPacket::Xdp(frame) => {
                     frames = frames.wrapping_add(1);
                     frame_bytes = frame_bytes.wrapping_add(frame.len());
-                    self.frames = self.frames.wrapping_sub(1);
+                    of_programs = of_programs.wrapping_add(1);
                     drop(frame);
                 }
                 TxPacket::Xsk(frame) => {
@@ -300,6 +301,7 @@ impl Queue {
                 }
             }
         }
+        self.frames = self.frames.wrapping_sub(of_programs);
         let all = packets.wrapping_add(frames);
         if all != 0 {
             self.stats.packets.add(all as u64);

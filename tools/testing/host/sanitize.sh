@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # sanitize.sh - the model's test that has unsafe code of its own, by AddressSanitizer.
+# sanitize.sh --samples TARGET - build the samples with it, for the guest that runs them.
 #
-# Cargo starts this script in place of the compiler, too, for the model's crate only:
-# its dependencies are those of build/model. What is generic in them, such as all of
+# Cargo starts this script in place of the compiler, too, for the project's crates only:
+# the model's dependencies are those of build/model. What is generic in them, such as all of
 # the library's queues, is compiled with the test, and so it is checked.
 
 if [[ ${1:-} = *rustc ]]; then
@@ -17,6 +18,12 @@ if [[ ${1:-} = *rustc ]]; then
 fi
 
 . "$(dirname "$0")/inside.sh"
+if [ "${1:-}" = --samples ]; then
+	# Programs that run as the others are built, too.
+	RUSTC_WORKSPACE_WRAPPER=$project/tools/testing/host/sanitize.sh ASAN_OPTIONS=detect_leaks=0 \
+		cargo build --quiet --locked --workspace --manifest-path samples/Cargo.toml --target-dir "$2"
+	exit
+fi
 crate=(--locked --manifest-path tools/testing/model/Cargo.toml)
 # The program in build/model is that of the guests, which must stay as it is: hence a
 # folder of our own, that begins as a copy without a copy's cost.

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 
+import test_samples_xskqual
 from nic import run
 from packet import Capture, mac_bytes
 from test_afxdp import mode, wait_until_free
@@ -25,7 +26,7 @@ from xsk import Client, gather, number_in, numbered, send
 
 ORDER = 60
 # What runs if nothing was asked for.
-UNASKED = ("output", "refusals")
+UNASKED = ("output", "refusals", "sanitized")
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on"]
 FIRST, SECOND = "*-1q-iommu_platform=on", "*-2q-iommu_platform=on"
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -525,3 +526,19 @@ def ends(env):
         finished(process, status=-9 if number == signal.SIGKILL else 0)
         free(env.dut)
     env.ping()
+
+
+@case(300, nics=FIRST)
+def sanitized(env):
+    """The programs' own code, compiled with AddressSanitizer, receives, sends, and sends back without a
+    fault, and holds a veth's claims against what it does."""
+    env.job["bpf"] = env.job["sanitized"]
+    for name in ("xdpsock", "xskqual"):
+        with open(f"{env.job['bpf']}/{name}", "rb") as file:
+            check(b"__asan_report_load" in file.read(), f"{name} is not sanitized")
+    # A status that is not theirs. What is shared with the kernel stays to the end.
+    os.environ["ASAN_OPTIONS"] = "exitcode=99:detect_leaks=0"
+    receives(env)
+    forwards(env)
+    counted_frames(env)
+    test_samples_xskqual.veth(env)

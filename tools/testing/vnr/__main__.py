@@ -65,6 +65,8 @@ def main():
             build.dpdk()
         if any(build.needs_samples(entry["case"]) for plan in plans for entry in plan.cases):
             build.samples()
+        if any(entry["case"] == "samples.sanitized" for plan in plans for entry in plan.cases):
+            build.sanitized_samples()
         if model.wanted(plans):
             model.build()
         for booted, _ in runs:

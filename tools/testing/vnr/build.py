@@ -50,21 +50,37 @@ def crate(folder, target):
                     "--target-dir", target], check=True)
 
 
+SAMPLES = ("xdpsock", "xskqual")
+
+
 def needs_samples(case):
     return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem."))
-            or case == "suspend.sockets_survive")
+            or case in ("suspend.sockets_survive", "rings.tx_timeout_with_socket"))
 
 
 def samples():
     """The samples that cases run."""
     target = paths.PROJECT / "build" / "samples"
     crate(paths.PROJECT / "samples", target)
-    for name in ("xdpsock", "xskqual"):
-        program = paths.OUT / "bin" / name
-        program.parent.mkdir(parents=True, exist_ok=True)
-        built = target / "debug" / name
-        if not program.exists() or program.stat().st_mtime < built.stat().st_mtime:
-            fresh = program.with_suffix(".new")
-            fresh.write_bytes(built.read_bytes())
-            fresh.chmod(0o755)
-            fresh.rename(program)
+    for name in SAMPLES:
+        _place(target / "debug" / name, paths.OUT / "bin" / name)
+
+
+def sanitized_samples():
+    """The same with AddressSanitizer in the crates of ours, beside what else cases look for there."""
+    target = paths.PROJECT / "build" / "asan-samples"
+    subprocess.run([str(paths.TESTING / "host" / "sanitize.sh"), "--inside", "--samples", str(target)], check=True)
+    for name in SAMPLES:
+        _place(target / "debug" / name, paths.OUT / "asan" / name)
+    for objects in (paths.OUT / "bin").glob("*.o"):
+        _place(objects, paths.OUT / "asan" / objects.name)
+
+
+def _place(built, program):
+    """A copy, which a program that runs does not keep from being replaced."""
+    program.parent.mkdir(parents=True, exist_ok=True)
+    if not program.exists() or program.stat().st_mtime < built.stat().st_mtime:
+        fresh = program.with_suffix(".new")
+        fresh.write_bytes(built.read_bytes())
+        fresh.chmod(0o755)
+        fresh.rename(program)

@@ -176,7 +176,7 @@ def describe_nics(nics, kernel):
     return {"module": str(kernel.module), "fault_module": str(kernel.fault_module),
             "restart_module": str(kernel.restart_module),
             "traffic": str(paths.OUT / "bin" / "traffic"),
-            "bpf": str(paths.OUT / "bin"),
+            "bpf": str(paths.OUT / "bin"), "sanitized": str(paths.OUT / "asan"),
             "selftests": os.environ.get("VNR_SELFTESTS"),
             "nics": [{"role": "peer" if index == len(nics) - 1 else "dut", "label": nic.label,
                       "mmio": nic.mmio, "mac": mac_address(index), "place": nic.place(index),

@@ -96,6 +96,24 @@ impl Virtqueue<TxPacket> {
         }
     }
 
+    /// Has `queue` polled so many nanoseconds from now. Nothing if it is another device's.
+    #[cold]
+    fn wait(&mut self, queue: &TxQueue, after: u64) {
+        if !queue.is_of(self.device()) {
+            return;
+        }
+        if let Some(alarm) = self
+            .source_mut()
+            .xsk
+            .as_mut()
+            .and_then(|xsk| xsk.alarm.as_mut())
+        {
+            // SAFETY: A device's slots, which queues are in, go together, after what is in them:
+            // among that is this virtqueue, and with it the alarm.
+            unsafe { alarm.set(queue, after) };
+        }
+    }
+
     /// Queues the frame whose first descriptor is at `at`, of several parts or with metadata;
     /// how many parts. None, if it is not for now.
     #[inline(never)]
@@ -122,10 +140,7 @@ impl Virtqueue<TxPacket> {
                     lacks = without;
                 }
                 Prepared::Wait(after) => {
-                    if let Some(alarm) = &mut xsk.alarm {
-                        // SAFETY: The queue's slot has the virtqueue, which has this.
-                        unsafe { alarm.set(queue, after) };
-                    }
+                    self.wait(queue, after);
                     return 0;
                 }
             }
