@@ -13,7 +13,7 @@ SPLAT = re.compile("|".join((
     r"\bInvalid wait context\b", r"\bbad (?:unlock balance|contention) detected\b",
     r"\bheld lock freed\b", r"\bstill has locks held\b", r"\bNested lock was not taken\b",
     r"\block held when returning to user space\b", r"\blocking correctness validator\b",
-    r"\bnew suspected memory leaks\b", r"\bkmemleak: .*(?:Cannot|disabled|empty)",
+    r"\bvnr: leaked: ", r"\bkmemleak: .*(?:Cannot|disabled|empty)",
     r"\bref_tracker: ", r"\bBUG \S+ \(.*\): ", r"dma-debug disabled",
     r"\bblocked for more than \d+ seconds\b", r"\brefcount_t:", r"\bgeneral protection fault\b",
     r"\bsoft lockup\b", r"\bhard LOCKUP\b", r"\brcu(?:_\w+)?: INFO: .*(?:stall|detected)",
@@ -41,7 +41,7 @@ PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
             "rings.tx_timeout_recovers": re.compile(r"NETDEV WATCHDOG"),
             "rings.tx_timeout_with_program": re.compile(r"NETDEV WATCHDOG"),
             "rings.tx_timeout_with_socket": re.compile(r"NETDEV WATCHDOG"),
-            "faults.leaks_are_found": re.compile(r"new suspected memory leaks"),
+            "faults.leaks_are_found": re.compile(r"vnr: leaked: "),
             "suspend.reset_heals": OF_LIARS,
             # Of the bug below: it is told 60 times a minute.
             "xskxceiver.skb": re.compile(r"BUG: Bad page state: \d+ messages suppressed")}

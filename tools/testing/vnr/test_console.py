@@ -34,7 +34,9 @@ refcount_t: underflow; use-after-free.
 ref_tracker: netdev@ffff888012345678 has 1/1 users at
 unregister_netdevice: waiting for dut to become free. Usage count = 2
 page_pool_release_retry() stalled pool shutdown: id 5, 1 inflight 60 sec
-kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+vnr: leaked:  0xffff888000176580 (size 8):
+DMAR: [DMA Read NO_PASID] Request device [00:10.0] fault addr 0xffffd000 [fault reason 0x06]
+virtio_iommu virtio0: page fault from EP 3 at 0xfffd000 [R]
 kmemleak: Cannot allocate a kmemleak_object structure
 kmemleak: Kernel memory leak detector disabled
 INFO: task ip:312 blocked for more than 60 seconds.
