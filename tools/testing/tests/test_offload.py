@@ -89,6 +89,8 @@ def tso_off(env):
 def udp_segmentation(env, near, far):
     far.offload(gro=False)
     for address, version in ((far.ip4, 4), (far.ip6, 6)):
+        # Until its address is known, few large packets are kept.
+        env.ping(address, nic=near)
         with Capture(far) as capture:
             result = env.burst(address, 400, 0, gap=2000, segment=1000, nic=near)
             frames = [f for f in capture.frames() if not f.outgoing]

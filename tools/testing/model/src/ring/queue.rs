@@ -224,9 +224,10 @@ fn lie_about(honest: Used, size: u16, last: Option<Used>, hostile: &mut Hostile)
         }
     }
     if hostile.tells(Lie::UsedLenHuge) {
+        // No buffer has so many bytes, not even one for the largest packet.
         used.len = used
             .len
-            .saturating_add(1 << (10 + hostile.random().below(20)));
+            .saturating_add(1 << (17 + hostile.random().below(13)));
     }
     if hostile.tells(Lie::UsedLenShort) {
         used.len = hostile.random().below(12) as u32;
