@@ -221,6 +221,23 @@ impl Device {
         }
     }
 
+    /// Whether the device says that it has met an error which it does not get out of without a
+    /// reset (section 2.1.2); not if it is marked as failed, or gone. Process context.
+    pub fn needs_reset(&self) -> bool {
+        // SAFETY: The device and its operations are valid.
+        let status = unsafe {
+            (*self.config())
+                .get_status
+                .map_or(0, |get_status| get_status(self.as_raw()))
+        };
+        // Of one that is gone all bits are set.
+        let (needs, failed) = (
+            bindings::VIRTIO_CONFIG_S_NEEDS_RESET,
+            bindings::VIRTIO_CONFIG_S_FAILED,
+        );
+        u32::from(status) & (needs | failed) == needs
+    }
+
     /// Marks the device broken: no queue of it takes or gives buffers any more
     /// (`virtio_break_device`).
     pub fn mark_broken(&self) {

@@ -3,8 +3,15 @@
 //! One device: probe, start, remove.
 
 use crate::{
-    coalesce::Notifications, control::Control, device_stats::DeviceStats, features, link,
-    queues::Queues, resize::Rings, rss::Rss, rx, stats, tx, xdp, xsk,
+    coalesce::Notifications,
+    control::Control,
+    device_stats::DeviceStats,
+    features, link,
+    needs_reset::{self, Resets},
+    queues::Queues,
+    resize::Rings,
+    rss::Rss,
+    rx, stats, tx, xdp, xsk,
 };
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kernel::{prelude::*, sync::Arc};
@@ -38,6 +45,7 @@ pub(crate) struct Nic {
     pub(crate) receiver: xdp::Current,
     /// Whether programs and processes have times of frames.
     pub(crate) sw_time: AtomicBool,
+    pub(crate) resets: Resets,
     pub(crate) netdev: net::Device<Nic>,
 }
 
@@ -165,6 +173,7 @@ impl virtio::Driver for Nic {
             pairs: AtomicUsize::new(pairs.used),
             receiver: xdp::Current::stack(),
             sw_time: AtomicBool::new(false),
+            resets: Resets::new(),
             netdev: interface.build(rx, tx)?,
         };
         nic.netdev.queues().set_weight(params::napi_weight());
@@ -205,6 +214,7 @@ impl virtio::Driver for Nic {
     }
 
     fn config_changed(&self) {
+        needs_reset::look(self);
         link::changed(self);
     }
 

@@ -33,6 +33,7 @@ mod control;
 mod device_stats;
 mod features;
 mod link;
+mod needs_reset;
 mod netdev;
 mod nic;
 mod private_flags;

@@ -78,7 +78,8 @@ impl<D: Driver> Device<D> {
         result
     }
 
-    fn with_rtnl<R>(&self, f: impl FnOnce(&Rtnl<'_>) -> R) -> R {
+    /// Calls `f` with the RTNL lock held. Process context; not with the instance lock.
+    pub fn with_rtnl<R>(&self, f: impl FnOnce(&Rtnl<'_>) -> R) -> R {
         // SAFETY: Process context; the lock is held while the token lives.
         unsafe {
             bindings::rtnl_lock();

@@ -333,9 +333,38 @@ def stopped(name):
 
 for _name, _doc in (("rx_queue_stop", "A receive queue that takes no more buffers."),
                     ("tx_queue_stop", "A transmit queue that is no longer looked at."),
-                    ("interrupt_lost", "An interrupt that does not come."),
-                    ("needs_reset", "The device says that it needs a reset.")):
+                    ("interrupt_lost", "An interrupt that does not come.")):
     declare(_name, _doc, stopped(_name))
+
+
+def breaks_down(times):
+    """It gets the reset, and traffic goes on; one that needs another at once is given up."""
+    def body(env, made):
+        env.serve_dut()
+        for turn in range(times):
+            made.model.lie("needs_reset", next=1)
+            wait_for(lambda told=turn + 1: made.told("needs_reset") == told, "needs_reset was told")
+            # The reset comes by a thread.
+            wait_for(lambda: made.log.new("needs a reset"), "it was noticed")
+            if turn == 0:
+                wait_for(made.alive, "traffic after the reset")
+                made.note("reset, and goes on")
+        said = made.log.new("needs a reset")
+        if times > 1:
+            wait_for(lambda: made.log.new("and is given up"), "it is given up")
+            settle(0.5)
+            said = made.log.new("and is given up")
+            check(not made.alive(), "it goes on")
+            made.note("given up when it needs another at once")
+        equal(len(said), 1, f"lines that say so: {said}")
+        made.receive()
+        made.describe()
+        equal(made.changed, 0, "datagrams changed")
+    return body
+
+
+declare("needs_reset", "The device says that it needs a reset.", breaks_down(1))
+declare("needs_reset_again", "It says so again at once.", breaks_down(2))
 
 
 def hardware_packets(env):
