@@ -226,6 +226,22 @@ class Environment:
         index = self.nics.index(nic)
         self.control.ask(qmp="set_link", arguments={"name": f"nic{index}", "up": up})
 
+    def unplug(self, nic=None):
+        """The host takes a device from its port."""
+        name = f"nic{self.nics.index(nic or self.dut)}"
+        self.control.ask(qmp="device_del", arguments={"id": name})
+
+        def is_gone():
+            devices = self.control.ask(qmp="qom-list", arguments={"path": "/machine/peripheral"})
+            return name not in {device["name"] for device in devices}
+        wait_for(is_gone, "the device's end", 30)
+
+    def plug(self, nic=None):
+        """The same one is plugged in again, and bound to its driver."""
+        nic = nic or self.dut
+        self.control.ask(plug=self.nics.index(nic))
+        nic.returned(self.driver)
+
     def host_drops(self):
         """Frames that the host's taps lost, in all."""
         return sum(sum(pair) for pair in self.control.ask(drops=True).values())

@@ -54,7 +54,7 @@ SAMPLES = ("xdpsock", "xskqual")
 
 
 def needs_samples(case):
-    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem."))
+    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem.", "unplug."))
             or case in ("suspend.sockets_survive", "rings.tx_timeout_with_socket"))
 
 

@@ -6,7 +6,8 @@ Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
 transport=modern|legacy|mmio|mmio-legacy, device=qemu|model|vhost-user: QEMU's
 device on a tap, the device model's PCI function, or QEMU's device with the
 model's rings behind it; wire=tap|hub: what QEMU's device is on. A hub is within QEMU:
-frames alone, without offloads, and one queue pair. iommu=intel|virtio|swiotlb is the
+frames alone, without offloads, and one queue pair. plug=slot|port: a PCI device's place is in the
+machine, or behind a port, from which it can be unplugged. iommu=intel|virtio|swiotlb is the
 guest's: an IOMMU that its kernel uses, or bounce buffers for all DMA. Anything else
 (host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the device model,
 as it is."""
@@ -20,7 +21,7 @@ MMIO_FIRST = 4
 CONTROLLED = ("ctrl_rx", "ctrl_rx_extra", "ctrl_vlan", "ctrl_mac_addr", "ctrl_guest_offloads",
               "guest_announce")
 DEFAULTS = {"ring": "split", "mode": "mergeable", "queues": "1", "transport": "modern",
-            "device": "qemu", "wire": "tap", "iommu": "none"}
+            "device": "qemu", "wire": "tap", "plug": "slot", "iommu": "none"}
 VALUES = {
     "ring": ("split", "packed"),
     "mode": ("mergeable", "small", "big"),
@@ -28,6 +29,7 @@ VALUES = {
     "transport": ("modern", "legacy", "mmio", "mmio-legacy"),
     "device": ("qemu", "model", "vhost-user"),
     "wire": ("tap", "hub"),
+    "plug": ("slot", "port"),
     "iommu": ("none", "intel", "virtio", "swiotlb"),
 }
 # What each takes: of QEMU, before any device that is behind it, and of the kernel.
@@ -63,6 +65,8 @@ class Params(dict):
             raise ParamError("a legacy device has no packed ring")
         if own.model and own.transport != "modern":
             raise ParamError("the device model is a modern PCI device")
+        if own.plug == "port" and (own.model or own.mmio or own.standby):
+            raise ParamError("what is plugged into a port is a PCI device of QEMU's")
         if own.hub and (own.model or own.mmio or own.pairs > 1 or own.standby):
             raise ParamError("on a hub is a PCI device of QEMU's with one queue pair")
         return own
@@ -110,6 +114,8 @@ class Params(dict):
         parts = [self.device if self.model else self.transport, self.ring, self.mode, f"{self.queues}q"]
         if self.hub:
             parts.append("hub")
+        if self.plug != DEFAULTS["plug"]:
+            parts.append(self.plug)
         if self.iommu != DEFAULTS["iommu"]:
             parts.append(self.iommu)
         parts += [f"{key}={value}" for key, value in sorted(self.items()) if key not in DEFAULTS]
@@ -190,12 +196,28 @@ class Params(dict):
         return [*netdev("net", tap, queues), *self._nic(index, mac), *primary]
 
     def _nic(self, index, mac):
+        port = []
         if self.mmio:
             place = f"virtio-net-device,bus=virtio-mmio-bus.{self.place(index)}"
+        elif self.plug == "port":
+            place = f"virtio-net-pci,romfile=,bus=port{index}"
+            port = ["-device", f"pcie-root-port,id=port{index},bus=pcie.0,chassis={index + 1},"
+                               f"slot={index + 1},addr={self.place(index):#x}"]
         else:
             place = f"virtio-net-pci,romfile=,addr={self.place(index):#x}"
         props = "".join(f",{key}={value}" for key, value in self.properties().items())
-        return ["-device", f"{place},id=nic{index},netdev=net{index},mac={mac}{props}"]
+        return [*port, "-device", f"{place},id=nic{index},netdev=net{index},mac={mac}{props}"]
+
+    def plugged(self, index, mac):
+        """Arguments of QEMU's device_add for the same device once more."""
+        def typed(key, value):
+            # Few have a third choice, and want words for the two others as well.
+            if key != "disable-legacy" and value in ("on", "off"):
+                return value == "on"
+            return int(value) if value.isdigit() else value
+        props = {key: typed(key, value) for key, value in self.properties().items()}
+        return {"driver": "virtio-net-pci", "romfile": "", "bus": f"port{index}", "id": f"nic{index}",
+                "netdev": f"net{index}", "mac": mac, **props}
 
 
 def combinations():

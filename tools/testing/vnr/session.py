@@ -148,6 +148,9 @@ class Session:
                                              request["observe"])
             elif "selftest" in request:
                 value = self._selftest(request["selftest"])
+            elif "plug" in request:
+                index = request["plug"]
+                value = guest.execute("device_add", **self.plan.nics[index].plugged(index, mac_address(index)))
             elif "drops" in request:
                 value = guest.wire.drops()
             else:
