@@ -6,7 +6,7 @@
  *
  *   insmod vnr_fault.ko functions=F,... values=V,... [start=A end=B [deep=1]]
  *	[device=NAME]
- *   insmod vnr_fault.ko leak=1	# loses an object
+ *   insmod vnr_fault.ko leak=1	# loses objects
  *   echo N >/sys/module/vnr_fault/parameters/nth	# and counts start again
  *
  * From then on the N-th call fails, and after it each `every`-th one, if that is
@@ -51,7 +51,7 @@ MODULE_PARM_DESC(device, "name of the device that is the first argument");
 
 static bool leak;
 module_param(leak, bool, 0444);
-MODULE_PARM_DESC(leak, "an object is allocated and forgotten");
+MODULE_PARM_DESC(leak, "objects are allocated and forgotten");
 
 static unsigned int every;
 module_param(every, uint, 0644);
@@ -143,13 +143,18 @@ static void after(struct kprobe *probe, struct pt_regs *regs, unsigned long flag
 {
 }
 
+/* Many, as the allocator's arrays still have the addresses of the last ones. */
 static void forget(void)
 {
-	u8 *object = kmalloc(96, GFP_KERNEL);
+	unsigned int i;
 
-	if (object)
-		memset(object, 0xa5, 96);
-	OPTIMIZER_HIDE_VAR(object);
+	for (i = 0; i < 256; i++) {
+		u8 *object = kmalloc(96, GFP_KERNEL);
+
+		if (object)
+			memset(object, 0xa5, 96);
+		OPTIMIZER_HIDE_VAR(object);
+	}
 }
 
 static int __init vnr_fault_init(void)
