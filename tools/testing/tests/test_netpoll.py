@@ -40,21 +40,26 @@ def say(text):
         file.write(f"<4>{text}\n")
 
 
+def arrive(receiver, wanted):
+    """Each of these messages arrives."""
+    for text in sorted(wanted):
+        say(text)
+    heard = b""
+    try:
+        while not all(text.encode() in heard for text in wanted):
+            heard += receiver.recv(4096) + b"\n"
+    except TimeoutError:
+        missing = [text for text in sorted(wanted) if text.encode() not in heard]
+        check(False, f"{len(missing)} of {len(wanted)} messages did not arrive: {missing[:5]}")
+
+
 @case(60, "*-4q")
 def messages(env):
     """Kernel messages arrive at the peer, while other traffic runs."""
     with netconsole(env) as receiver:
         running = env.start(env.dut, "stream", "send", env.peer.ip4, 7777, 16 << 20)
         wanted = {f"netconsole test {i}" for i in range(50)}
-        for text in sorted(wanted):
-            say(text)
-        heard = b""
-        try:
-            while not all(text.encode() in heard for text in wanted):
-                heard += receiver.recv(4096) + b"\n"
-        except TimeoutError:
-            missing = [text for text in sorted(wanted) if text.encode() not in heard]
-            check(False, f"{len(missing)} of {len(wanted)} messages did not arrive: {missing[:5]}")
+        arrive(receiver, wanted)
         result, good = env.finish(running)
         check(good, f"stream beside netconsole: {result}")
 
@@ -97,15 +102,7 @@ def messages_beside_program(env):
         burst = env.start(env.peer, "burst", env.dut.ip4, 4001, 10000000, 200, 200)
         wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > sent["rx_xdp_tx"] + 50, "frames sent back")
         wanted = {f"netconsole beside {i}" for i in range(100)}
-        for text in sorted(wanted):
-            say(text)
-        heard = b""
-        try:
-            while not all(text.encode() in heard for text in wanted):
-                heard += receiver.recv(4096) + b"\n"
-        except TimeoutError:
-            missing = [text for text in sorted(wanted) if text.encode() not in heard]
-            check(False, f"{len(missing)} of {len(wanted)} messages did not arrive: {missing[:5]}")
+        arrive(receiver, wanted)
         before = env.dut.statistics()["rx_xdp_tx"]
         wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > before + 50, "frames sent back afterwards")
         burst.kill()

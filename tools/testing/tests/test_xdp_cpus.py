@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """XDP where a device has more queue pairs than there are processors, and fewer: programs send from
-every queue and every processor."""
+whatever queue and processor frames come by."""
 
 import os
 import re
@@ -51,7 +51,7 @@ def comes_back(env):
 
 @case(90)
 def transmits(env):
-    """What a program sends back, from any queue on any processor, arrives as it was."""
+    """What a program sends back, of many flows over all queue pairs, arrives as it was."""
     use(env, pairs_of(env))
     xdp = Xdp(env)
     xdp.set(port=PORT)

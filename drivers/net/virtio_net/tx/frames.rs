@@ -164,7 +164,7 @@ impl Queue {
             Ok(())
         };
         self.emptied();
-        self.stats.xdp_tx_drops.add(self.vq.left_frames() as u64);
+        self.stats.xdp_tx_drops.add(self.vq.left_parts() as u64);
         self.vq.use_pool(None)?;
         result.map(|()| was_full)
     }

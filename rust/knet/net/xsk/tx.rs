@@ -276,7 +276,7 @@ impl Virtqueue<TxPacket> {
     }
 
     /// How many parts of frames were taken from the process and did not get into the queue.
-    pub fn left_frames(&self) -> usize {
+    pub fn left_parts(&self) -> usize {
         self.source().xsk.as_ref().map_or(0, |xsk| xsk.left.len())
     }
 
