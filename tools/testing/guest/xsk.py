@@ -6,10 +6,11 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 
 from packet import Capture, ethernet, udp4
-from vnrtest import Failed, check, equal, wait_for
+from vnrtest import Background, Failed, check, equal, wait_for
 from xdp import PLACE
 
 NUMBER = 8
@@ -144,6 +145,30 @@ def send(env, frames, gap=0.0):
             sender.send(frame)
             if at % 32 == 31:
                 time.sleep(gap)
+
+
+class Traffic:
+    """Frames of the peer, again and again until the end, in bursts; a context."""
+
+    def __init__(self, env, *bursts, pause=0.01):
+        self.env, self.bursts, self.pause, self.ended = env, bursts, pause, threading.Event()
+        self.thread = Background(self._send)
+
+    def _send(self):
+        while not self.ended.is_set():
+            for frames in self.bursts:
+                send(self.env, frames, gap=0.005)
+            self.ended.wait(self.pause)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.ended.set()
+        self.thread.join()
+        if not kind:
+            self.thread.done()
 
 
 def all_dropped(env, when):

@@ -12,7 +12,7 @@ from packet import Capture, ethernet, udp4
 from test_afxdp import PORT, clients, mode, ready, transmit
 from test_hash import KEY
 from test_suspend import function_reset, seen, set_all, told
-from test_umem import Traffic
+from test_umem import traffic
 from vnrtest import Background, case, check, equal, wait_for
 from xdp import Xdp
 from xsk import Client, adds_up, all_dropped, forwarded, numbered, payload, pinned, queues, send
@@ -152,7 +152,7 @@ def under_traffic(env):
     changes = int(env.dut.sysfs("carrier_changes"))
     streams = Streams(env)
     before = env.dut.counters()
-    with Traffic(env):
+    with traffic(env):
         for turn in range(20):
             streams.go_on()
             comes_and_goes(env, queue=turn % len(queues(env)))

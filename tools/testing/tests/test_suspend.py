@@ -5,13 +5,12 @@ gets it back: traffic goes on, and all settings are as they were."""
 import contextlib
 import os
 import re
-import threading
 
 from environment import Streams
 from nic import read, run, settle, write
-from vnrtest import Background, case, check, equal, wait_for
+from vnrtest import case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, adds_up, all_dropped, forwarded, numbered, send
+from xsk import Client, Traffic, adds_up, all_dropped, forwarded, numbered
 
 ORDER = 45
 IN_MEMORY = True
@@ -187,26 +186,6 @@ def reset_heals(env):
     env.works()
 
 
-@contextlib.contextmanager
-def frames_of_peer(env, port):
-    """Context: the peer sends numbered frames all the while. None is on its way at the end."""
-    ended = threading.Event()
-
-    def go_on():
-        while not ended.wait(0.02):
-            send(env, numbered(env, 8, port, first=100000))
-
-    thread = Background(go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    thread.done()
-    wait_for(env.reachable, "traffic of the stack")
-
-
 @case(120)
 def program_survives(env):
     """A program that drops all frames does so after suspend, hibernation and a reset of the
@@ -250,13 +229,14 @@ def sockets_survive(env):
         cycles.append(lambda: function_reset(env))
     with to_the_end(env), Client(env, "-l", "-z", "-p", "--verify") as client:
         for turn, cycle in enumerate(cycles):
-            with frames_of_peer(env, 4001):
+            with Traffic(env, numbered(env, 8, 4001, first=100000), pause=0.02):
                 begin = xdp.seen()["frames"]
                 wait_for(lambda at=begin: xdp.seen()["frames"] > at + 16, "frames at the program")
                 cycle()
                 wait_for(env.dut.carrier, "the link")
                 begin = xdp.seen()["frames"]
                 wait_for(lambda at=begin: xdp.seen()["frames"] > at + 16, f"frames after turn {turn + 1}")
+            wait_for(env.reachable, "traffic of the stack")
             settle(0.3)
             forwarded(env, numbered(env, 64, 4001, first=64 * turn), 4001)
         result = client.end()

@@ -2,13 +2,12 @@
 """Where the frames of AF_XDP sockets are: whatever happens, all come back."""
 
 import random
-import threading
 import time
 from collections import Counter
 
 from test_afxdp import PORT, large_mtu, mode, other_rings, ready, several
-from vnrtest import Background, Failed, case, check, equal, wait_for
-from xsk import Client, adds_up, numbered, pinned, queues, send
+from vnrtest import Failed, case, check, equal, wait_for
+from xsk import Client, Traffic, adds_up, numbered, pinned, queues
 
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
@@ -22,28 +21,9 @@ WAYS = ((), ("-p",), ("-B",), ("-m", "-p"))
 CHUNKS = ((), ("-u",), ("-f", 2048), ("-u", "-f", 2048))
 
 
-class Traffic:
+def traffic(env, longest=1472):
     """Frames from the peer, some for sockets, some for the stack, until the end; a context."""
-
-    def __init__(self, env, longest=1472):
-        self.env, self.longest, self.ended = env, longest, threading.Event()
-        self.thread = Background(self._send)
-
-    def _send(self):
-        while not self.ended.is_set():
-            for count, port in ((40, PORT), (10, PORT + 1)):
-                send(self.env, numbered(self.env, count, port, self.longest, step=911), gap=0.005)
-            self.ended.wait(0.01)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        self.ended.set()
-        self.thread.join()
-        if not kind:
-            self.thread.done()
+    return Traffic(env, numbered(env, 40, PORT, longest, step=911), numbered(env, 10, PORT + 1, longest, step=911))
 
 
 def change(env, what, chance, xdp, client, frags):
@@ -76,7 +56,7 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
         what = chance.choice(("nothing", "nothing", "down", "rings", "program", "kill", "unbind"))
         queue = chance.choice(queues(env))
         told = f"round {number} of seed {seed}: {words}, {what}"
-        with Traffic(env, longest):
+        with traffic(env, longest):
             with Client(env, *words, queue=queue) as client:
                 time.sleep(chance.random() * 0.2)
                 change(env, what, chance, xdp, client, frags)
