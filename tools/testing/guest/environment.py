@@ -129,15 +129,24 @@ class Environment:
         """The traffic program in a NIC's namespace, in the background."""
         with nic.enter():
             return subprocess.Popen([self.job["traffic"], *map(str, words)],
-                                    stdout=subprocess.PIPE, text=True)
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     @staticmethod
     def finish(process, timeout=120):
         """(its JSON, its verdict) of a traffic program."""
-        out, _ = process.communicate(timeout=timeout)
+        out, said = process.communicate(timeout=timeout)
         if process.returncode not in (0, 1):
-            raise Failed(f"traffic {' '.join(process.args[1:])}: status {process.returncode}")
+            raise Failed(f"traffic {' '.join(process.args[1:])}: status {process.returncode}, {said.strip()}")
         return json.loads(out), process.returncode == 0
+
+    @classmethod
+    def stop(cls, process):
+        """Ends a traffic program that was to have no end, and had none."""
+        if process.poll() is not None:
+            result, _ = cls.finish(process)
+            raise Failed(f"traffic {' '.join(process.args[1:])} has ended: {result}")
+        process.kill()
+        process.communicate()
 
     def traffic(self, *words, nic=None, timeout=120):
         """Run the traffic program to its end; must lose and change nothing."""

@@ -80,7 +80,7 @@ class Trial:
         """The device under test sends datagrams that the model swallows."""
         env = self.env
         self.model.forward("sink")
-        env.dut.ip(f"neigh replace {env.peer.ip4} lladdr {env.peer.mac} dev dut nud permanent")
+        env.dut.knows(env.peer)
         before = env.dut.counters()["tx_packets"]
         sender = env.start(env.dut, "burst", env.peer.ip4, 7777, frames, 200, 500)
         # A queue that a lie has stopped sends no more.

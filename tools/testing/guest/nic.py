@@ -200,6 +200,10 @@ class Nic:
         where = ["-n", self.namespace] if self.namespace else []
         return run("ip", *where, *" ".join(words).split(), check=check)
 
+    def knows(self, other, address=None):
+        """It need not ask for the other one's address (IPv4 unless one is given)."""
+        self.ip(f"neigh replace {address or other.ip4} lladdr {other.mac} dev {self.name} nud permanent")
+
     def enter(self):
         return inside(self.namespace)
 

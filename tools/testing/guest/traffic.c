@@ -422,9 +422,9 @@ static int burst(const char *address, const char *port, uint32_t count, uint32_t
 		if (send(fd, buffer, (size_t)n * size, 0) < 0) {
 			if (errno == ENOBUFS || errno == EAGAIN)
 				continue;
-			if (errno == EMSGSIZE || errno == EINVAL)
+			if (!sent && (errno == EMSGSIZE || errno == EINVAL))
 				fail("send");
-			/* The way is cut, or so the other end says: lost. */
+			/* The way is cut, or its device is on its way out: lost. */
 		}
 		sent += n;
 		if (gap)

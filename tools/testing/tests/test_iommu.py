@@ -58,7 +58,7 @@ def frames_of_other_pools(env):
     xdp = Xdp(env)
     xdp.set(port=PORT)
     xdp.attach("tx")
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
     burst = env.start(env.peer, "burst", env.dut.ip4, PORT, 10000000, 1000, 300)
     sent = lambda: env.dut.statistics()["rx_xdp_tx"]  # noqa: E731
     for turn in range(200 if env.full else 20):
@@ -68,8 +68,7 @@ def frames_of_other_pools(env):
         except OSError as error:
             # C has no queue management.
             raise Skip(f"no restart: {error}") from error
-    burst.kill()
-    burst.wait()
+    env.stop(burst)
     env.ping()
 
 

@@ -48,7 +48,7 @@ def bind_and_unbind_100(env):
     both = os.path.exists(env.modules.path) and env.driver == "rust"
     if both and not env.modules.loaded("c"):
         env.modules.load("c")
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
     running = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 700, 2000),
                env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 2000)]
     for key in ("rx_packets", "tx_packets"):
@@ -60,9 +60,7 @@ def bind_and_unbind_100(env):
         if turn % 10 == 9:
             wait_for(env.reachable, f"traffic after bind {turn + 1}")
     for process in running:
-        equal(process.poll(), None, "exit status of the traffic in the background")
-        process.kill()
-        process.wait()
+        env.stop(process)
     equal(env.dut.driver(), DRIVERS[env.driver], "driver in the end")
     env.echo("udp", env.peer.ip4, 0, 1472, 101)
     env.stream("send", env.peer.ip4, 1 << 20)
@@ -94,7 +92,7 @@ def both_modules_loaded(env):
 @case(60, ci=True)
 def unload_under_traffic(env):
     """The module goes while its netdev is up and busy."""
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
     env.serve_dut()
     running = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 1400, 0),
                env.start(env.dut, "stream", "send", env.peer.ip4, 7777, 1 << 30)]

@@ -91,7 +91,7 @@ def driver_to_sink(env):
     """What a socket sends arrives at the model: content, checksums, segments."""
     env.model.forward("sink")
     for address in (env.peer.ip4, env.peer.ip6):
-        env.dut.ip(f"neigh replace {address} lladdr {env.peer.mac} dev dut nud permanent")
+        env.dut.knows(env.peer, address)
         for segment in ([], [500]):
             env.model.clear()
             # Nobody answers its question for what arrived; the model knows.
@@ -115,7 +115,7 @@ def reflected(env):
     """What is sent comes back from the model as it was."""
     env.model.forward("reflect")
     for address in (env.peer.ip4, env.peer.ip6):
-        env.dut.ip(f"neigh replace {address} lladdr {env.peer.mac} dev dut nud permanent")
+        env.dut.knows(env.peer, address)
         env.echo("udp", address, 0, 1472, 101)
         env.ping(address)
 

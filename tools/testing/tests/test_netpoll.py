@@ -98,13 +98,12 @@ def messages_beside_program(env):
     xdp.attach("tx")
     sent = env.dut.statistics()
     with netconsole(env) as receiver:
-        env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+        env.peer.knows(env.dut)
         burst = env.start(env.peer, "burst", env.dut.ip4, 4001, 10000000, 200, 200)
         wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > sent["rx_xdp_tx"] + 50, "frames sent back")
         wanted = {f"netconsole beside {i}" for i in range(100)}
         arrive(receiver, wanted)
         before = env.dut.statistics()["rx_xdp_tx"]
         wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > before + 50, "frames sent back afterwards")
-        burst.kill()
-        burst.wait()
+        env.stop(burst)
     env.ping()

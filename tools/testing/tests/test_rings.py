@@ -39,7 +39,7 @@ def refused(env, *words):
 def traffic(env, count=10000000):
     """Bidirectional: TCP streams that compare every byte, and datagrams to no end."""
     env.serve_dut()
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
     streams = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 24 << 20)
                for direction in ("send", "recv")]
     bursts = [env.start(env.dut, "burst", env.peer.ip4, 7777, count, 700, 1000),
@@ -50,9 +50,7 @@ def traffic(env, count=10000000):
 def finish(env, streams, bursts):
     """Streams come to their end unchanged; then all kinds of traffic are right."""
     for process in bursts:
-        equal(process.poll(), None, "exit status of the datagrams")
-        process.kill()
-        process.wait()
+        env.stop(process)
     for process in streams:
         result, good = env.finish(process)
         check(good, f"stream: {result}")
@@ -262,15 +260,14 @@ def transmit_timeout(env):
             config.write((command | 2 if on else command & ~2).to_bytes(2, "little"))
 
     before = env.dut.counters()
-    env.dut.ip(f"neigh replace {env.peer.ip4} lladdr {env.peer.mac} dev dut nud permanent")
+    env.dut.knows(env.peer)
     registers(False)
     burst = env.start(env.dut, "burst", env.peer.ip4, 7777, 10000000, 700, 1000)
     settle(1)
     registers(True)
     wait_for(lambda: env.dut.counters()["tx_errors"] > before["tx_errors"], "a transmit timeout", 30)
     wait_for(env.reachable, "traffic afterwards", 15)
-    burst.kill()
-    burst.wait()
+    env.stop(burst)
     env.echo("udp", env.peer.ip4, 0, 1472, 101)
     if env.driver == "rust":
         lost = env.dut.counters()["tx_dropped"] - before["tx_dropped"]

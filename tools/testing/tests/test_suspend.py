@@ -64,9 +64,7 @@ def under_traffic(env, cycle, turns):
         cycle()
         wait_for(lambda: env.dut.counters()["rx_packets"] > before["rx_packets"] + 20,
                  f"traffic after turn {turn + 1}")
-    equal(burst.poll(), None, "exit status of the datagrams")
-    burst.kill()
-    burst.wait()
+    env.stop(burst)
     streams.end()
     for key, value in begin.items():
         check(env.dut.counters()[key] >= value, f"{key} went back")
@@ -192,7 +190,7 @@ def program_survives(env):
     function, under traffic, until it is taken off."""
     env.dut.ip(f"link set dev dut xdpdrv obj {env.job['bpf']}/xdp.o program drop")
     # The program has nobody ask for it.
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
     cycles = [suspend, lambda: suspend("disk")]
     if env.dut.port is not None and env.driver == "rust":
         cycles.append(lambda: function_reset(env))
@@ -203,8 +201,7 @@ def program_survives(env):
             cycle()
             wait_for(env.dut.carrier, "the link")
             wait_for(lambda before=drops(env): drops(env) > before + 20, f"frames are dropped after turn {turn + 1}")
-            burst.kill()
-            burst.wait()
+            env.stop(burst)
             settle(0.3)
             all_dropped(env, f"after turn {turn + 1}")
         env.dut.ip("link set dev dut xdpdrv off")

@@ -19,7 +19,7 @@ TURNS, FULL_TURNS = 3, 50
 
 def known(env):
     """The peer need not ask for the device's address."""
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
 
 
 @case(150, full=900)

@@ -140,7 +140,7 @@ def checksums_are_complete(env):
         xdp.set()
         xdp.attach("verify", frags=frags)
         env.serve_dut()
-        env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+        env.peer.knows(env.dut)
         env.echo("udp", env.dut.ip4, 0, 1472, 61, nic=env.peer)
         env.echo("tcp", env.dut.ip4, 1, 4096, 511, nic=env.peer)
         env.stream("recv", env.peer.ip4, 1 << 20)
@@ -362,7 +362,7 @@ def changes_under_traffic(env):
     xdp = Xdp(env)
     turns = 2000 if env.full else 30
     env.serve_dut()
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
     changes = None
     while changes is None or changes.poll() is None:
         streams = [env.start(env.dut, "stream", direction, env.peer.ip4, 7777, 8 << 20)
@@ -492,7 +492,7 @@ def removed_under_traffic(env):
     xdp = Xdp(env)
     xdp.set(port=7777)
     xdp.attach("tx", frags=True)
-    env.peer.ip(f"neigh replace {env.dut.ip4} lladdr {env.dut.mac} dev peer nud permanent")
+    env.peer.knows(env.dut)
     bursts = [env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, size, 0) for size in (64, 1400)]
     wait_for(lambda: env.dut.statistics()["rx_xdp_tx"] > 200, "frames sent back")
     env.dut.remove()
