@@ -282,8 +282,10 @@ static int open_to(const char *address, const char *port, int type, int icmp)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	else
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
-	if (connect(fd, found->ai_addr, found->ai_addrlen))
-		fail("connect");
+	/* A machine that goes to sleep interrupts it; asked again, it goes on. */
+	while (connect(fd, found->ai_addr, found->ai_addrlen))
+		if (errno != EINTR)
+			fail("connect");
 	return fd;
 }
 
