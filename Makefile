@@ -115,6 +115,6 @@ help:
 #? Variables: V=1 shows commands. KSRC=<folder or tarball> is the source of
 #? KDIR's kernel, needed once where its headers lack Rust metadata. T=<pattern>
 #? DRIVER=c|rust PARAMS=<device parameters> choose tests and guests, FULL=1 the
-#? whole matrix, B=<scenarios> the benchmark's. DEBUG=1 has `make test` build
-#? the debug kernel too, and `make vm` start it. The cache is virtio-net-rs in
-#? $XDG_CACHE_HOME or ~/.cache.
+#? whole matrix, RESUME=1 what is left of it, B=<scenarios> the benchmark's.
+#? DEBUG=1 has `make test` build the debug kernel too, and `make vm` start it.
+#? The cache is virtio-net-rs in $XDG_CACHE_HOME or ~/.cache.

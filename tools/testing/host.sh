@@ -58,8 +58,8 @@ model_and_module() {
 	one host.model 1500 $host/crate.sh test tools/testing/model/Cargo.toml build/model
 	one host.clippy_model 1500 $host/crate.sh lint tools/testing/model/Cargo.toml build/lint-model
 	one host.pyflakes 60 make --no-print-directory pyflakes
-	one host.splat_scanner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
-		python3 -m unittest -q vnr.test_console
+	one host.runner 60 tools/env/in-tree.sh env PYTHONPATH=tools/testing PYTHONDONTWRITEBYTECODE=1 \
+		python3 -m unittest -q vnr.test_console vnr.test_record
 	one host.benchmark 300 tools/env/in-tree.sh env PYTHONDONTWRITEBYTECODE=1 \
 		python3 -m unittest discover -s tools/testing/bench/tests
 	one host.report_page 300 $host/report-page.sh

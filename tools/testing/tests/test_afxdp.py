@@ -498,6 +498,30 @@ def binds_under_traffic(env):
     env.echo("udp", env.peer.ip4, 0, 1472, 101)
 
 
+def counted(env, side, action, count, length):
+    """The action's frames, of so many bytes in all, are each counted once for the device and once for queue 0.
+    The stack has a few of its own meanwhile, in any queue."""
+    def now():
+        total, queues = env.dut.counters(), env.dut.queue_counters()
+        return [(total[f"{side}_{unit}"], queues.get((side, 0, unit), 0)) for unit in ("packets", "bytes")]
+
+    before = now()
+    action()
+    for unit, meant, few, *pairs in zip(("packets", "bytes"), (count, length), (12, 12 * 128), before, now()):
+        (device, queue), (later, queue_later) = pairs
+        for what, change in (("the device", later - device), ("queue 0", queue_later - queue)):
+            check(meant <= change <= meant + few, f"{side} {unit} of {what}: {change} for {meant}")
+
+
+@case(60, nics=ZERO_COPY, sample=BOTH)
+def counts(env):
+    """Every frame that a process sends or receives is counted, once, and its bytes without the header."""
+    xdp = ready(env)
+    frames = numbered(env, 250, PORT)
+    counted(env, "rx", lambda: receive(env, xdp, mode(env), "-p"), 250, sum(map(len, frames)))
+    counted(env, "tx", lambda: transmit(env, mode(env), count=500, size=300), 500, 500 * 300)
+
+
 @case(60, nics=ZERO_COPY, sample=BOTH)
 def killed(env):
     """The owner is killed amid its work: the queue is free, and works for the next one."""

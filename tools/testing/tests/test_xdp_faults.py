@@ -5,6 +5,7 @@ and the next attempt works."""
 
 import fault
 from bind import Program, Socket
+from test_afxdp import transmit
 from test_faults import ADDS, MAPS, dma_device, now_and_then, steps
 from vnrtest import case, check, equal, wait_for
 from xdp import PLACE, Xdp
@@ -116,3 +117,17 @@ def bind_dma_maps(env):
     """Every DMA mapping of a socket's memory fails once."""
     with fault.Calls(env, MAPS, device=dma_device(env)) as calls:
         walk_bind(env, "DMA mappings of binding a socket", calls.walk, 32)
+
+
+@case(120)
+def sends_refused(env):
+    """The ring refuses every fifth frame of a socket once: all the same each is sent once, and none is said to
+    have been that was not."""
+    sends = {name: error for name, error in ADDS.items() if "outbuf" in name}
+    with fault.NoLeaks(env), fault.Calls(env, sends, env.driver) as calls:
+        calls.arm(5, every=5)
+        transmit(env, "-z", count=1000)
+        failed = calls.failed()
+        calls.arm(0)
+        check(failed >= 100, f"{failed} frames were refused")
+    env.ping()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """python3 -m vnr: the tests, as asked for by the environment variables T,
-DRIVER, PARAMS, FULL and VNR_KERNELS. Runs inside the tree and a private network
+DRIVER, PARAMS, FULL, RESUME and VNR_KERNELS. Runs inside the tree and a private network
 namespace; test.sh starts it so."""
 
 import fnmatch
@@ -11,6 +11,7 @@ import time
 
 from . import accel, build, guests, host, kernel, model, network, paths, plan
 from .params import ParamError
+from .record import Record
 from .results import Results
 from .session import SEED
 
@@ -53,6 +54,13 @@ def main():
     if unknown:
         sys.exit(f"T={','.join(unknown)}: no suite or case has that name; suites are: "
                  + ", ".join(sorted({c.suite for c in plan.collect()[0].values()} | {"host"})))
+    # Of whole suites with their own parameters only, so that its guests are always the same.
+    whole = not os.environ.get("PARAMS") and plan.are_suites(pattern)
+    record = Record() if full and whole else None
+    if record and os.environ.get("RESUME", "") not in ("", "0"):
+        known = [plan for plan in plans if record.has(plan)]
+        plans = [plan for plan in plans if plan not in known]
+        print(f"# {len(known)} guests had no failure in an earlier run, and would run the same again: left out")
     if plans:
         try:
             network.require_private()
@@ -79,7 +87,7 @@ def main():
             kernel.missing_debug(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
-    guests.run_all(plans, results, full)
+    guests.run_all(plans, results, full, record)
     (paths.OUT / "results.ktap").write_text(results.ktap())
     (paths.OUT / "seconds").write_text(results.seconds())
     results.write_observations(paths.OUT / "observations.json")

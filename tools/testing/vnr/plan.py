@@ -62,6 +62,12 @@ def matches(case, pattern):
                for part in pattern.replace("-", "_").split(",") for glob in (part, part + ".*"))
 
 
+def are_suites(pattern):
+    """Whether whole suites are meant."""
+    _, modules = collect()
+    return all(part in modules for part in filter(None, pattern.replace("-", "_").split(",")))
+
+
 def _sets(module, full):
     """The device parameter sets of a suite."""
     declared = getattr(module, "PARAMS", [""])
