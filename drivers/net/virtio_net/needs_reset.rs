@@ -29,6 +29,11 @@ impl Resets {
             last: AtomicI64::new(NEVER),
         }
     }
+
+    /// Somebody else has reset the device, also one that was given up.
+    pub(crate) fn forget(&self) {
+        self.last.store(NEVER, Ordering::Relaxed);
+    }
 }
 
 /// Resets the device if it says that it needs that: all is as it was afterwards. Process context.

@@ -4,7 +4,10 @@
 //! traffic goes on (sections 2.6.1 and 5.1.6.5.5).
 
 use crate::{affinity, nic::Nic};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 use kernel::{
     prelude::*,
     time::{delay::fsleep, Delta},
@@ -127,18 +130,8 @@ impl Resize for Nic {
             tx.notify_again();
             return;
         }
-        match tx.reset() {
-            Ok(()) => {
-                paused.emptied();
-                self.coalesce_again(index);
-                dev_info!(self.device.as_ref(), "transmit queue {} was reset\n", index);
-            }
-            Err(error) => dev_err!(
-                self.device.as_ref(),
-                "transmit queue {} cannot be reset: {:?}\n",
-                index,
-                error
-            ),
+        if self.reset_tx(&mut paused, index) {
+            dev_info!(self.device.as_ref(), "transmit queue {} was reset\n", index);
         }
     }
 }
@@ -182,18 +175,7 @@ impl Nic {
             if paused.tx().is_empty() {
                 continue;
             }
-            match paused.tx().reset() {
-                Ok(()) => {
-                    paused.emptied();
-                    self.coalesce_again(pair);
-                }
-                Err(error) => dev_err!(
-                    self.device.as_ref(),
-                    "transmit queue {} cannot be reset: {:?}\n",
-                    pair,
-                    error
-                ),
-            }
+            self.reset_tx(&mut paused, pair);
         }
     }
 
@@ -271,23 +253,19 @@ impl Nic {
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result {
         // They are ready before the device or the stack hears of them.
-        let result = if self.netdev.is_running() {
-            self.run(now..pairs, lock)
-        } else {
-            Ok(())
-        };
-        let result = result
-            .and_then(|()| self.use_queue_pairs(pairs))
-            .and_then(|()| {
-                let result = self.netdev.use_queues(pairs, rtnl, lock);
-                if result.is_err() {
-                    let _ = self.use_queue_pairs(now);
-                }
-                result
-            });
+        if self.netdev.is_running() {
+            self.run(now..pairs, lock)?;
+        }
+        let result = self
+            .use_queue_pairs(pairs)
+            .and_then(|()| self.netdev.use_queues(pairs, rtnl, lock));
         match result {
             Ok(()) => self.pairs.store(pairs, Ordering::Relaxed),
-            Err(_) => self.pause(now..pairs, lock),
+            Err(_) => {
+                // The device may have taken a part of it.
+                let _ = self.use_queue_pairs(now);
+                self.pause(now..pairs, lock);
+            }
         }
         result
     }
@@ -330,6 +308,52 @@ impl Nic {
             }
             self.pause(pair..pair.wrapping_add(1), lock);
         }
+        self.take_back(pairs..now, rtnl, lock);
         Ok(())
+    }
+
+    /// Takes back what the device has not sent of queues that are not used any more. It may never
+    /// do that now, and nobody would hear of it.
+    fn take_back(&self, pairs: Range<usize>, rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, Self>) {
+        let queues = self.netdev.queues();
+        for pair in pairs {
+            let Ok(mut paused) = queues.pause_pair(pair, lock) else {
+                continue;
+            };
+            reclaim(&mut paused);
+            if !paused.tx().is_empty() {
+                if !self.negotiated.contains(Features::RING_RESET) {
+                    drop(paused);
+                    // An error was told, and leaves nothing in the rings either.
+                    let _ = self.restart(None, rtnl, lock);
+                    return;
+                }
+                self.reset_tx(&mut paused, pair);
+            }
+            drop(paused);
+            let _ = queues.with_tx(pair, |tx, queue| {
+                if queue.is_stopped() && tx.is_empty() {
+                    queue.wake();
+                }
+            });
+        }
+    }
+
+    /// Takes back what is in a transmit ring.
+    fn reset_tx(&self, paused: &mut PausedPair<'_, '_, Self>, index: usize) -> bool {
+        let result = paused.tx().reset();
+        match result {
+            Ok(()) => {
+                paused.emptied();
+                self.coalesce_again(index);
+            }
+            Err(error) => dev_err!(
+                self.device.as_ref(),
+                "transmit queue {} cannot be reset: {:?}\n",
+                index,
+                error
+            ),
+        }
+        result.is_ok()
     }
 }

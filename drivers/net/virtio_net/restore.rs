@@ -48,6 +48,7 @@ impl Nic {
             self.go_on(ready, control, None, rtnl, lock).map(|_| ())
         })?;
         affinity::spread(self);
+        self.resets.forget();
         if self.netdev.is_running() {
             self.device.enable_config_changes(true);
         }
@@ -60,7 +61,7 @@ impl Nic {
     /// # Errors
     ///
     /// Those of binding `new`; the device goes on without it. `ENODEV` if the device is away,
-    /// or does not come back, `EIO` if it is given up.
+    /// or does not come back.
     pub(crate) fn restart(
         &self,
         new: Option<(usize, &XskPool)>,

@@ -45,7 +45,8 @@ impl Xsk for Nic {
 
     fn unbind_pool(&self, index: usize, rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, Self>) {
         // The device that has lost its queues owns nothing, whether it comes back or not.
-        if !self.negotiated.contains(Features::RING_RESET) && self.restart(None, rtnl, lock).is_ok()
+        if !self.negotiated.contains(Features::RING_RESET)
+            && self.restart_for(None, rtnl, lock).is_ok()
         {
             return;
         }
@@ -120,8 +121,21 @@ impl Nic {
             queues.resume(index, lock);
         }
         let pool = pool??;
-        self.restart(Some((index, &pool)), rtnl, lock)?;
+        self.restart_for(Some((index, &pool)), rtnl, lock)?;
         Ok(pool)
+    }
+
+    /// A device that is given up is nothing for processes.
+    fn restart_for(
+        &self,
+        new: Option<(usize, &XskPool)>,
+        rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result {
+        if self.netdev.is_broken() {
+            return Err(EIO);
+        }
+        self.restart(new, rtnl, lock)
     }
 
     fn bind(&self, paused: &mut PausedPair<'_, '_, Self>, offer: XskOffer<'_>) -> Result<XskPool> {

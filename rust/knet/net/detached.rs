@@ -69,13 +69,20 @@ impl<D: Driver> Device<D> {
         first: impl FnOnce(&Rtnl<'_>, &mut OpsLocked<'_, D>) -> Result,
     ) -> Result {
         self.queues().put_all(rx, tx, lock)?;
-        let result = first(rtnl, lock);
-        match result {
-            // SAFETY: The device is valid, and we have its locks.
-            Ok(()) => unsafe { bindings::netif_device_attach(self.as_raw()) },
-            Err(_) => self.queues().take_all(self.is_running(), lock),
+        if let Err(error) = first(rtnl, lock) {
+            self.queues().take_all(self.is_running(), lock);
+            return Err(error);
         }
-        result
+        self.queues().start_all(self.is_running());
+        // SAFETY: The device is valid, and we have its locks.
+        unsafe {
+            bindings::netif_device_attach(self.as_raw());
+            // A program may have come or gone meanwhile.
+            if self.is_registered() {
+                bindings::netdev_update_features(self.as_raw());
+            }
+        }
+        Ok(())
     }
 
     /// Calls `f` with the RTNL lock held. Process context; not with the instance lock.
@@ -102,6 +109,14 @@ impl<D: Driver> Queues<D> {
         // Who sends has the lock. Of a device that is down, nobody would wake the queues.
         for slot in self.tx().iter().filter(|_| is_running) {
             slot.locked(|| TxQueue::of(slot).stop());
+        }
+    }
+
+    /// The end of that for a device that is down now: the stack does it for one that is up, of
+    /// which the polls wake the queues of others.
+    fn start_all(&self, is_running: bool) {
+        for slot in self.tx().iter().filter(|_| !is_running) {
+            slot.locked(|| TxQueue::of(slot).wake());
         }
     }
 

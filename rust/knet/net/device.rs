@@ -336,6 +336,11 @@ impl<D: Driver> Device<D> {
         })
     }
 
+    /// Whether users have the device.
+    pub(super) fn is_registered(&self) -> bool {
+        self.0.is_registered()
+    }
+
     /// Whether the interface is up (`netif_running`).
     pub fn is_running(&self) -> bool {
         // SAFETY: The device is valid; a whole-word read.

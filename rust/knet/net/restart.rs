@@ -12,6 +12,12 @@ use crate::virtio::{self, Restart};
 use kernel::prelude::*;
 
 impl<D: Driver + virtio::Driver> Device<D> {
+    /// Whether a queue of the device takes and gives nothing any more: it broke a rule, or was
+    /// marked so. False without queues.
+    pub fn is_broken(&self) -> bool {
+        self.netdev().binding.is_broken()
+    }
+
     /// Takes the device from the stack as [`Self::detach`] does, with `first`; resets it and
     /// negotiates its features again; and has `again` find its queues and give it back
     /// ([`Self::attach_locked`]). If memory was short, `again` is called once more. Process
@@ -26,7 +32,7 @@ impl<D: Driver + virtio::Driver> Device<D> {
     /// # Errors
     ///
     /// Nothing has changed then. `EINVAL` if the lock is another device's; `ENODEV` while it is
-    /// detached, or not registered yet; `EIO` if it is given up.
+    /// detached, or not registered.
     pub fn restart(
         &self,
         rtnl: &Rtnl<'_>,
@@ -37,13 +43,10 @@ impl<D: Driver + virtio::Driver> Device<D> {
         if !self.queues().are_of(lock) {
             return Err(EINVAL);
         }
-        if !self.queues().are_attached(lock) {
+        if !self.queues().are_attached(lock) || !self.is_registered() {
             return Err(ENODEV);
         }
         let binding = &self.netdev().binding;
-        if binding.is_broken() {
-            return Err(EIO);
-        }
         self.detach_locked(rtnl, lock, first);
         let mut attempt = || {
             // SAFETY: Queues know the driver's data until the end of registration, which takes

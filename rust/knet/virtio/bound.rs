@@ -102,6 +102,10 @@ impl<T: Driver> Bound<T> {
         // SAFETY: The work item was initialised in `attach`.
         let cancelled = unsafe { bindings::cancel_work_sync(self.work.get()) };
         let mut result = self.data.as_ref().freeze();
+        // Whether the device was marked as failed, which the core would do again after a reset.
+        // That it needs one could not be heard of it then.
+        // SAFETY: The device is valid, and the core in this call.
+        unsafe { (*self.owner.binding()?.device().as_raw()).failed = false };
         // The core would find the device's queues gone, and the driver would use them.
         if result.is_ok() && self.owner.binding()?.has_queues() {
             result = Err(EBUSY);

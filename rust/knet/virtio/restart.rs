@@ -6,7 +6,12 @@
 use super::{Binding, Driver, Probe, Registration};
 use crate::bindings;
 use core::{marker::PhantomData, ops::Deref};
-use kernel::{error::to_result, prelude::*, sync::Arc};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    sync::Arc,
+    time::{delay::fsleep, Delta},
+};
 
 /// A device that was reset, when its queues can be found and it be made live; see
 /// [`crate::net::Device::restart`].
@@ -54,6 +59,7 @@ impl Binding {
         if self.has_queues() {
             return Err(EBUSY);
         }
+        self.wait_for_core();
         // SAFETY: By the caller's promise, and we have the lock.
         let result = unsafe { self.negotiate() }.and_then(|()| {
             again(&Restart {
@@ -74,6 +80,22 @@ impl Binding {
             };
         }
         result
+    }
+
+    /// Who has been probed, or given its device back, may be here before the core has done with
+    /// that: in the end it looks whether the device is live, and must not find it reset. The wait
+    /// has an end, as the core may be about to take the device, and may wait for our caller.
+    fn wait_for_core(&self) {
+        for _ in 0..1000 {
+            // SAFETY: By the type invariant; a whole-byte read.
+            let done = unsafe {
+                (&raw const (*self.device().as_raw()).config_core_enabled).read_volatile()
+            };
+            if done {
+                return;
+            }
+            fsleep(Delta::from_millis(1));
+        }
     }
 
     /// From reset to FEATURES_OK, with the features that were negotiated before.

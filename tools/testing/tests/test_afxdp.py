@@ -208,6 +208,13 @@ def jumbo_by_turns(env):
     env.ping()
 
 
+@case(60, nics=JUMBO, sample=PLAIN)
+def jumbo_few_at_once(env):
+    """A process that polls for fewer frames at once than one of its own has parts sends it all the same."""
+    large_mtu(env)
+    transmit(env, mode(env), "-F", "-f", 2048, "-B", "-b", 4, count=60, size=9014)
+
+
 @case(120, nics=JUMBO, sample=PLAIN)
 def jumbo_tails(env):
     """A program takes off, or adds to, the ends of frames over several chunks, wherever that ends."""

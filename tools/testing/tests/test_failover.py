@@ -56,6 +56,8 @@ def master_up(env):
 
 def check_goes_by(env, name, other=None):
     """Packets are sent by this device, and not by the other."""
+    # The master sends by a primary as soon as that has a carrier, which takes longer than to wake up.
+    wait_for(lambda: read(f"{NET}/{name}/carrier") == "1", f"the carrier of {name}")
     wait_for(env.reachable, f"traffic by {name}")
     before, others = sent(name), sent(other) if other else 0
     env.ping(count=20)

@@ -10,6 +10,7 @@ import time
 
 from hostile import Hang, Trial, end_guest, in_time, PATIENCE
 from nic import settle
+from test_suspend import function_reset
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 from xdp import Xdp
 from xsk import Client, pinned
@@ -363,8 +364,39 @@ def breaks_down(times):
     return body
 
 
+def breaks_down_while_down(env, made):
+    """Nobody hears of it before the interface goes up, which has commands for the device."""
+    env.serve_dut()
+    env.dut.ip("link set dev dut down")
+    made.model.lie("needs_reset", next=1)
+    wait_for(lambda: made.told("needs_reset") == 1, "needs_reset was told")
+    in_time("going up", PATIENCE, lambda: env.dut.ip("link set dev dut up"))
+    wait_for(env.dut.carrier, "the link")
+    env.dut.addresses()
+    wait_for(made.alive, "traffic after the reset", 15)
+    equal(len(made.log.new("needs a reset")), 1, "lines that say so")
+    made.receive()
+    made.describe()
+    equal((made.received, made.changed), (made.sent, 0), "datagrams received and changed")
+    made.note("reset, and goes on")
+
+
+def healed(env, made):
+    """One that was given up is reset by somebody else; then it needs a reset again."""
+    breaks_down(2)(env, made)
+    before = len(made.log.new("the device needs a reset$"))
+    function_reset(env)
+    wait_for(made.alive, "traffic after a reset of the function")
+    made.model.lie("needs_reset", next=1)
+    wait_for(lambda: len(made.log.new("the device needs a reset$")) > before, "it was noticed")
+    wait_for(made.alive, "traffic after the reset")
+    made.note("after a reset of the function, reset, and goes on")
+
+
 declare("needs_reset", "The device says that it needs a reset.", breaks_down(1))
 declare("needs_reset_again", "It says so again at once.", breaks_down(2))
+declare("needs_reset_down", "It says so while the interface is down.", breaks_down_while_down)
+declare("needs_reset_healed", "It says so after it was given up and its PCI function was reset.", healed)
 
 
 def hardware_packets(env):

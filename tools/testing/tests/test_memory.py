@@ -99,18 +99,27 @@ def nothing_leaks_over_cycles(env):
     check(False, f"KiB that slabs grew by and that memory shrank by, in spans of 20 cycles: {spans}")
 
 
+def searched():
+    """Pages that the kernel has looked at so far, to find some that it can take."""
+    counts = dict(line.split() for line in read("/proc/vmstat").splitlines())
+    return int(counts["pgscan_kswapd"]) + int(counts["pgscan_direct"])
+
+
 @case(60)
 def low_memory_recovers(env):
     """Receiving goes on after a time in which pages were hard to get."""
-    total = int(next(line for line in read("/proc/meminfo").splitlines()
-                     if line.startswith("MemAvailable")).split()[1]) >> 10
+    before = searched()
     env.serve_dut()
     flood = env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 1400, 0)
-    # Nearly all memory, by tmpfs, which takes pages as traffic does.
-    run("dd", "if=/dev/zero", "of=/dev/shm/fill", "bs=1M", f"count={total - 48}", check=False)
-    settle(1)
-    run("rm", "-f", "/dev/shm/fill")
-    flood.kill()
-    flood.wait()
+    # A file system that takes pages as traffic does, until there are few.
+    run("mount", "-t", "tmpfs", "-o", "size=100%", "fill", "/mnt")
+    try:
+        with open("/mnt/fill", "wb", buffering=0) as file:
+            while searched() == before:
+                check(file.write(bytes(1 << 20)), "pages are not hard to get")
+        settle(1)
+    finally:
+        run("umount", "/mnt")
+    env.stop(flood)
     wait_for(env.reachable, "traffic afterwards")
     some_traffic(env)

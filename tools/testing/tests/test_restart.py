@@ -253,6 +253,40 @@ def does_not_come_back(env):
     env.works()
 
 
+@case(120, nics=MODEL)
+def changes_while_away(env):
+    """What users change on a device that is away holds when it is back: a program that has no large
+    frames, and that the interface was down; no queue stays stopped, of those not in use neither."""
+    xdp = Xdp(env)
+    xdp.set()
+    env.dut.ethtool("-L", "combined", "1")
+    if is_ours(env):
+        env.model.lie("features_refused", next=1)
+        client = Client(env, mode(env), "--hold", mapped=False)
+        check("os error 19" in client.error, f"the device came back: {client.error!r}")
+        client.kill()
+        all_is_free()
+        env.model.honest()
+    xdp.attach("pass")
+    env.dut.ip("link set dev dut down")
+    if is_ours(env):
+        function_reset(env)
+    env.dut.ip("link set dev dut up")
+    wait_for(env.dut.carrier, "the link")
+    env.dut.addresses()
+    env.works()
+    before = env.dut.statistics()
+    env.stream("recv", env.peer.ip4, 8 << 20)
+    # Longer than the watchdog waits.
+    settle(7)
+    after = env.dut.statistics()
+    for name in ("rx_xdp_drops", "rx_drops", "tx_tx_timeouts"):
+        equal(after[name], before[name], name)
+    xdp.detach()
+    env.dut.ethtool("-L", "combined", "2")
+    env.works()
+
+
 @case(90, nics=MODEL)
 def others_reset_it(env):
     """Somebody resets the PCI function while a socket is bound, and while sockets come and go."""

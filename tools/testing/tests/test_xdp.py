@@ -271,6 +271,22 @@ def adjusts(env):
     env.ping()
 
 
+@case(90, nics=LARGE, sample=PLAIN)
+def pulls(env):
+    """A program has more of a large frame in the first buffer than there is room behind: the stack gets it as
+    it was."""
+    xdp = Xdp(env)
+    for length in (2000, 3600, 3700):
+        xdp.set(head=length)
+        xdp.attach("pull", frags=True, overwrite=True)
+        env.stream("recv", env.peer.ip4, 4 << 20)
+        env.echo("udp", env.peer.ip4, 0, 1472, 101)
+        seen = xdp.seen()
+        equal(seen["refused"], 0, f"refusals, of {seen}")
+        check(seen["longest"] > 8192, f"no large frames, of {seen}")
+    equal(env.dut.statistics()["rx_xdp_drops"], 0, "frames dropped")
+
+
 @case(60, sample=PLAIN)
 def metadata(env):
     """A program writes metadata in front of frames that it passes; they are as they were."""

@@ -73,7 +73,11 @@ impl Spare {
                 break;
             };
             let (skip, posted) = place(&buffer);
-            if vq.post(buffer, skip, posted).is_err() {
+            if let Err(refused) = vq.post(buffer, skip, posted) {
+                // It could not be mapped.
+                if refused.error == ENOMEM {
+                    refill = Refill::NoMemory;
+                }
                 break;
             }
         }

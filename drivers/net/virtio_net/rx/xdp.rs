@@ -22,6 +22,8 @@ use virtio_net_wire::{
 /// The header of a frame.
 pub(super) type Header = [u8; HeaderLayout::MAX_LEN];
 
+/// Where the checksum is in a UDP header.
+const UDP_CHECKSUM: u16 = 6;
 /// How many frames are sent at once.
 const BULK: usize = 64;
 
@@ -56,8 +58,47 @@ pub(super) struct Runner<'a> {
     most: usize,
 }
 
-/// A frame cannot be given to a program.
+/// A frame cannot be given to a program, or to whom the program wants.
 struct Unfit;
+
+/// A frame before the program saw it.
+#[derive(Clone, Copy)]
+struct Came {
+    len: usize,
+    /// Where its second part begins, if that matters and there is one, or null.
+    second: *const u8,
+}
+
+impl Came {
+    fn new<F: Frame>(frame: &mut F) -> Self {
+        Self {
+            len: frame.len(),
+            second: second(frame),
+        }
+    }
+
+    /// How many bytes of what came the program has taken off the front, or, negative, added there.
+    /// One that pulls more bytes into the first part than there is room behind it
+    /// (`bpf_xdp_pull_data`) has the others moved to the front, which looks like bytes that it
+    /// added: where it has changed the length too, nothing can be known.
+    fn taken_off<F: Frame>(&self, frame: &mut F) -> Result<isize, Unfit> {
+        let (moved, len) = (frame.moved(), frame.len());
+        let is_plain = moved == 0 || moved.wrapping_add(len as isize) == self.len as isize;
+        if is_plain || self.second.is_null() || second(frame) == self.second {
+            return Ok(moved);
+        }
+        if len == self.len {
+            Ok(0)
+        } else {
+            Err(Unfit)
+        }
+    }
+}
+
+fn second<F: Frame>(frame: &mut F) -> *const u8 {
+    let (_, mut rest) = frame.parts_mut();
+    rest.next().map_or(core::ptr::null(), <[u8]>::as_ptr)
+}
 
 impl<'a> Runner<'a> {
     /// For a poll that begins; nothing is to go out yet.
@@ -95,36 +136,37 @@ impl<'a> Runner<'a> {
         batch.bytes = batch.bytes.wrapping_add(len);
         self.counts.packets = self.counts.packets.wrapping_add(1);
         if base(frame.record()).is_plain() {
-            self.run::<true, F>(frame, len, spare);
+            let second = core::ptr::null();
+            self.run::<true, F>(frame, Came { len, second }, spare);
         } else {
-            self.frame_with_state(frame, len, spare);
+            self.frame_with_state(frame, spare);
         }
     }
 
-    /// The same with a frame of which the device has said more, `len` bytes long.
+    /// The same with a frame of which the device has said more.
     #[cold]
     #[inline(never)]
-    fn frame_with_state<F: Frame>(&mut self, mut frame: F, len: usize, spare: impl FnOnce(F)) {
+    fn frame_with_state<F: Frame>(&mut self, mut frame: F, spare: impl FnOnce(F)) {
         if self.complete(&mut frame).is_ok() {
-            self.run::<false, F>(frame, len, spare);
+            let came = Came::new(&mut frame);
+            self.run::<false, F>(frame, came, spare);
         } else {
             self.common.stats.frame_errors.add(1);
             self.lost();
         }
     }
 
-    /// Runs the program on a frame of `len` bytes. If it is plain, there is nothing to be seen
-    /// to.
+    /// Runs the program on a frame. If it is plain, there is nothing to be seen to.
     #[inline(always)]
-    fn run<const PLAIN: bool, F: Frame>(&mut self, frame: F, len: usize, spare: impl FnOnce(F)) {
+    fn run<const PLAIN: bool, F: Frame>(&mut self, frame: F, came: Came, spare: impl FnOnce(F)) {
         match frame.run(self.poll) {
             Verdict::Drop(frame) => {
                 spare(frame);
                 self.counts.drops = self.counts.drops.wrapping_add(1);
             }
-            Verdict::Pass(frame) => self.pass::<PLAIN, F>(frame, len),
+            Verdict::Pass(frame) => self.pass::<PLAIN, F>(frame, came),
             Verdict::Transmit(frame) => self.transmit::<PLAIN, F>(frame),
-            Verdict::Redirect(frame) => self.redirect::<PLAIN, F>(frame),
+            Verdict::Redirect(frame) => self.redirect::<PLAIN, F>(frame, came),
         }
     }
 
@@ -147,36 +189,44 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// Makes of a frame that was to be cut one that is whole: its checksum is complete.
+    /// Makes of a frame that was to be cut one that is whole: its checksums are complete.
     /// Nothing for other frames.
-    #[inline]
-    fn make_whole<const PLAIN: bool, F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
-        if PLAIN || base(frame.record()).is_plain() {
-            return Ok(());
-        }
-        self.make_whole_anyway(frame)
-    }
-
     #[cold]
     #[inline(never)]
-    fn make_whole_anyway<F: Frame>(&self, frame: &mut F) -> Result<(), Unfit> {
+    fn make_whole<F: Frame>(&self, frame: &mut F, came: Came) -> Result<(), Unfit> {
+        if base(frame.record()).is_plain() {
+            return Ok(());
+        }
+        let taken_off = came.taken_off(frame)?;
         let decoded = rx::decode(self.common.layout, frame.record()).map_err(|_| Unfit)?;
-        if let RxChecksum::Partial(partial) = decoded.checksum {
-            // It is where it was, wherever the frame begins now.
-            let start = (partial.start as isize).wrapping_sub(frame.moved());
+        // They are where they were, wherever the frame begins now.
+        let mut complete_at = |at: u16, offset: u16| {
+            let start = (at as isize).wrapping_sub(taken_off);
             let start = u16::try_from(start).map_err(|_| Unfit)?;
-            complete(frame, PartialChecksum { start, ..partial })?;
+            complete(frame, PartialChecksum { start, offset })
+        };
+        if let RxChecksum::Partial(partial) = decoded.checksum {
+            complete_at(partial.start, partial.offset)?;
+        }
+        // That of the tunnel sums the inner one.
+        if let Some(tunnel) = decoded.gso.and_then(|gso| gso.tunnel) {
+            if tunnel.outer_checksum {
+                complete_at(tunnel.outer_transport, UDP_CHECKSUM)?;
+            }
         }
         set_verified(frame.record_mut());
         Ok(())
     }
 
-    /// The stack gets a frame that had `came_len` bytes before the program saw it.
+    /// The stack gets a frame, as it came if the program has not moved its ends.
     #[inline]
-    fn pass<const PLAIN: bool, F: Frame>(&mut self, mut frame: F, came_len: usize) {
-        let is_where_it_was = || frame.moved() == 0 && frame.len() == came_len;
-        if !PLAIN && !is_where_it_was() && self.make_whole::<PLAIN, F>(&mut frame).is_err() {
-            return self.lost();
+    fn pass<const PLAIN: bool, F: Frame>(&mut self, mut frame: F, came: Came) {
+        if !PLAIN {
+            let is_as_it_came =
+                frame.len() == came.len && matches!(came.taken_off(&mut frame), Ok(0));
+            if !is_as_it_came && self.make_whole(&mut frame, came).is_err() {
+                return self.lost();
+            }
         }
         let header = *frame.record();
         match frame.into_skb(self.poll) {
@@ -209,9 +259,10 @@ impl<'a> Runner<'a> {
     }
 
     #[inline]
-    fn redirect<const PLAIN: bool, F: Frame>(&mut self, mut frame: F) {
+    fn redirect<const PLAIN: bool, F: Frame>(&mut self, mut frame: F, came: Came) {
         self.counts.redirects = self.counts.redirects.wrapping_add(1);
-        if self.make_whole::<PLAIN, F>(&mut frame).is_err() || frame.redirect(self.poll).is_err() {
+        let unfit = !PLAIN && self.make_whole(&mut frame, came).is_err();
+        if unfit || frame.redirect(self.poll).is_err() {
             self.lost();
         }
     }

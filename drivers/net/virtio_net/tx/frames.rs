@@ -79,7 +79,9 @@ impl Queue {
             // The longest frame of a process gets its turn, too.
             room = room.max(MAX_SEGMENTS.wrapping_sub(1));
         }
-        let most = poll.budget().min(room);
+        // A poll of less than the longest frame, as processes have of their own, would never send it.
+        let budget = poll.budget().max(MAX_SEGMENTS.wrapping_sub(1));
+        let most = budget.min(room);
         let offloads = xsk::offloads(self.negotiated, sw_time.load(Ordering::Relaxed));
         let XskQueued {
             frames,
@@ -97,7 +99,7 @@ impl Queue {
             self.kick();
         }
         // A frame of several parts that was too long for the budget's rest waits as well.
-        parts != 0 && parts.saturating_add(MAX_SEGMENTS) > poll.budget()
+        parts != 0 && parts.saturating_add(MAX_SEGMENTS) > budget
     }
 
     /// Leaves room for the stack's packets, or has it wait.
@@ -118,6 +120,9 @@ impl Queue {
         self.leave_room(queue);
         if flush {
             self.flush(queue);
+        } else if !self.vq.enable_interrupts_delayed() {
+            // Who flushes may not come: a program of a map may drop all of the rest.
+            queue.schedule_poll(|| self.vq.disable_interrupts());
         }
     }
 

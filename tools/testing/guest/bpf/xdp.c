@@ -13,6 +13,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+extern int bpf_xdp_pull_data(struct xdp_md *ctx, __u32 len) __ksym;
+
 char _license[] SEC("license") = "GPL";
 
 /* What was seen, by number. */
@@ -233,6 +235,23 @@ static __always_inline int do_adjust(struct xdp_md *ctx)
 static __always_inline int do_prepend(struct xdp_md *ctx)
 {
 	return adjusted(ctx, XDP_PASS);
+}
+
+/* Wants so many bytes in the first buffer as the case says, or all there are. */
+static __always_inline int pulled(struct xdp_md *ctx)
+{
+	__u32 len = setting(HEAD), all = bpf_xdp_get_buff_len(ctx);
+
+	look(ctx);
+	if (bpf_xdp_pull_data(ctx, len < all ? len : all))
+		count(REFUSED, 1);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags")
+int pull_frags(struct xdp_md *ctx)
+{
+	return pulled(ctx);
 }
 
 /* Writes metadata in front of the frame, which must stay as it is. */
