@@ -5,7 +5,7 @@
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
 use super::{napi::Slot, ops::Driver};
-use crate::{bindings, virtio};
+use crate::bindings;
 use core::{
     cell::Cell,
     ops::{Deref, DerefMut},
@@ -129,11 +129,10 @@ impl TxQueue {
         self.index
     }
 
-    /// Whether it is a queue of the network device that `device` has.
-    pub(super) fn is_of(&self, device: &virtio::Device) -> bool {
-        // SAFETY: The `netdev_queue` lives as long as its device, and the device's parent as long
-        // as that is registered.
-        unsafe { (*(*self.txq).dev).dev.parent == &raw mut (*device.as_raw()).dev }
+    /// Whether it is a queue of that network device.
+    pub(super) fn is_of(&self, device: *mut bindings::net_device) -> bool {
+        // SAFETY: The `netdev_queue` lives as long as its device.
+        unsafe { (*self.txq).dev == device }
     }
 
     /// Whether the driver has stopped the queue.

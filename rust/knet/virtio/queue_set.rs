@@ -175,8 +175,10 @@ impl Drop for QueueSet {
         self.binding.queues_go();
         self.binding.reset_device();
         let vdev = self.binding.device().as_raw();
-        // SAFETY: The device has these queues, and nobody else does.
+        // SAFETY: The device has these queues, and nobody else does. The end of a poll may still look
+        // at its ring, by a `Rearm`. Process context.
         unsafe {
+            bindings::synchronize_net();
             for index in 0..self.queues.len() {
                 self.set_affinity(index, core::ptr::null());
             }

@@ -7,7 +7,7 @@
 use super::{binding::Owner, bound::Bound, Device, Driver, Interrupt, Probe};
 use crate::{bindings, cpu};
 use core::marker::PhantomData;
-use kernel::{prelude::*, str::CStr, types::Opaque, ThisModule};
+use kernel::{container_of, prelude::*, str::CStr, types::Opaque, ThisModule};
 
 /// A driver's place on the virtio bus; it leaves the bus when this is dropped.
 #[pin_data(PinnedDrop)]
@@ -145,7 +145,8 @@ impl<T: Driver> Registration<T> {
     ///
     /// The core calls this for a device of this driver.
     unsafe extern "C" fn reset_prepare(vdev: *mut bindings::virtio_device) -> c_int {
-        // SAFETY: With the lock it is not beside `probe` or `remove`, which have it.
+        // SAFETY: With the lock it is not beside `probe` or `remove`, which have it, and the device
+        // is still this driver's.
         unsafe { Self::with_device_lock(vdev, Self::freeze) }
     }
 
@@ -170,9 +171,31 @@ impl<T: Driver> Registration<T> {
         // SAFETY: By the caller's promise.
         unsafe {
             bindings::mutex_lock(&raw mut (*vdev).dev.mutex);
-            let result = f(vdev);
+            let result = if Self::has(vdev) {
+                f(vdev)
+            } else {
+                ENODEV.to_errno()
+            };
             bindings::mutex_unlock(&raw mut (*vdev).dev.mutex);
             result
+        }
+    }
+
+    /// Whether this driver has the device: while the core waited for its lock, another may have
+    /// been bound.
+    ///
+    /// # Safety
+    ///
+    /// The device is valid, and its lock held.
+    unsafe fn has(vdev: *mut bindings::virtio_device) -> bool {
+        // SAFETY: By the caller's promise; a driver on that bus is in such a structure.
+        unsafe {
+            let driver = (*vdev).dev.driver;
+            if driver.is_null() {
+                return false;
+            }
+            let driver = container_of!(driver, bindings::virtio_driver, driver);
+            (*driver).probe.map(|probe| probe as usize) == Some(Self::probe as usize)
         }
     }
 

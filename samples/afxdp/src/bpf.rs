@@ -105,8 +105,11 @@ impl Link {
     }
 
     /// The one by which an interface has its XDP program, whoever made it, and the number of the program.
+    /// Links tell the interface by a number that another one has too, in another network namespace.
     pub fn of_interface(interface: u32) -> io::Result<(Self, u32)> {
-        let mut id = 0;
+        let (mut id, mut program) = (0, 0);
+        // SAFETY: The answer goes to `program`.
+        checked(unsafe { libbpf_sys::bpf_xdp_query_id(interface as i32, 0, &mut program) })?;
         loop {
             // SAFETY: The answer goes to `id`. There is an error when there is no further one.
             checked(unsafe { libbpf_sys::bpf_link_get_next_id(id, &mut id) })?;
@@ -115,8 +118,9 @@ impl Link {
                 continue;
             };
             let info = LinkInfo::from_fd(link.as_fd()).map_err(cause)?;
-            if matches!(info.info, LinkTypeInfo::Xdp(xdp) if xdp.ifindex == interface) {
-                return Ok((Self { _fd: link }, info.prog_id));
+            let is_its = matches!(info.info, LinkTypeInfo::Xdp(xdp) if xdp.ifindex == interface);
+            if is_its && info.prog_id == program {
+                return Ok((Self { _fd: link }, program));
             }
         }
     }

@@ -12,6 +12,11 @@ use std::io;
 const XDP_HEADROOM: u32 = 256;
 /// What is around a packet of the MTU, with a VLAN tag.
 const ETHERNET: u32 = 18;
+/// The same as the kernel has it for zero-copy: with two tags, and a checksum.
+const AROUND: u32 = 26;
+/// What it leaves free behind frames that may be in several chunks, in lines of so many bytes.
+const TAILROOM: u32 = 320;
+const LINE: u32 = 128;
 
 /// No socket, or none for such memory.
 pub fn memory(options: &Options, why: io::Error) -> Failure {
@@ -36,7 +41,8 @@ pub fn memory(options: &Options, why: io::Error) -> Failure {
             "memory of frames",
             format!(
                 "--frame-size={size} with --headroom={}: the kernel takes chunks from 2048 bytes to \
-                 a page (4096), with at least one byte for a frame behind {XDP_HEADROOM} of its own",
+                 a page (4096), with at least {LINE} bytes for a frame behind {XDP_HEADROOM} of its own \
+                 and in front of {TAILROOM} more",
                 options.headroom
             ),
         ),
@@ -135,12 +141,28 @@ fn no_zero_copy(device: &Device, options: &Options) -> Vec<String> {
             claims.zc_max_segs
         )];
     }
-    let mut advice = vec![format!(
+    let segments = if options.frags { claims.zc_max_segs } else { 1 };
+    let most = most_mtu(options, segments);
+    if device.mtu > most {
+        let more = if options.frags { "" } else { "--frags, " };
+        return vec![format!(
+            "{called} has zero-copy, but for frames that fit into {segments} chunks: with its MTU of {} they \
+             may not, whether they are received or not: set {more}a larger --frame-size, or an MTU of at \
+             most {most}; --copy goes without",
+            device.mtu
+        )];
+    }
+    vec![format!(
         "{called} has zero-copy, the kernel says, but refused it for this queue as it is now; \
          `dmesg` may say why, and --copy goes without"
-    )];
-    advice.extend(too_long(device, options));
-    advice
+    )]
+}
+
+/// The largest MTU with which the kernel has zero-copy, with so many chunks for a frame at most.
+fn most_mtu(options: &Options, segments: u32) -> u32 {
+    let tailroom = if options.frags { TAILROOM } else { 0 };
+    let each = room(options).saturating_sub(tailroom) / LINE * LINE;
+    each.saturating_mul(segments).saturating_sub(AROUND)
 }
 
 /// Bytes of a chunk that a received frame can have.
@@ -253,6 +275,36 @@ mod tests {
             error(libc::EOPNOTSUPP),
         );
         assert!(text(&one).contains("xdp-zc-max-segs: 1"));
+    }
+
+    #[test]
+    fn zero_copy_has_a_longest_frame() {
+        let mut device = device(Some(of(0b1011)));
+        device.mtu = 9000;
+        let refusal = |words, device: &Device| {
+            let options = crate::options::tests::options(words).unwrap();
+            text(&bind(device, &options, error(libc::EINVAL)))
+        };
+        let long = refusal("-t -z", &device);
+        assert!(
+            long.contains("MTU of 9000") && long.contains("at most 3814"),
+            "{long}"
+        );
+        assert!(long.contains("set --frags, "), "{long}");
+        device.mtu = 3814;
+        assert!(refusal("-t -z", &device).contains("as it is now"));
+        device.mtu = 3815;
+        assert!(refusal("-r -z --headroom 1", &device).contains("at most 3686"));
+        device.claims = Some(Claims {
+            zc_max_segs: 2,
+            ..of(0b10_1011)
+        });
+        device.mtu = 9000;
+        let long = refusal("-r -z -F", &device);
+        assert!(
+            long.contains("2 chunks") && long.contains("at most 6886"),
+            "{long}"
+        );
     }
 
     #[test]

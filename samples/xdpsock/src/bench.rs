@@ -61,6 +61,8 @@ pub struct Bench<'o> {
     pub times: Times,
     /// When chunks were given to the kernel.
     given: Vec<u64>,
+    /// By sockets: parts that are to be sent, of a frame that goes on in the next batch.
+    carried: Vec<Vec<XdpDesc>>,
 }
 
 impl<'o> Bench<'o> {
@@ -87,6 +89,7 @@ impl<'o> Bench<'o> {
             } else {
                 Vec::new()
             },
+            carried: vec![Vec::new(); sockets],
         }
     }
 
@@ -130,7 +133,8 @@ impl<'o> Bench<'o> {
     /// Waits until all that was to be sent has come back, but not forever.
     fn drain(&mut self) {
         let begin = Instant::now();
-        let patience = Duration::from_secs(self.options.retries + 1);
+        let launch = Duration::from_micros(self.options.transmit().launch_time);
+        let patience = Duration::from_secs(self.options.retries + 1) + launch;
         while self.completed < self.tx && begin.elapsed() < patience {
             self.complete();
         }
@@ -186,15 +190,19 @@ impl<'o> Bench<'o> {
         }
     }
 
-    /// Gives frames to the kernel, all of them in the end.
-    fn send(&mut self, socket: usize, batch: Vec<XdpDesc>) {
-        let mut rest = &batch[..];
-        while !rest.is_empty() {
+    /// Gives frames to the kernel, all of them in the end, and each as a whole: it takes no part of one
+    /// whose end is not there.
+    fn send(&mut self, socket: usize, batch: Vec<XdpDesc>, report: &mut Report<'_>) {
+        let mut parts = std::mem::take(&mut self.carried[socket]);
+        parts.extend(batch);
+        let mut rest = &parts[..];
+        while whole_parts(rest) != 0 {
             let Some(tx) = &mut self.bound.lanes[socket].tx else {
                 return;
             };
             let mut ring = tx.transmit(rest.len() as u32);
-            let sent = ring.insert(rest.iter().copied().take(ring.capacity() as usize));
+            let n = whole_parts(&rest[..ring.capacity() as usize]);
+            let sent = ring.insert(rest.iter().copied().take(n));
             ring.commit();
             drop(ring);
             let (given, left) = rest.split_at(sent as usize);
@@ -203,16 +211,24 @@ impl<'o> Bench<'o> {
             rings.tx_frags += given.len() as u64;
             self.tx += given.len() as u64;
             rest = left;
-            if !rest.is_empty() {
+            if whole_parts(rest) != 0 {
                 self.complete();
-                if sent == 0 && self.is_over() {
-                    break;
+                if sent == 0 {
+                    if self.is_over() {
+                        return self.keep(rest);
+                    }
+                    report.tick(self);
                 }
             }
         }
-        for frame in rest {
-            self.bound.frames.take(frame.addr, Owner::Tx);
-            self.bound.frames.release(frame.addr);
+        self.carried[socket] = rest.to_vec();
+    }
+
+    /// Parts that were to be sent are ours again.
+    fn keep(&mut self, parts: &[XdpDesc]) {
+        for part in parts {
+            self.bound.frames.take(part.addr, Owner::Tx);
+            self.bound.frames.release(part.addr);
         }
     }
 
@@ -225,15 +241,17 @@ impl<'o> Bench<'o> {
             self.wake_tx(socket);
         }
         let bound = &mut self.bound;
-        let stamps = self.options.transmit().tx_tstamp;
+        let transmit = self.options.transmit();
+        // Nothing is asked for frames that are sent back.
+        let stamps = transmit.tx_tstamp && self.options.mode() == Mode::TxOnly;
+        let partial = self.options.partial();
         let len = self.options.metadata_len();
         let mut ring = bound.queue.complete(socket::RING);
         let mut n = 0;
         while let Some(addr) = ring.read() {
             let times = stamps
-                .then(|| metadata::times(&mut bound.area, place(addr), len))
-                .flatten()
-                .filter(|(sent, _)| *sent != 0);
+                .then(|| metadata::times(&mut bound.area, place(addr), len, partial))
+                .flatten();
             if let Some((sent, launch)) = times {
                 self.times.see(sent, launch);
                 let chunk = (addr / u64::from(self.options.frame_size)) as usize;
@@ -311,10 +329,36 @@ impl<'o> Bench<'o> {
     }
 }
 
+/// How many of these parts are of frames that end in them.
+fn whole_parts(parts: &[XdpDesc]) -> usize {
+    parts
+        .iter()
+        .rposition(|part| part.options & XDP_PKT_CONTD == 0)
+        .map_or(0, |last| last + 1)
+}
+
 /// How many frames end in these parts.
 fn whole(batch: &[XdpDesc]) -> u64 {
     batch
         .iter()
         .filter(|frame| frame.options & XDP_PKT_CONTD == 0)
         .count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_sent_as_a_whole() {
+        let part = |options| XdpDesc {
+            addr: 0,
+            len: 1,
+            options,
+        };
+        let parts = [0, XDP_PKT_CONTD, XDP_PKT_CONTD, 0, XDP_PKT_CONTD].map(part);
+        let ends: Vec<usize> = (0..=5).map(|n| whole_parts(&parts[..n])).collect();
+        assert_eq!(ends, [0, 1, 1, 1, 4, 4]);
+        assert_eq!(whole(&parts), 2);
+    }
 }

@@ -45,17 +45,29 @@ pub struct Request {
     pub launch: Option<u64>,
 }
 
-/// When a frame was sent, and when it should have been, or 0; of the frame at `address`.
-pub fn times(area: &mut Area, address: u64, len: usize) -> Option<(u64, u64)> {
+/// When a frame was sent, and when it should have been, or 0; of the frame at `address`, for which this
+/// checksum was asked. None if there is no time, but still what was asked.
+pub fn times(
+    area: &mut Area,
+    address: u64,
+    len: usize,
+    asked: Option<Partial>,
+) -> Option<(u64, u64)> {
     let metadata = area.frame(address.checked_sub(len as u64)?, len)?;
     let get = |at: usize| {
         let (bytes, _) = metadata.get(at..)?.split_first_chunk()?;
         Some(u64::from_ne_bytes(*bytes))
     };
-    Some((
-        get(offset_of!(Metadata, csum_start))?,
-        get(offset_of!(Metadata, launch_time)).unwrap_or(0),
-    ))
+    let sent = get(offset_of!(Metadata, csum_start))?;
+    let launch = get(offset_of!(Metadata, launch_time)).unwrap_or(0);
+    (sent != in_place_of_time(asked)).then_some((sent, launch))
+}
+
+/// What is where a time stamp would be.
+fn in_place_of_time(asked: Option<Partial>) -> u64 {
+    let Partial { start, offset } = asked.unwrap_or_default();
+    let ([a, b], [c, d]) = (start.to_ne_bytes(), offset.to_ne_bytes());
+    u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0])
 }
 
 /// Asks for something, in front of the frame at `address`.

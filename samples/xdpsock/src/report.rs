@@ -52,7 +52,8 @@ impl<'o> Report<'o> {
             zero_copy,
             started: now,
             last: (now, vec![Counters::default(); options.sockets()]),
-            due: now + Duration::from_secs(options.interval),
+            // A number that is too large for a clock is as good as never.
+            due: now + Duration::from_secs(options.interval.min(u32::MAX.into())),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::xsk::Settings;
 use afxdp::bpf::Link;
 use afxdp::claims::Claims;
 use afxdp::netdev;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Frames of most tests.
 pub const COUNT: u32 = 64;
@@ -54,7 +54,10 @@ impl Bench {
             .map_err(|error| format!("{}: {error}", interface.name))?;
         let actions =
             Actions::load().map_err(|error| format!("the programs cannot be loaded: {error}"))?;
-        let first_test = std::process::id() << 12;
+        // Numbers that no run before has had, as each takes more milliseconds than it has tests.
+        let first_test = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(1, |time| time.as_millis() as u32);
         Ok(Self {
             interface,
             far,
@@ -183,16 +186,25 @@ impl Bench {
         }
     }
 
+    /// Whether the kernel takes chunks of so many bytes for zero-copy: frames of the MTU must fit, with
+    /// what may be around them (`xp_assign_dev`).
+    pub fn fits(&self, chunk: u32, segments: u32) -> bool {
+        let tailroom = if segments > 1 { 320 } else { 0 };
+        let room = (chunk - 256 - tailroom) & !127;
+        self.interface.mtu + 26 <= room * segments
+    }
+
     /// How most sockets are bound.
     pub fn settings(&self, zero_copy: bool) -> Settings {
         Settings {
             queue: self.queue,
             zero_copy,
-            sg: false,
+            sg: zero_copy && !self.fits(4096, 1),
             need_wakeup: false,
             busy_poll: false,
             chunk: 4096,
             requests: false,
+            fill_late: false,
         }
     }
 
@@ -232,6 +244,13 @@ impl Bench {
         if let Some(queue) = wanted.or(most.copied()) {
             self.queue = queue;
             self.flows = on(queue);
+        }
+        if let (true, Some(most)) = (self.flows.is_empty(), most) {
+            return Err(format!(
+                "none of the peer's flows comes to queue {}: take --queue {most}, or have the device \
+                 spread flows by ports (`ethtool -N {} rx-flow-hash udp4 sdfn`)",
+                self.queue, self.interface.name
+            ));
         }
         if self.flows.is_empty() {
             self.flows = (0..FLOWS).collect();

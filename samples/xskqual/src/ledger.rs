@@ -74,12 +74,18 @@ impl Ledger {
         self.take(address, Owner::Transmit)
     }
 
+    fn count(&self, who: Owner) -> usize {
+        self.owners.iter().filter(|owner| **owner == who).count()
+    }
+
     /// How many the transmit ring has.
     pub fn transmitting(&self) -> usize {
-        self.owners
-            .iter()
-            .filter(|owner| **owner == Owner::Transmit)
-            .count()
+        self.count(Owner::Transmit)
+    }
+
+    /// How many the fill ring has, or the kernel from there.
+    pub fn filled(&self) -> usize {
+        self.count(Owner::Fill)
     }
 
     /// Whether nothing is lost: nothing misplaced, all that was to be sent completed.

@@ -100,7 +100,7 @@ pub fn run(options: &InterfaceOptions) -> Result<i32, String> {
         .filter(|test| options.wants(test.name))
         .collect();
     if wanted.is_empty() {
-        return Err("no test has such a name: see --list".into());
+        return Err("no test has such a name: see `xskqual tests`".into());
     }
     let guard = Guard::new();
     // Many waits for an answer or for frames are in a test, one after the other.

@@ -21,6 +21,8 @@ use xdpilone::{DeviceQueue, IfInfo, RingRx, RingTx, Socket, SocketConfig, Umem, 
 const RING: u32 = 512;
 const CHUNKS: usize = 1024;
 const FILLED: usize = 256;
+/// The most chunks to receive into that the kernel has in all. One that loses some runs out of them.
+const LENT: usize = 512;
 const XDP_USE_SG: u16 = 1 << 4;
 const XDP_PKT_CONTD: u32 = 1;
 /// How long one may take.
@@ -45,6 +47,8 @@ pub struct Settings {
     pub chunk: u32,
     /// There is room in front of frames for what is asked for them.
     pub requests: bool,
+    /// The fill ring is filled again when that is asked for, and not as frames are received.
+    pub fill_late: bool,
 }
 
 /// A socket that is bound.
@@ -192,6 +196,11 @@ impl Xsk {
         Ok(bound)
     }
 
+    /// How many chunks the kernel had to receive into as the socket was bound.
+    pub fn filled_at_first(&self) -> u32 {
+        FILLED as u32
+    }
+
     /// The socket's number.
     pub fn raw(&self) -> RawFd {
         self.user.as_raw_fd()
@@ -245,12 +254,16 @@ impl Xsk {
                 self.part.1 = 0;
             }
         }
-        self.refill();
+        if !self.settings.fill_late {
+            self.refill();
+        }
         frames
     }
 
-    fn refill(&mut self) {
+    /// Gives the kernel chunks to receive into, up to as many as at first.
+    pub fn refill(&mut self) {
         let room = (FILLED as u32).saturating_sub(self.queue.pending());
+        let room = room.min(LENT.saturating_sub(self.ledger.filled()) as u32);
         if room == 0 {
             return;
         }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Attaching programs and binding AF_XDP sockets by bare system calls: the caller's task does all
-of the work, so that its failures can be chosen (fault.py)."""
+"""Attaching programs, and binding AF_XDP sockets and sending by them, by bare system calls: the caller's
+task does all of the work, so that its failures can be chosen (fault.py), and has each address as it likes."""
 
 import ctypes
 import mmap
@@ -13,7 +13,12 @@ from bpf_link import Link, Pinned
 LIBC = ctypes.CDLL(None, use_errno=True)
 AF_XDP, SOL_XDP = 44, 283
 RX_RING, TX_RING, UMEM_REG, FILL_RING, COMPLETION_RING = 2, 3, 4, 5, 6
+MMAP_OFFSETS = 1
+PAGES_OF_TX_RING, PAGES_OF_COMPLETION_RING = 0x80000000, 0x180000000
 ZERO_COPY = 1 << 2
+TX_METADATA_LEN = 1 << 2
+# In a descriptor: there is metadata in front of the frame.
+TX_METADATA = 1 << 1
 CHUNK, CHUNKS, RING = 4096, 64, 64
 
 
@@ -37,12 +42,15 @@ class Socket:
     """A socket with memory and rings of its own, to be bound to a queue, zero-copy. Its frames are
     the kernel's to receive into."""
 
-    def __init__(self, nic, queue=0):
+    def __init__(self, nic, queue=0, metadata=0):
+        """With so many bytes of metadata in front of each frame that is sent."""
         self.index, self.queue = socket.if_nametoindex(nic.name), queue
         self.socket = socket.socket(AF_XDP, socket.SOCK_RAW)
         self.memory = mmap.mmap(-1, CHUNK * CHUNKS)
         address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        self.socket.setsockopt(SOL_XDP, UMEM_REG, struct.pack("QQ4I", address, CHUNK * CHUNKS, CHUNK, 0, 0, 0))
+        flags = TX_METADATA_LEN if metadata else 0
+        self.socket.setsockopt(SOL_XDP, UMEM_REG,
+                               struct.pack("QQ4I", address, CHUNK * CHUNKS, CHUNK, 0, flags, metadata))
         for ring in (RX_RING, TX_RING, FILL_RING, COMPLETION_RING):
             self.socket.setsockopt(SOL_XDP, ring, struct.pack("I", RING))
 
@@ -51,6 +59,28 @@ class Socket:
         if LIBC.bind(self.socket.fileno(), where, len(where)) < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+
+    def _ring(self, number, pages, entry):
+        """(memory of a ring, where its producer's number is, where its entries are)."""
+        offsets = struct.unpack("16Q", self.socket.getsockopt(SOL_XDP, MMAP_OFFSETS, 128))
+        producer, _, entries, _ = offsets[4 * number:4 * number + 4]
+        return mmap.mmap(self.socket.fileno(), entries + RING * entry, offset=pages), producer, entries
+
+    def send(self, descriptors):
+        """Has (address, length, options) sent, no more than a ring has entries in all, in one call."""
+        ring, producer, entries = self._ring(1, PAGES_OF_TX_RING, 16)
+        with ring:
+            for index, descriptor in enumerate(descriptors):
+                struct.pack_into("QII", ring, entries + 16 * index, *descriptor)
+            struct.pack_into("I", ring, producer, len(descriptors))
+        LIBC.sendto(self.socket.fileno(), None, 0, socket.MSG_DONTWAIT, None, 0)
+
+    def completed(self):
+        """Addresses that came back, of all that were sent."""
+        ring, producer, entries = self._ring(3, PAGES_OF_COMPLETION_RING, 8)
+        with ring:
+            count, = struct.unpack_from("I", ring, producer)
+            return list(struct.unpack_from(f"{count}Q", ring, entries))
 
     def close(self):
         self.socket.close()

@@ -7,9 +7,10 @@ import socket
 import struct
 import time
 
+from bind import TX_METADATA, Socket
 from genl import Changes, xsk_features
 from nic import run
-from packet import Capture
+from packet import Capture, checksum, ethernet, udp4
 from vnrtest import case, check, equal, wait_for
 from xdp import Xdp
 from xsk import FCS, Client, adds_up, number_in
@@ -21,6 +22,7 @@ PEER = ",".join(f"guest_{name}=off" for name in ("csum", "tso4", "tso6", "ecn", 
 COUNT = 100
 SECOND = 1_000_000_000
 EOPNOTSUPP = 95
+TXMD_FLAGS_CHECKSUM = 1 << 1
 
 
 def switch(env, on):
@@ -70,6 +72,30 @@ def checksummed(env, address, count, size, *words):
     equal(len(frames), count, "frames captured")
     check(all(frame.checksum_right() for frame in frames), "a wrong checksum")
     equal(sorted(got, key=str), sorted(range(count), key=str), "datagrams that the stack took")
+
+
+@case(60)
+def at_any_address(env):
+    """Frames, and what is asked for them, begin at odd addresses as well."""
+    metadata, chunk, sock = 16, 4096, Socket(env.dut, metadata=16)
+    with contextlib.closing(sock), Capture(env.peer) as capture:
+        sock.bind()
+        descriptors = []
+        for index in range(16):
+            packet = udp4(env.dut.ip4, env.peer.ip4, bytes(range(60 + index)), ports=(4096, 4096))
+            pseudo = packet[12:20] + struct.pack(">HH", 17, len(packet) - 20)
+            partial = struct.pack(">H", checksum(pseudo) ^ 0xFFFF)
+            frame = ethernet(env.peer.mac, env.dut.mac, 0x0800, packet[:26] + partial + packet[28:])
+            address = chunk * index + metadata + index
+            asked = struct.pack("=QHHI", TXMD_FLAGS_CHECKSUM, 34, 6, 0)
+            sock.memory[address - metadata:address + len(frame)] = asked + frame
+            descriptors.append((address, len(frame), TX_METADATA))
+        sock.send(descriptors)
+        wait_for(lambda: len(sock.completed()) == len(descriptors), "all come back")
+        frames = [frame for frame in capture.frames() if not frame.outgoing and frame.ports() == (4096, 4096)]
+        equal(sorted(sock.completed()), [address for address, _, _ in descriptors], "addresses that came back")
+    equal(sorted(len(frame.ip[4]) - 8 for frame in frames), list(range(60, 76)), "lengths of datagrams")
+    check(all(frame.checksum_right() for frame in frames), "a wrong checksum")
 
 
 @case(90)

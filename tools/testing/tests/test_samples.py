@@ -221,6 +221,16 @@ def sent(env, *words, count=40, status=0):
     return frames, out
 
 
+@case(60, nics=FIRST)
+def long_frames_to_the_end(env):
+    """A run whose ring is full when its time is over has sent all that it says, frames as a whole."""
+    for nic in (env.dut, env.peer):
+        nic.ip(f"link set dev {nic.name} mtu 9000")
+    mode = "-z" if env.driver == "rust" else "-c"
+    out, errors = xdpsock(env, "-t", mode, "-F", "-s", 9000, "-d", 2, "-G", env.peer.mac)
+    check(int(re.search(r"^tx +[\d,]+ +([\d,]+)", out, re.M)[1].replace(",", "")) > 100, f"frames: {out} {errors}")
+
+
 @case(90, nics=FIRST)
 def default_frames(env):
     """Frames have the usual addresses, lengths and contents, or those that are asked for."""

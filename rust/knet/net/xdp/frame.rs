@@ -29,39 +29,76 @@ impl XdpFrame {
         Self(frame)
     }
 
+    /// Where the first bytes of the frame are. Like all fields it is read wherever it is: the frames
+    /// of some drivers are not aligned.
     #[inline]
-    fn raw(&self) -> &bindings::xdp_frame {
+    fn data(&self) -> *mut u8 {
         // SAFETY: The frame is ours.
-        unsafe { self.0.as_ref() }
+        let data = unsafe { (&raw const (*self.0.as_ptr()).data).read_unaligned() };
+        data.cast()
+    }
+
+    /// Bytes of the frame in its first buffer.
+    #[inline]
+    fn linear_len(&self) -> usize {
+        // SAFETY: The frame is ours.
+        unsafe { (&raw const (*self.0.as_ptr()).len).read_unaligned() as usize }
+    }
+
+    /// Bytes free in front of them, behind the frame's description.
+    #[inline]
+    fn headroom(&self) -> usize {
+        // SAFETY: The frame is ours.
+        unsafe { (&raw const (*self.0.as_ptr()).headroom).read_unaligned() as usize }
     }
 
     #[inline]
     fn has_frags(&self) -> bool {
-        self.raw().flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS != 0
+        // SAFETY: The frame is ours.
+        let flags = unsafe { (&raw const (*self.0.as_ptr()).flags).read_unaligned() };
+        flags & bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS != 0
     }
 
     /// Whether its memory is of a page pool.
     #[inline]
     fn is_of_pool(&self) -> bool {
-        let raw = self.raw();
-        // SAFETY: A bit field of all bits of a word.
-        let kind = unsafe { (&raw const raw._bitfield_1).cast::<u32>().read() };
+        // SAFETY: The frame is ours. A bit field of all bits of a word.
+        let kind = unsafe {
+            let field = &raw const (*self.0.as_ptr())._bitfield_1;
+            field.cast::<u32>().read_unaligned()
+        };
         kind == bindings::xdp_mem_type_MEM_TYPE_PAGE_POOL
     }
 
+    /// Where the list of its fragments is, if it has any.
     #[inline]
-    fn shared_info(&self) -> Option<&bindings::skb_shared_info> {
+    fn shared_info(&self) -> Option<*const bindings::skb_shared_info> {
         if !self.has_frags() {
             return None;
         }
-        let raw = self.raw();
-        let start = raw
-            .data
-            .wrapping_byte_sub(raw.headroom as usize)
-            .wrapping_byte_sub(size_of::<bindings::xdp_frame>());
-        let end = start.wrapping_byte_add(raw.frame_sz as usize);
-        // SAFETY: Such a frame has the list of its fragments at its end.
-        Some(unsafe { &*end.wrapping_byte_sub(bindings::SKB_SHINFO_SIZE).cast() })
+        // SAFETY: The frame is ours.
+        let size = unsafe { (&raw const (*self.0.as_ptr()).frame_sz).read_unaligned() };
+        let start = self
+            .data()
+            .wrapping_sub(self.headroom())
+            .wrapping_sub(size_of::<bindings::xdp_frame>());
+        let end = start.wrapping_add(size as usize);
+        Some(end.wrapping_sub(bindings::SKB_SHINFO_SIZE).cast())
+    }
+
+    /// Its fragments.
+    #[inline]
+    fn frags(&self) -> impl Iterator<Item = bindings::skb_frag_t> {
+        let (first, n) = match self.shared_info() {
+            // SAFETY: Such a frame has the list of its fragments there.
+            Some(shared) => unsafe {
+                let first = (&raw const (*shared).frags).cast::<bindings::skb_frag_t>();
+                (first, (&raw const (*shared).nr_frags).read())
+            },
+            None => (core::ptr::null(), 0),
+        };
+        // SAFETY: There are so many.
+        (0..usize::from(n)).map(move |index| unsafe { first.add(index).read_unaligned() })
     }
 
     /// Bytes of the frame.
@@ -69,9 +106,10 @@ impl XdpFrame {
     pub fn len(&self) -> usize {
         // SAFETY: A plain number, valid with fragments.
         let frags = self.shared_info().map_or(0, |shared| unsafe {
-            shared.__bindgen_anon_2.__bindgen_anon_1.xdp_frags_size
+            let sizes = &raw const (*shared).__bindgen_anon_2.__bindgen_anon_1;
+            (&raw const (*sizes).xdp_frags_size).read_unaligned()
         });
-        (self.raw().len as usize).wrapping_add(frags as usize)
+        self.linear_len().wrapping_add(frags as usize)
     }
 
     /// Whether it has no bytes.

@@ -169,19 +169,21 @@ impl<'q, 'p> XskFrags<'q, 'p> {
                 add_last(entry, list);
                 let start = start_of(frame);
                 let frag = addr_of_mut!((*shared).frags).cast::<bindings::skb_frag_t>();
-                frag.add(usize::from(n)).write(bindings::skb_frag_t {
-                    netmem: virt_to_page(start) as usize,
-                    len: len as u32,
-                    offset: (start as usize & (PAGE_SIZE - 1)) as u32,
-                });
+                // A process may have the frame, and so this list, begin anywhere.
+                frag.add(usize::from(n))
+                    .write_unaligned(bindings::skb_frag_t {
+                        netmem: virt_to_page(start) as usize,
+                        len: len as u32,
+                        offset: (start as usize & (PAGE_SIZE - 1)) as u32,
+                    });
                 n = n.wrapping_add(1);
                 size = size.wrapping_add(len as u32);
             }
             if n != 0 {
                 addr_of_mut!((*shared).nr_frags).write(n);
                 let sizes = addr_of_mut!((*shared).__bindgen_anon_2.__bindgen_anon_1);
-                addr_of_mut!((*sizes).xdp_frags_size).write(size);
-                addr_of_mut!((*sizes).xdp_frags_truesize).write(size);
+                addr_of_mut!((*sizes).xdp_frags_size).write_unaligned(size);
+                addr_of_mut!((*sizes).xdp_frags_truesize).write_unaligned(size);
                 let xdp = this.first.xdp_mut();
                 xdp.__bindgen_anon_1.__bindgen_anon_1.flags =
                     bindings::xdp_buff_flags_XDP_FLAGS_HAS_FRAGS;

@@ -82,16 +82,16 @@ impl Metadata {
     /// If the checksum is not in them, or something is asked for that the driver has not.
     pub(super) fn request(&self, len: usize, offloads: XskOffloads) -> Result<Request, Refused> {
         let raw = self.raw.as_ptr();
-        // SAFETY: By the type invariant. Any bits are values of these.
+        // SAFETY: By the type invariant.
         let (flags, start, offset, launch) = unsafe {
             let request = &raw const (*raw).__bindgen_anon_1.request;
             let launch = &raw const (*request).launch_time;
             (
-                (&raw const (*raw).flags).read_volatile(),
-                (&raw const (*request).csum_start).read_volatile(),
-                (&raw const (*request).csum_offset).read_volatile(),
+                u64::from_ne_bytes(read(&raw const (*raw).flags)),
+                u16::from_ne_bytes(read(&raw const (*request).csum_start)),
+                u16::from_ne_bytes(read(&raw const (*request).csum_offset)),
                 if self.has_launch {
-                    launch.read_volatile()
+                    u64::from_ne_bytes(read(launch))
                 } else {
                     0
                 },
@@ -129,9 +129,22 @@ impl Metadata {
         // SAFETY: By the type invariant.
         unsafe {
             let completion = &raw mut (*raw).__bindgen_anon_1.completion;
-            (&raw mut (*completion).tx_timestamp).write_volatile(time);
+            (&raw mut (*completion).tx_timestamp)
+                .cast::<[u8; size_of::<u64>()]>()
+                .write_volatile(time.to_ne_bytes());
         }
     }
+}
+
+/// Reads a number that the process may change at any time, and has wherever it likes.
+///
+/// # Safety
+///
+/// `N` bytes from `from` on can be read.
+unsafe fn read<T, const N: usize>(from: *const T) -> [u8; N] {
+    const { assert!(N == size_of::<T>()) };
+    // SAFETY: By the caller's promise.
+    unsafe { from.cast::<[u8; N]>().read_volatile() }
 }
 
 /// Nanoseconds of TAI.

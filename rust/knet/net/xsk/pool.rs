@@ -110,6 +110,10 @@ impl XskOffer<'_> {
             taken: [const { AtomicBool::new(false) }; 2],
             _release: self.release,
         };
+        // SAFETY: The pool is live. One that shares its memory has the mapping that there was.
+        if unsafe { (*raw).dev } != device {
+            return Err(EINVAL);
+        }
         if !queue.uses_dma() && (mapped.needs_sync || !mapped.is_physical()) {
             return Err(EOPNOTSUPP);
         }
@@ -202,6 +206,15 @@ impl Taken {
     #[inline]
     pub(super) fn needs_sync(&self) -> bool {
         self.mapped.needs_sync
+    }
+
+    /// The network device whose queue it is for, or null.
+    pub(super) fn netdev(&self) -> *mut bindings::net_device {
+        let info = self.mapped.info.as_ref();
+        // SAFETY: It was registered with the device.
+        info.map_or(core::ptr::null_mut(), |info| unsafe {
+            (*info.as_raw()).dev
+        })
     }
 
     /// Whether it is mapped for the device of `queue`.

@@ -59,7 +59,6 @@ const CHAIN: usize = 2;
 /// Where the memory comes from, and what it is like.
 pub struct Sources {
     pages: PoolRef,
-    pub(super) pool: Taken,
     /// Bytes of a frame that can be received into, behind the header.
     pub(super) frame_len: usize,
     /// Bytes of the header, and which of the longest those are.
@@ -72,6 +71,8 @@ pub struct Sources {
     pub(super) chains: Option<Chains>,
     /// Pages in the queue.
     pub(super) pages_posted: usize,
+    /// The last to go, as in [`super::XskTx`].
+    pub(super) pool: Taken,
 }
 
 // SAFETY: Each word is the address of one kind, which the mark tells.

@@ -99,17 +99,15 @@ impl Virtqueue<TxPacket> {
     /// Has `queue` polled so many nanoseconds from now. Nothing if it is another device's.
     #[cold]
     fn wait(&mut self, queue: &TxQueue, after: u64) {
-        if !queue.is_of(self.device()) {
+        let Some(xsk) = &mut self.source_mut().xsk else {
+            return;
+        };
+        if !queue.is_of(xsk.pool.netdev()) {
             return;
         }
-        if let Some(alarm) = self
-            .source_mut()
-            .xsk
-            .as_mut()
-            .and_then(|xsk| xsk.alarm.as_mut())
-        {
-            // SAFETY: A device's slots, which queues are in, go together, after what is in them:
-            // among that is this virtqueue, and with it the alarm.
+        if let Some(alarm) = &mut xsk.alarm {
+            // SAFETY: The network device that has the queue is the one that has the pool, and does
+            // not go before that does; the alarm goes before the pool.
             unsafe { alarm.set(queue, after) };
         }
     }

@@ -73,7 +73,6 @@ impl XskSent {
 /// taken from it, and devices may send in another: so each frame has its turn, and those that
 /// were sent are given back once all before them were.
 pub struct XskTx {
-    pub(super) pool: Taken,
     /// What marks that a frame goes on in the next descriptor, where it may: a process can say so
     /// anywhere.
     pub(super) goes_on: u32,
@@ -95,6 +94,8 @@ pub struct XskTx {
     pub(super) given: u32,
     /// Descriptors that were taken from the process, and did not get into the queue.
     pub(super) left: Range<u32>,
+    /// The last to go: who waits for it may free what the others point to.
+    pub(super) pool: Taken,
 }
 
 impl XskTx {

@@ -16,13 +16,13 @@ impl Bench<'_> {
         while go_on.contains(&true) || !self.is_over() && !self.received_all() {
             self.wait(libc::POLLIN);
             for (socket, goes_on) in go_on.iter_mut().enumerate() {
-                self.forward(socket, goes_on);
+                self.forward(socket, goes_on, report);
             }
             report.tick(self);
         }
     }
 
-    fn forward(&mut self, socket: usize, goes_on: &mut bool) {
+    fn forward(&mut self, socket: usize, goes_on: &mut bool, report: &mut Report<'_>) {
         let mut batch = self.receive(socket);
         for frame in &mut batch {
             let bytes = self.bound.area.frame(place(frame.addr), frame.len as usize);
@@ -34,7 +34,7 @@ impl Bench<'_> {
             *goes_on = frame.options != 0;
             self.bound.frames.set(frame.addr, Owner::Tx);
         }
-        self.send(socket, batch);
+        self.send(socket, batch, report);
         self.complete();
         self.give_back(socket);
     }

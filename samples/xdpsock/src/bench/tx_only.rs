@@ -7,7 +7,6 @@ use crate::checks::XDP_PKT_CONTD;
 use crate::frames::Owner;
 use crate::metadata::{self, Request, XDP_TX_METADATA};
 use crate::options::Options;
-use crate::packet::Partial;
 use crate::report::Report;
 use crate::source::Source;
 use xdpilone::xdp::XdpDesc;
@@ -24,7 +23,7 @@ impl Bench<'_> {
             }
             for socket in 0..self.bound.lanes.len() {
                 let batch = self.batch(&mut source);
-                self.send(socket, batch);
+                self.send(socket, batch, report);
             }
             self.complete();
             report.tick(self);
@@ -44,10 +43,7 @@ impl Bench<'_> {
         let transmit = self.options.transmit();
         let later = transmit.launch_time * 1000;
         Request {
-            checksum: self.options.flow().partial().map(|partial| Partial {
-                start: transmit.tx_csum_at.unwrap_or(partial.start),
-                ..partial
-            }),
+            checksum: self.options.partial(),
             stamp: transmit.tx_tstamp,
             launch: (later != 0).then(|| Options::DEVICE_CLOCK.now() + later),
         }

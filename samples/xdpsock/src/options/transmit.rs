@@ -6,7 +6,7 @@ use super::{parse, Options};
 use crate::clock::Clock;
 use crate::content::Payload;
 use crate::metadata;
-use crate::packet::{Flow, FCS};
+use crate::packet::{Flow, Partial, FCS};
 use crate::stamp::Kind;
 use clap::Args;
 use std::net::{IpAddr, Ipv4Addr};
@@ -114,6 +114,14 @@ impl Options {
             port: transmit.tx_port,
             is_partial: transmit.tx_csum,
         }
+    }
+
+    /// What is asked of the device for their checksums, if anything is.
+    pub fn partial(&self) -> Option<Partial> {
+        self.flow().partial().map(|partial| Partial {
+            start: self.transmit().tx_csum_at.unwrap_or(partial.start),
+            ..partial
+        })
     }
 
     /// What is in them.

@@ -101,6 +101,9 @@ fn judge_hashes(plain: &[Hint], moved: &[Hint]) -> Measured {
             return measured;
         }
     }
+    if plain.iter().all(|hint| hint.hash_type == 0) {
+        return Measured::Fails("no error, and of no frame a hash: its type is none".into());
+    }
     let changed = plain
         .iter()
         .zip(moved)
@@ -272,6 +275,8 @@ mod tests {
         // Of addresses only, all flows have one.
         same.iter_mut().for_each(|hint| hint.hash_type = 1);
         assert!(!fails(&judge_hashes(&same, &same)));
+        same.iter_mut().for_each(|hint| hint.hash_type = 0);
+        assert!(fails(&judge_hashes(&same, &same)));
     }
 
     #[test]

@@ -37,16 +37,14 @@ impl XdpFrame {
         }
         let page = virt_to_page(start);
         let offset = start as usize & (PAGE_SIZE - 1);
-        let len = header_len.wrapping_add(self.raw().len as usize);
+        let len = header_len.wrapping_add(self.linear_len());
         // SAFETY: The frame owns these bytes of pages of a pool.
         unsafe {
             let mut ok = push_page_of_pool(sg, page, offset, len, dev);
-            if let Some(shared) = self.shared_info() {
-                for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
-                    let page = frag.netmem as *mut bindings::page;
-                    let (offset, len) = (frag.offset as usize, frag.len as usize);
-                    ok = ok && push_page_of_pool(sg, page, offset, len, dev);
-                }
+            for frag in self.frags() {
+                let page = frag.netmem as *mut bindings::page;
+                let (offset, len) = (frag.offset as usize, frag.len as usize);
+                ok = ok && push_page_of_pool(sg, page, offset, len, dev);
             }
             ok
         }
@@ -127,9 +125,8 @@ impl Virtqueue<TxPacket> {
         header_len: usize,
         place: TxHeader,
     ) -> Result<(), XdpFrame> {
-        let raw = frame.raw();
         let is_usual = header_len == USUAL && place == TxHeader::Joined && !frame.has_frags();
-        if is_usual && raw.headroom as usize >= USUAL && raw.data as usize & 1 == 0 {
+        if is_usual && frame.headroom() >= USUAL && frame.data() as usize & 1 == 0 {
             // SAFETY: There is room in front.
             unsafe { self.send_behind_usual(sg, frame) }
         } else {
@@ -148,9 +145,8 @@ impl Virtqueue<TxPacket> {
         sg: &mut SgTable<MAX_SEGMENTS>,
         frame: XdpFrame,
     ) -> Result<(), XdpFrame> {
-        let raw = frame.raw();
-        let start = raw.data.cast::<u8>().wrapping_sub(USUAL);
-        let len = USUAL.wrapping_add(raw.len as usize);
+        let start = frame.data().wrapping_sub(USUAL);
+        let len = USUAL.wrapping_add(frame.linear_len());
         let page = virt_to_page(start);
         let offset = start as usize & (PAGE_SIZE - 1);
         // SAFETY: The frame owns all these bytes, its headroom among them, and the queue gets
@@ -179,11 +175,9 @@ impl Virtqueue<TxPacket> {
         place: TxHeader,
     ) -> Result<(), XdpFrame> {
         let header_len = header_len.min(HeaderLayout::MAX_LEN);
-        let raw = frame.raw();
-        let (data, len) = (raw.data.cast::<u8>(), raw.len as usize);
-        let joined = place == TxHeader::Joined
-            && data as usize & 1 == 0
-            && raw.headroom as usize >= header_len;
+        let (data, len) = (frame.data(), frame.linear_len());
+        let joined =
+            place == TxHeader::Joined && data as usize & 1 == 0 && frame.headroom() >= header_len;
         sg.clear();
         // SAFETY: The frame owns all these bytes, its headroom among them, and the queue
         // gets the frame, and with it the mappings of its pages; the queue has the blank
@@ -203,15 +197,13 @@ impl Virtqueue<TxPacket> {
                 sg.push_linear(self.source().blank.as_ptr(), header_len);
                 sg.push_linear(data, len);
             }
-            if let Some(shared) = frame.shared_info() {
-                for frag in shared.frags.iter().take(usize::from(shared.nr_frags)) {
-                    let at = frag.offset as usize;
-                    sg.push_page(
-                        (frag.netmem as *mut bindings::page).wrapping_add(at / PAGE_SIZE),
-                        at % PAGE_SIZE,
-                        frag.len as usize,
-                    );
-                }
+            for frag in frame.frags() {
+                let at = frag.offset as usize;
+                sg.push_page(
+                    (frag.netmem as *mut bindings::page).wrapping_add(at / PAGE_SIZE),
+                    at % PAGE_SIZE,
+                    frag.len as usize,
+                );
             }
             Self::refused(self.push_out(sg, false, TxPacket::Xdp(frame)))
         }
