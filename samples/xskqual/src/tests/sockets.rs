@@ -176,15 +176,28 @@ fn receive_by_calls(bench: &mut Bench, settings: Settings) -> Result<(), String>
     let mut seen = 0;
     while seen < 3 * xsk.filled_at_first() {
         let plan = bench.plan();
-        bench.send(&plan)?;
-        xsk.receive(plan.test, plan.count, bench.patience)
-            .map_err(|error| error.to_string())?
-            .judge(plan.count)?;
         seen += plan.count;
-        if seen % xsk.filled_at_first() == 0 {
-            thread::sleep(IDLE);
-            xsk.refill();
-        }
+        let is_dry = seen % xsk.filled_at_first() == 0;
+        let (far, interface, patience) = (&mut bench.far, &bench.interface, bench.patience);
+        thread::scope(|scope| {
+            // Its answer may need a chunk as well.
+            let sender = scope.spawn(|| far.send(interface.mac, &plan));
+            let tally = xsk
+                .receive(plan.test, plan.count, patience)
+                .map_err(|error| error.to_string())?;
+            if is_dry {
+                thread::sleep(IDLE);
+                xsk.refill();
+            }
+            while !sender.is_finished() {
+                xsk.receive(0, u32::MAX, IDLE)
+                    .map_err(|error| error.to_string())?;
+            }
+            let sent = sender
+                .join()
+                .unwrap_or(Err("the sender has panicked".into()));
+            sent.and(tally.judge(plan.count))
+        })?;
     }
     bench.all_seen(seen)?;
     xsk.ledger.judge()
@@ -247,15 +260,17 @@ fn accounting(bench: &mut Bench, settings: Settings) -> Result<(), String> {
     let mut seen = 0;
     for _ in 0..3 {
         // In all more than the kernel is lent.
-        let plan = Plan {
-            count: 384,
-            ..bench.plan()
-        };
-        bench.send(&plan)?;
-        xsk.receive(plan.test, plan.count, bench.patience)
-            .map_err(|error| error.to_string())?
-            .judge(plan.count)?;
-        seen += plan.count;
+        for _ in 0..3 {
+            let plan = Plan {
+                count: 128,
+                ..bench.plan()
+            };
+            bench.send(&plan)?;
+            xsk.receive(plan.test, plan.count, bench.patience)
+                .map_err(|error| error.to_string())?
+                .judge(plan.count)?;
+            seen += plan.count;
+        }
         let plan = Plan {
             count: 256,
             ..bench.plan()
