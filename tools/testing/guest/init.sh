@@ -51,7 +51,8 @@ mount -t tmpfs tmpfs /var/tmp
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mount -t configfs configfs /sys/kernel/config 2>/dev/null
 modules=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.modules=//p')
-[ -z "$modules" ] || mount --bind "$modules" /usr/lib/modules
+# From memory, they are in their place.
+[ ! -d "$modules" ] || mount --bind "$modules" /usr/lib/modules
 ip link set lo up
 sysctl -qw kernel.hung_task_timeout_secs=60
 

@@ -34,6 +34,8 @@ def archive(target, kernel, job_file, job):
     with tarfile.open(target, "w") as tar:
         for link in TOP:
             tar.add(f"/{link}", recursive=False)
+        if kernel.modules:
+            tar.add(kernel.modules, arcname="usr/lib/modules")
         for file in sorted(files):
             _add(tar, file)
     return target
