@@ -9,6 +9,7 @@ use crate::programs::Action;
 use crate::request::Request;
 use crate::verdict::{Claim, Measured};
 use crate::xsk::{Settings, Xsk};
+use afxdp::bpf::Link;
 use std::thread;
 use std::time::Duration;
 
@@ -49,15 +50,21 @@ fn open(bench: &mut Bench, settings: Settings) -> Result<Xsk, String> {
     Ok(xsk)
 }
 
-/// Receives frames of a plan by a socket that is bound so.
-fn receive_plan(bench: &mut Bench, settings: Settings, plan: &Plan) -> Result<u32, String> {
-    let _attached = if settings.sg {
+/// A socket that is bound so, and the program that gives it all frames of its queue.
+fn receiver(bench: &mut Bench, settings: Settings) -> Result<(Link, Xsk), String> {
+    let attached = if settings.sg {
         bench.attach_frags()?
     } else {
         bench.attach()?
     };
-    let mut xsk = open(bench, settings)?;
+    let xsk = open(bench, settings)?;
     bench.tell(Action::Socket)?;
+    Ok((attached, xsk))
+}
+
+/// Receives frames of a plan by a socket that is bound so.
+fn receive_plan(bench: &mut Bench, settings: Settings, plan: &Plan) -> Result<u32, String> {
+    let (_attached, mut xsk) = receiver(bench, settings)?;
     bench.send(plan)?;
     let tally = xsk
         .receive(plan.test, plan.count, bench.patience)
@@ -168,13 +175,7 @@ fn receive_by_calls(bench: &mut Bench, settings: Settings) -> Result<(), String>
         fill_late: true,
         ..settings
     };
-    let _attached = if settings.sg {
-        bench.attach_frags()?
-    } else {
-        bench.attach()?
-    };
-    let mut xsk = open(bench, settings)?;
-    bench.tell(Action::Socket)?;
+    let (_attached, mut xsk) = receiver(bench, settings)?;
     let mut seen = 0;
     while seen < 3 * xsk.filled_at_first() {
         let plan = bench.plan();

@@ -34,9 +34,17 @@ fn open(bench: &mut Bench) -> Result<(Xsk, &'static str), String> {
     Ok((xsk, "copy"))
 }
 
-/// A verdict on what the device does, if it is the device that was asked; without a claim, it is good to
-/// know what the core does.
-fn of_device(bench: &Bench, name: &str, mode: &str, result: Result<String, String>) -> Outcome {
+/// A verdict on what the device does for a socket, if it is the device that was asked; without a claim, it
+/// is good to know what the core does.
+fn of_device(
+    bench: &mut Bench,
+    name: &str,
+    measure: impl FnOnce(&mut Bench, Xsk, &str) -> Result<String, String>,
+) -> Outcome {
+    let (mode, result) = match open(bench) {
+        Ok((xsk, mode)) => (mode, measure(bench, xsk, mode)),
+        Err(why) => ("", Err(why)),
+    };
     let (claim, measured) = about(bench, name, Measured::of(result))?;
     let by_core =
         mode == "copy" && matches!((&claim, &measured), (Claim::Made, Measured::Works(_)));
@@ -49,14 +57,10 @@ fn of_device(bench: &Bench, name: &str, mode: &str, result: Result<String, Strin
 }
 
 pub fn checksum(bench: &mut Bench) -> Outcome {
-    let mut mode = "";
-    let result = checksums(bench, &mut mode);
-    of_device(bench, "tx-checksum", mode, result)
+    of_device(bench, "tx-checksum", checksums)
 }
 
-fn checksums(bench: &mut Bench, bound: &mut &str) -> Result<String, String> {
-    let (mut xsk, mode) = open(bench)?;
-    *bound = mode;
+fn checksums(bench: &mut Bench, mut xsk: Xsk, mode: &str) -> Result<String, String> {
     let plan = bench.plan();
     let request = Request {
         checksum: true,
@@ -76,14 +80,10 @@ fn checksums(bench: &mut Bench, bound: &mut &str) -> Result<String, String> {
 }
 
 pub fn timestamp(bench: &mut Bench) -> Outcome {
-    let mut mode = "";
-    let result = timestamps(bench, &mut mode);
-    of_device(bench, "tx-timestamp", mode, result)
+    of_device(bench, "tx-timestamp", timestamps)
 }
 
-fn timestamps(bench: &mut Bench, bound: &mut &str) -> Result<String, String> {
-    let (mut xsk, mode) = open(bench)?;
-    *bound = mode;
+fn timestamps(bench: &mut Bench, mut xsk: Xsk, mode: &str) -> Result<String, String> {
     let plan = bench.plan();
     let request = Request {
         stamp: true,
@@ -109,15 +109,10 @@ fn judge_stamps(stamps: &[u64], count: usize) -> Result<(), String> {
 }
 
 pub fn launch_time(bench: &mut Bench) -> Outcome {
-    let mut mode = "";
-    let result = launches(bench, &mut mode)
-        .map(|()| format!("{LAUNCHES} frames, {} ms apart", STEP / 1_000_000));
-    of_device(bench, "tx-launch-time-fifo", mode, result)
+    of_device(bench, "tx-launch-time-fifo", launches)
 }
 
-fn launches(bench: &mut Bench, bound: &mut &str) -> Result<(), String> {
-    let (mut xsk, mode) = open(bench)?;
-    *bound = mode;
+fn launches(bench: &mut Bench, mut xsk: Xsk, mode: &str) -> Result<String, String> {
     let mut plan = bench.plan();
     plan.count = LAUNCHES;
     let start = now() + LEAD;
@@ -140,7 +135,7 @@ fn launches(bench: &mut Bench, bound: &mut &str) -> Result<(), String> {
     let tally = bench.far.wait(plan.test, plan.count)?;
     tally.judge(plan.count)?;
     judge_launches(&tally.times).map_err(|why| format!("{why} ({mode} mode)"))?;
-    sent
+    sent.map(|()| format!("{LAUNCHES} frames, {} ms apart", STEP / 1_000_000))
 }
 
 /// Whether frames arrived as far apart as they were to be sent: never much closer.
