@@ -54,11 +54,13 @@ def redirected(env):
         stream.kill()
         stream.communicate()
         xdp.detach()
-    tunnelled = [frame for frame in got if frame.ports() and frame.ports()[1] == VXLAN]
-    check(any(len(frame.data) > 2000 for frame in tunnelled),
-          f"no large ones: {[len(frame.data) for frame in tunnelled]}")
-    for frame in tunnelled:
+    tunnelled = [(frame, Frame(0, 0, 0, False, frame.data[OUTER:])) for frame in got
+                 if frame.ports() and frame.ports()[1] == VXLAN]
+    check(any(len(frame.data) > 2000 for frame, _ in tunnelled),
+          f"no large ones: {[len(frame.data) for frame, _ in tunnelled]}")
+    for frame, inner in tunnelled:
         equal(frame.flags & NEEDS_CSUM, 0, "what is left to be done")
         check(frame.checksum_right(), f"outer checksum of {len(frame.data)} bytes")
-        check(Frame(0, 0, 0, False, frame.data[OUTER:]).checksum_right(),
-              f"inner checksum of {len(frame.data)} bytes")
+        # The peer's kernel has other things to say too, as which groups it listens to.
+        if inner.ports():
+            check(inner.checksum_right(), f"inner checksum of {len(frame.data)} bytes")
