@@ -15,6 +15,9 @@
 /* cpu.c */
 unsigned int rust_helper_num_online_cpus(void);
 
+/* dma.c */
+bool rust_helper_is_swiotlb_force_bounce(struct device *dev);
+
 /* params.c */
 extern int vnr_napi_weight;
 extern bool vnr_csum, vnr_gso, vnr_napi_tx;
@@ -29,7 +32,6 @@ void rust_helper_page_pool_put_full_page(struct page_pool *pool, struct page *pa
 					 bool allow_direct);
 void rust_helper_page_pool_dma_sync_for_cpu(const struct page_pool *pool,
 					    const struct page *page, u32 offset, u32 len);
-bool rust_helper_dma_dev_need_sync(const struct device *dev);
 bool rust_helper_page_is_pfmemalloc(const struct page *page);
 
 /* skb.c */

@@ -22,12 +22,6 @@ void rust_helper_page_pool_dma_sync_for_cpu(const struct page_pool *pool,
 	page_pool_dma_sync_for_cpu(pool, page, offset, len);
 }
 
-/* Safety: the device is valid. */
-bool rust_helper_dma_dev_need_sync(const struct device *dev)
-{
-	return dma_dev_need_sync(dev);
-}
-
 /* Safety: the page is valid. */
 bool rust_helper_page_is_pfmemalloc(const struct page *page)
 {

@@ -29,6 +29,7 @@
 //! end waits for it.
 
 pub mod cpu;
+mod dma;
 pub mod net;
 pub mod params;
 mod place;

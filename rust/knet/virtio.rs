@@ -5,7 +5,7 @@
 //! C header: [`include/linux/virtio.h`](srctree/include/linux/virtio.h),
 //! [`include/linux/virtio_config.h`](srctree/include/linux/virtio_config.h)
 
-use crate::bindings;
+use crate::{bindings, dma};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{prelude::*, str::CStr, sync::Arc, types::Opaque};
 
@@ -221,21 +221,40 @@ impl Device {
         }
     }
 
-    /// Whether the device says that it has met an error which it does not get out of without a
-    /// reset (section 2.1.2); not if it is marked as failed, or gone. Process context.
-    pub fn needs_reset(&self) -> bool {
+    /// The bits `VIRTIO_CONFIG_S_...`. Of a device that is gone all are set.
+    fn status(&self) -> u32 {
         // SAFETY: The device and its operations are valid.
         let status = unsafe {
             (*self.config())
                 .get_status
                 .map_or(0, |get_status| get_status(self.as_raw()))
         };
-        // Of one that is gone all bits are set.
+        status.into()
+    }
+
+    /// Whether the device says that it has met an error which it does not get out of without a
+    /// reset (section 2.1.2); not if it is marked as failed, or gone. Process context.
+    pub fn needs_reset(&self) -> bool {
         let (needs, failed) = (
             bindings::VIRTIO_CONFIG_S_NEEDS_RESET,
             bindings::VIRTIO_CONFIG_S_FAILED,
         );
-        u32::from(status) & (needs | failed) == needs
+        self.status() & (needs | failed) == needs
+    }
+
+    /// Whether the device was made live (DRIVER_OK) since its last reset. Process context.
+    pub fn is_live(&self) -> bool {
+        self.status() & bindings::VIRTIO_CONFIG_S_DRIVER_OK != 0
+    }
+
+    /// Whether the device behind the transport has memory by its physical addresses, and sees what
+    /// is in it at once.
+    pub fn has_memory_as_it_is(&self) -> bool {
+        // SAFETY: The device is valid, and has a parent while a driver is bound.
+        unsafe {
+            let parent = (*self.as_device()).parent;
+            !dma::needs_sync(parent) && dma::is_direct(parent)
+        }
     }
 
     /// Marks the device broken: no queue of it takes or gives buffers any more

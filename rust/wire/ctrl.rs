@@ -48,6 +48,12 @@ pub trait Command {
     /// Length of the payload, in bytes.
     fn payload_len(&self) -> usize;
 
+    /// Length of the payload's first part, in bytes, where it has two: a legacy device
+    /// without [`Features::ANY_LAYOUT`] wants each in a descriptor of its own.
+    fn first_len(&self) -> usize {
+        self.payload_len()
+    }
+
     /// Writes the payload to the beginning of `out` and returns its length;
     /// `None` if `out` is shorter than [`Command::payload_len`].
     fn write(&self, out: &mut [u8]) -> Option<usize>;

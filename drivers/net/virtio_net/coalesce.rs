@@ -45,6 +45,20 @@ impl Notifications {
     }
 }
 
+/// What `one` queue has when that of all goes from `before` to `wanted`: it may be adaptive where
+/// the others are not, until they all become so, or are no more.
+fn follow(one: &mut Moderation, before: Moderation, wanted: Moderation) {
+    let was_adaptive = one.adaptive;
+    if !wanted.adaptive {
+        *one = wanted;
+    }
+    one.adaptive = if wanted.adaptive == before.adaptive {
+        was_adaptive
+    } else {
+        wanted.adaptive
+    };
+}
+
 fn wire(moderation: Moderation) -> Coalesce {
     Coalesce {
         packets: moderation.frames,
@@ -99,18 +113,14 @@ impl Nic {
         self.check_adaptive(all, wanted, extack)?;
         if !wanted.tx.adaptive {
             control.send(&self.device, &SetTxCoalesce(wire(wanted.tx)))?;
-            each.iter_mut().for_each(|each| each.tx = wanted.tx);
         }
-        all.tx = wanted.tx;
+        let before = core::mem::replace(&mut all.tx, wanted.tx);
+        (each.iter_mut()).for_each(|each| follow(&mut each.tx, before, wanted.tx));
         if !wanted.rx.adaptive {
             control.send(&self.device, &SetRxCoalesce(wire(wanted.rx)))?;
-            each.iter_mut().for_each(|each| each.rx = wanted.rx);
         }
-        all.rx = wanted.rx;
-        for each in each {
-            each.tx.adaptive = wanted.tx.adaptive;
-            each.rx.adaptive = wanted.rx.adaptive;
-        }
+        let before = core::mem::replace(&mut all.rx, wanted.rx);
+        (each.iter_mut()).for_each(|each| follow(&mut each.rx, before, wanted.rx));
         Ok(())
     }
 
@@ -197,10 +207,7 @@ impl Coalescing for Nic {
         let told = self.notifications.0.lock();
         match queue {
             None if self.negotiated.contains(Features::NOTF_COAL) => {
-                let mut all = told.all;
-                all.rx.adaptive = told.each.iter().any(|each| each.rx.adaptive);
-                all.tx.adaptive = told.each.iter().any(|each| each.tx.adaptive);
-                return Ok(all);
+                return Ok(told.all);
             }
             Some(pair) if self.negotiated.contains(Features::VQ_NOTF_COAL) => {
                 return told.each.get(pair).copied().ok_or(EINVAL);
@@ -233,6 +240,13 @@ impl Coalescing for Nic {
             let why = c"tx-frames can become 0, or not be 0 any more, while the interface is down";
             return Err(extack.because(EBUSY, why));
         }
+        for pair in pairs.clone().filter(|_| changes) {
+            let ready = |tx: &mut tx::Queue, queue: &TxQueue| tx.can_set_napi(queue);
+            if !self.netdev.queues().with_tx(pair, ready)? {
+                let why = c"tx-frames 0 is not for a queue that a process has, or that has packets";
+                return Err(extack.because(EBUSY, why));
+            }
+        }
         let result = match queue {
             None => match self.coalescing_by(Features::NOTF_COAL) {
                 Some(control) => self.tell_all(control, &wanted, extack),
@@ -261,6 +275,9 @@ impl Coalescing for Nic {
                     *kept = napi;
                 }
             }
+            let napi = self.notifications.0.lock().tx_napi.iter().all(|napi| *napi);
+            let is_possible = napi && self.zero_copy;
+            self.netdev.tell_zero_copy(is_possible, lock);
         }
         Ok(())
     }
@@ -279,17 +296,20 @@ impl Coalescing for Nic {
         let Some(each) = told.each.get_mut(index) else {
             return;
         };
-        let told = match direction {
+        let one = match direction {
             Direction::Rx => &mut each.rx,
             Direction::Tx => &mut each.tx,
         };
-        if wire(proposed) == wire(*told) {
+        if wire(proposed) == wire(*one) {
             return;
         }
         match self.tell_queue(control, direction, index, wire(proposed)) {
-            Ok(()) => *told = proposed,
+            Ok(()) => *one = proposed,
             Err(error) => {
-                told.adaptive = false;
+                one.adaptive = false;
+                let Told { all, each, .. } = &mut *told;
+                all.rx.adaptive &= each.iter().any(|each| each.rx.adaptive);
+                all.tx.adaptive &= each.iter().any(|each| each.tx.adaptive);
                 self.netdev
                     .queues()
                     .set_adaptive(direction, index, false, lock);

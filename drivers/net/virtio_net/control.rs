@@ -12,6 +12,8 @@ use virtio_net_wire::{
 /// How long a device may take to answer, in ms. Long, as the device may be a process
 /// on a busy host; short, as others wait for the locks that we hold.
 const TIMEOUT_MS: u32 = 5000;
+/// How long it may take for all commands that tell a device what it has forgotten, in ms.
+const ALL_MS: u32 = 10_000;
 
 /// The control queue of a device that has one.
 pub(crate) struct Control {
@@ -25,6 +27,12 @@ impl Control {
             queue: KBox::try_pin_init(CommandQueue::new(queue.typed()?), GFP_KERNEL)?,
             negotiated,
         })
+    }
+
+    /// All commands together may take no longer than [`ALL_MS`] from here on, or only each of
+    /// them no longer than [`TIMEOUT_MS`].
+    pub(crate) fn hurry(&self, on: bool) {
+        self.queue.limit(on.then_some(ALL_MS));
     }
 
     /// Commands go by another queue from here on, or by none.
@@ -75,9 +83,11 @@ impl Control {
         let mut payload = KVec::from_elem(0u8, command.payload_len(), GFP_KERNEL)?;
         command.write(&mut payload).ok_or(EINVAL)?;
         let len = len.checked_add(1).ok_or(EINVAL)?;
-        let answer = self
-            .queue
-            .execute(device, &command.header(), &payload, len, TIMEOUT_MS);
+        let (first, second) = payload
+            .split_at_checked(command.first_len())
+            .ok_or(EINVAL)?;
+        let parts = [&command.header()[..], first, second];
+        let answer = self.queue.execute(device, parts, len, TIMEOUT_MS);
         if answer.as_ref().is_err_and(|&error| error == ETIMEDOUT) {
             dev_err!(
                 device.as_ref(),

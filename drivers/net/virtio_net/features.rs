@@ -63,8 +63,12 @@ pub(crate) const TABLE: &[u32] = &table::<{ OF_MODERN.count() }>(OF_MODERN);
 /// [`OF_LEGACY`] as the numbers of its bits.
 pub(crate) const TABLE_LEGACY: &[u32] = &table::<{ OF_LEGACY.count() }>(OF_LEGACY);
 
+/// More queue pairs than a device can have interrupts for; each takes memory.
+const MOST_PAIRS: u16 = 1024;
+
 /// The features that are to be taken back: those that require what the device does
-/// not offer (section 5.1.3.1), and an MTU or limits of hashing that are none.
+/// not offer (section 5.1.3.1), and an MTU, limits of hashing, or a number of queue pairs that
+/// are none.
 pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
     let offered = Features::from_words(device.features());
     let mut mtu = Features::empty();
@@ -74,10 +78,14 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
             mtu = Features::MTU;
         }
     }
-    const HASHING: Features = Features::RSS.union(Features::HASH_REPORT);
     let mut useless = mtu;
-    if offered.intersects(HASHING) && rss::limits(device, offered).is_none() {
-        useless |= HASHING;
+    if offered.intersects(rss::FEATURES) && rss::limits(device, offered).is_none() {
+        useless |= rss::FEATURES;
+    }
+    let pairs = config::field::MAX_VIRTQUEUE_PAIRS;
+    if pairs.exists(offered) && pairs.decode(device.read_config(pairs.offset() as u32)) > MOST_PAIRS
+    {
+        useless |= Features::MQ | Features::RSS;
     }
     let (met, unmet) = offered.difference(useless).without_unmet_dependencies();
     if !unmet.is_empty() {
@@ -132,10 +140,7 @@ pub(crate) fn of_stack(negotiated: Features) -> (net::Features, net::Features) {
 
     let with = |feature: Features, net: Net| net.only_if(negotiated.intersects(feature));
     let mut changeable = offloads(negotiated);
-    let large_receive = with(
-        Features::GUEST_TSO4.union(Features::GUEST_TSO6),
-        Net::GRO_HW,
-    );
+    let large_receive = with(Features::GUEST_GSO, Net::GRO_HW);
     let on = Net::HIGHDMA
         | Net::RXCSUM
         | Net::GSO_ROBUST.only_if(negotiated.contains(Features::CSUM))

@@ -38,31 +38,32 @@ impl Resets {
 
 /// Resets the device if it says that it needs that: all is as it was afterwards. Process context.
 pub(crate) fn look(nic: &Nic) {
-    if !nic.device.needs_reset() || nic.resets.last.load(Ordering::Relaxed) == GIVEN_UP {
+    let last = &nic.resets.last;
+    let before = last.load(Ordering::Relaxed);
+    if before == GIVEN_UP || !nic.device.needs_reset() {
+        return;
+    }
+    let now = || nic.resets.born.elapsed().as_millis();
+    if before != NEVER && now().saturating_sub(before) < QUIET_MS {
+        last.store(GIVEN_UP, Ordering::Relaxed);
+        nic.device.mark_broken();
+        dev_err!(
+            nic.device.as_ref(),
+            "the device needs a reset again, and is given up\n"
+        );
+        return;
+    }
+    dev_warn!(nic.device.as_ref(), "the device needs a reset\n");
+    // Without the locks that all network devices share, as it may never be done.
+    if !nic.device.reset_if_needed() {
         return;
     }
     nic.netdev.with_rtnl(|rtnl| {
         nic.netdev.locked(|lock| {
-            // Somebody else may have reset it meanwhile.
-            if !nic.device.needs_reset() {
-                return;
-            }
-            let (last, now) = (&nic.resets.last, nic.resets.born.elapsed().as_millis());
-            let before = last.load(Ordering::Relaxed);
-            if before != NEVER && now.saturating_sub(before) < QUIET_MS {
-                last.store(GIVEN_UP, Ordering::Relaxed);
-                nic.device.mark_broken();
-                dev_err!(
-                    nic.device.as_ref(),
-                    "the device needs a reset again, and is given up\n"
-                );
-                return;
-            }
-            dev_warn!(nic.device.as_ref(), "the device needs a reset\n");
-            // One that is away gets it as it comes back.
-            if nic.restart(None, rtnl, lock).is_ok() {
-                let now = nic.resets.born.elapsed().as_millis();
-                last.store(now, Ordering::Relaxed);
+            // Somebody else may have had it reset meanwhile. One that is away is made live as it
+            // comes back.
+            if !nic.device.is_live() && nic.restart(None, rtnl, lock).is_ok() {
+                last.store(now(), Ordering::Relaxed);
             }
         });
     });

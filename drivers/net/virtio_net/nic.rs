@@ -16,7 +16,7 @@ use crate::{
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kernel::{prelude::*, sync::Arc};
 use knet::{
-    net::{self, Builder, MacAddress, Rtnl, XdpFeatures},
+    net::{self, Builder, MacAddress, XdpFeatures},
     params,
     virtio::{self, BoundDevice, Interrupt, Probe, Start},
 };
@@ -45,6 +45,8 @@ pub(crate) struct Nic {
     pub(crate) receiver: xdp::Current,
     /// Whether programs and processes have times of frames.
     pub(crate) sw_time: AtomicBool,
+    /// Whether processes can have queues, as far as that is the device's.
+    pub(crate) zero_copy: bool,
     pub(crate) resets: Resets,
     pub(crate) netdev: net::Device<Nic>,
 }
@@ -82,12 +84,14 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
     interface.tunnel_features(features::in_tunnel(negotiated));
     let mtu = negotiated
         .contains(Features::MTU)
-        .then(|| u32::from(field::MTU.decode(device.read_config(field::MTU.offset() as u32))));
-    let (least, most) = (
-        u32::from(*config::MTU.start()),
-        u32::from(*config::MTU.end()),
-    );
-    interface.mtu(least, mtu.unwrap_or(most), mtu);
+        .then(|| field::MTU.decode(device.read_config(field::MTU.offset() as u32)));
+    // It was one when the feature was taken.
+    if mtu.is_some_and(|mtu| !config::MTU.contains(&mtu)) {
+        dev_err!(device.as_ref(), "the device has changed its MTU\n");
+        return Err(EINVAL);
+    }
+    let (least, most) = (*config::MTU.start(), *config::MTU.end());
+    interface.mtu(least.into(), mtu.unwrap_or(most).into(), mtu.map(u32::from));
     let address = negotiated
         .contains(Features::MAC)
         .then(|| MacAddress(device.read_config(field::MAC.offset() as u32)));
@@ -98,6 +102,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
     if negotiated.contains(Features::MRG_RXBUF) {
         interface.rx_queue_attribute();
     }
+    let zero_copy = xsk::is_possible(device, negotiated, interface.netdev());
     interface.xdp(&XdpFeatures {
         rx_frags: rx::Queue::has_long_frames(
             negotiated,
@@ -105,7 +110,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
         ),
         rx_hash: negotiated.contains(Features::HASH_REPORT),
         offloads: xsk::offloads(negotiated, false),
-        zero_copy: xsk::is_possible(negotiated, rx::large_mtu(interface.netdev(), negotiated)),
+        zero_copy: zero_copy && params::napi_tx(),
     });
     interface.queues_in_use(pairs.used)?;
     Ok(interface)
@@ -131,6 +136,7 @@ impl virtio::Driver for Nic {
         let negotiated = Features::from_words(device.features());
         let pairs = Pairs::of(device, negotiated);
         let interface = interface(device, negotiated, &pairs)?;
+        let zero_copy = xsk::is_possible(device, negotiated, interface.netdev());
         let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
         for _ in 0..pairs.most {
             rx_stats.push(Arc::new(stats::Rx::default(), GFP_KERNEL)?, GFP_KERNEL)?;
@@ -173,6 +179,7 @@ impl virtio::Driver for Nic {
             pairs: AtomicUsize::new(pairs.used),
             receiver: xdp::Current::stack(),
             sw_time: AtomicBool::new(false),
+            zero_copy,
             resets: Resets::new(),
             netdev: interface.build(rx, tx)?,
         };
@@ -187,6 +194,12 @@ impl virtio::Driver for Nic {
                 "queues do not follow processors that come and go\n"
             );
         }
+        // Changes wait until the interface is up. Who sees it has commands sent at once.
+        device.enable_config_changes(false);
+        device.ready();
+        self.agree_on_queues()?;
+        self.tell_random_address()?;
+        self.ask_for_device_stats();
         crate::affinity::spread(&self);
         if self.negotiated.contains(Features::STANDBY) {
             // The primary is there, or about to come: without a master, the two would be
@@ -195,15 +208,7 @@ impl virtio::Driver for Nic {
                 dev_err!(device.as_ref(), "no failover master: {:?}\n", error)
             })?;
         }
-        self.netdev.register(device, |rtnl| {
-            // Changes wait until the interface is up.
-            device.enable_config_changes(false);
-            device.ready();
-            self.use_queue_pairs(self.pairs.load(Ordering::Relaxed))
-                .or_else(|error| self.do_without_rss(error))
-                .or_else(|error| self.fall_back_to_one_pair(error, rtnl))?;
-            self.tell_random_address()?;
-            self.ask_for_device_stats();
+        self.netdev.register(device, |_| {
             self.netdev.locked(|lock| {
                 self.netdev.set_carrier(false, lock);
                 let has_no_state = !self.negotiated.contains(Features::STATUS);
@@ -242,52 +247,73 @@ impl virtio::Driver for Nic {
     }
 }
 
+/// Whether the device refuses a command; other errors are the caller's.
+fn is_refused(answer: Result) -> Result<bool> {
+    match answer {
+        Err(error) if error == EINVAL => Ok(true),
+        answer => answer.map(|()| false),
+    }
+}
+
 impl Nic {
     /// Tells the device how many queue pairs are used, if it has a choice, and how
     /// packets are hashed.
     pub(crate) fn use_queue_pairs(&self, pairs: usize) -> Result {
-        let rss = self.rss.as_ref().filter(|rss| rss.is_on());
-        match (&self.control, SetQueuePairs::new(pairs as u16)) {
-            // The other command would end RSS.
-            (Some(control), Some(command))
-                if self.negotiated.contains(Features::MQ) && !rss.is_some_and(Rss::steers) =>
-            {
-                control.send(&self.device, &command)?;
-            }
-            _ => {}
+        // The table goes with a number of pairs, and this command would end RSS.
+        if !self.rss.as_ref().is_some_and(Rss::steers) {
+            self.choose_pairs(pairs)?;
         }
+        self.hash_over(pairs)
+    }
+
+    fn choose_pairs(&self, pairs: usize) -> Result {
+        match (&self.control, SetQueuePairs::new(pairs as u16)) {
+            (Some(control), Some(command)) if self.negotiated.contains(Features::MQ) => {
+                control.send(&self.device, &command)
+            }
+            // There is one.
+            _ if pairs > 1 => Err(EINVAL),
+            _ => Ok(()),
+        }
+    }
+
+    fn hash_over(&self, pairs: usize) -> Result {
+        let rss = self.rss.as_ref().filter(|rss| rss.is_on());
         rss.map_or(Ok(()), |rss| rss.use_pairs(self, pairs as u16))
     }
 
-    /// A device that refuses to hash packets spreads them as it likes.
-    fn do_without_rss(&self, error: Error) -> Result {
-        match &self.rss {
-            Some(rss) if error == EINVAL && rss.is_on() => {
-                dev_warn!(self.device.as_ref(), "the device refuses to hash packets\n");
-                rss.give_up();
-                let pairs = self.pairs.load(Ordering::Relaxed);
-                if pairs > 1 && !self.negotiated.contains(Features::MQ) {
-                    return Err(EINVAL);
-                }
-                self.use_queue_pairs(pairs)
-            }
-            _ => Err(error),
+    /// The first time: a device that refuses to hash packets spreads them as it likes, and one
+    /// that refuses the number of queue pairs uses one.
+    fn agree_on_queues(&self) -> Result {
+        let steered = self.rss.as_ref().is_some_and(Rss::steers) && self.hashes()?;
+        if !steered && is_refused(self.choose_pairs(self.pairs()))? {
+            dev_warn!(
+                self.device.as_ref(),
+                "the device refuses {} queue pairs; using one\n",
+                self.pairs()
+            );
+            self.pairs.store(1, Ordering::Relaxed);
+            self.netdev.with_rtnl(|rtnl| {
+                self.netdev.locked(|lock| {
+                    self.netdev.use_tx_queues(1, rtnl, lock)?;
+                    self.netdev.use_rx_queues(1, rtnl, lock)
+                })
+            })?;
         }
+        if !steered {
+            self.hashes()?;
+        }
+        Ok(())
     }
 
-    /// A device that refuses the number of queue pairs uses one.
-    fn fall_back_to_one_pair(&self, error: Error, rtnl: &Rtnl<'_>) -> Result {
-        if error != EINVAL {
-            return Err(error);
+    /// Has the device hash packets, if it can; whether it does not refuse to.
+    fn hashes(&self) -> Result<bool> {
+        let refused = is_refused(self.hash_over(self.pairs()))?;
+        if let Some(rss) = self.rss.as_ref().filter(|_| refused) {
+            dev_warn!(self.device.as_ref(), "the device refuses to hash packets\n");
+            rss.give_up();
         }
-        dev_warn!(
-            self.device.as_ref(),
-            "the device refuses {} queue pairs; using one\n",
-            self.pairs.load(Ordering::Relaxed)
-        );
-        self.pairs.store(1, Ordering::Relaxed);
-        self.netdev
-            .locked(|lock| self.netdev.use_queues(1, rtnl, lock))
+        Ok(!refused)
     }
 
     /// A device that gave no address, but takes one, is told ours.

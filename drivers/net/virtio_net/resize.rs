@@ -106,13 +106,14 @@ impl Resize for Nic {
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result {
         let now = self.pairs();
-        match pairs {
-            _ if pairs > now => self.add_pairs(now, pairs, rtnl, lock)?,
-            _ if pairs < now => self.remove_pairs(now, pairs, rtnl, lock)?,
+        let result = match pairs {
+            _ if pairs > now => self.add_pairs(now, pairs, rtnl, lock),
+            _ if pairs < now => self.remove_pairs(now, pairs, rtnl, lock),
             _ => return Ok(()),
-        }
+        };
+        // After an error too: the stack has forgotten whom queues were for that it was to lose.
         affinity::spread(self);
-        Ok(())
+        result
     }
 
     fn recover_tx(&self, index: usize, lock: &mut OpsLocked<'_, Self>) {
@@ -252,19 +253,23 @@ impl Nic {
         rtnl: &Rtnl<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result {
-        // They are ready before the device or the stack hears of them.
+        // They are ready before the device or the stack hears of them, and the stack knows of
+        // those that receive before the device.
         if self.netdev.is_running() {
             self.run(now..pairs, lock)?;
         }
         let result = self
-            .use_queue_pairs(pairs)
-            .and_then(|()| self.netdev.use_queues(pairs, rtnl, lock));
+            .netdev
+            .use_rx_queues(pairs, rtnl, lock)
+            .and_then(|()| self.use_queue_pairs(pairs))
+            .and_then(|()| self.netdev.use_tx_queues(pairs, rtnl, lock));
         match result {
             Ok(()) => self.pairs.store(pairs, Ordering::Relaxed),
             Err(_) => {
                 // The device may have taken a part of it.
                 let _ = self.use_queue_pairs(now);
                 self.pause(now..pairs, lock);
+                let _ = self.netdev.use_rx_queues(now, rtnl, lock);
             }
         }
         result
@@ -279,21 +284,31 @@ impl Nic {
         rtnl: &Rtnl<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result {
-        self.netdev.use_queues(pairs, rtnl, lock)?;
+        self.netdev.use_tx_queues(pairs, rtnl, lock)?;
         for pair in pairs..now {
             if let Ok(mut paused) = self.netdev.queues().pause_pair(pair, lock) {
                 wait_until_sent(&mut paused, &mut { PATIENCE });
             }
         }
         if let Err(error) = self.use_queue_pairs(pairs) {
-            let _ = self.netdev.use_queues(now, rtnl, lock);
+            let _ = self.netdev.use_tx_queues(now, rtnl, lock);
             return Err(error);
         }
         self.pairs.store(pairs, Ordering::Relaxed);
-        if !self.netdev.is_running() {
-            return Ok(());
+        if self.netdev.is_running() {
+            self.drain(pairs..now, lock);
         }
-        for pair in pairs..now {
+        // Nothing comes from them any more. Fewer cannot fail.
+        let _ = self.netdev.use_rx_queues(pairs, rtnl, lock);
+        if self.netdev.is_running() {
+            self.take_back(pairs..now, rtnl, lock);
+        }
+        Ok(())
+    }
+
+    /// Pauses queue pairs that the device uses no more; what they have received gets to the stack.
+    fn drain(&self, pairs: Range<usize>, lock: &mut OpsLocked<'_, Self>) {
+        for pair in pairs {
             for _ in 0..PATIENCE {
                 self.pause(pair..pair.wrapping_add(1), lock);
                 let rest = self
@@ -308,8 +323,6 @@ impl Nic {
             }
             self.pause(pair..pair.wrapping_add(1), lock);
         }
-        self.take_back(pairs..now, rtnl, lock);
-        Ok(())
     }
 
     /// Takes back what the device has not sent of queues that are not used any more. It may never

@@ -47,7 +47,7 @@ impl Nic {
         self.netdev.attach(rx, tx, |rtnl, lock| {
             self.go_on(ready, control, None, rtnl, lock).map(|_| ())
         })?;
-        affinity::spread(self);
+        affinity::interrupts_again(self);
         self.resets.forget();
         if self.netdev.is_running() {
             self.device.enable_config_changes(true);
@@ -85,7 +85,7 @@ impl Nic {
         )?;
         match back {
             Ok(()) => {
-                affinity::spread(self);
+                affinity::interrupts_again(self);
                 bound
             }
             Err(error) => {
@@ -120,9 +120,12 @@ impl Nic {
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<Result> {
         ready();
+        let hurry = |on| self.control.iter().for_each(|control| control.hurry(on));
+        hurry(true);
         let result = self
             .use_control(control)
             .and_then(|()| self.be_as_before(new, rtnl, lock));
+        hurry(false);
         if result.is_err() {
             let _ = self.use_control(None);
         }

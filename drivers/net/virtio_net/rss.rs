@@ -16,6 +16,9 @@ use virtio_net_wire::{
     Features,
 };
 
+/// The features of devices that hash packets.
+pub(crate) const FEATURES: Features = Features::RSS.union(Features::HASH_REPORT);
+
 /// What the device has been told, or is told next.
 struct Settings {
     types: HashTypes,
@@ -90,9 +93,17 @@ pub(crate) struct Rss {
 
 impl Rss {
     /// `None` for a device that does not hash.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it could when the features for it were taken; `ENOMEM`.
     pub(crate) fn new(device: &virtio::Device, negotiated: Features) -> Result<Option<Self>> {
-        let Some(limits) = limits(device, negotiated) else {
+        if !negotiated.intersects(FEATURES) {
             return Ok(None);
+        }
+        let Some(limits) = limits(device, negotiated) else {
+            dev_err!(device.as_ref(), "the device has changed how it hashes\n");
+            return Err(EINVAL);
         };
         let key_len = usize::from(limits.key_len).min(RSS_KEY_LEN);
         let mut key = KVec::from_elem(0, key_len, GFP_KERNEL)?;

@@ -78,18 +78,24 @@ impl Queue {
         self.napi
     }
 
+    /// Whether it can be another who reclaims sent packets: not while the device has some, which
+    /// byte limits count or do not, nor while a process has bound the queue, whose frames only
+    /// NAPI sends.
+    pub(crate) fn can_set_napi(&mut self, queue: &TxQueue) -> bool {
+        if self.vq.has_pool() {
+            return false;
+        }
+        self.reclaim(queue, TxSkb::consume_any);
+        self.vq.free() == self.vq.size()
+    }
+
     /// Has sent packets reclaimed by NAPI, or not.
     ///
     /// # Errors
     ///
-    /// `EBUSY` while the device has packets, which byte limits count or do not, and while a
-    /// process has bound the queue, whose frames only NAPI sends.
+    /// `EBUSY` unless [`Self::can_set_napi`].
     pub(crate) fn set_napi(&mut self, napi: bool, queue: &TxQueue) -> Result {
-        if self.vq.has_pool() {
-            return Err(EBUSY);
-        }
-        self.reclaim(queue, TxSkb::consume_any);
-        if self.vq.free() != self.vq.size() {
+        if !self.can_set_napi(queue) {
             return Err(EBUSY);
         }
         queue.reset();

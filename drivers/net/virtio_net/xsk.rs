@@ -4,12 +4,17 @@
 
 use crate::{nic::Nic, resize, rx};
 use kernel::prelude::*;
-use knet::net::{OpsLocked, PausedPair, Rtnl, Xsk, XskOffer, XskOffloads, XskPool};
+use knet::{
+    net::{NetDevice, OpsLocked, PausedPair, Rtnl, Xsk, XskOffer, XskOffloads, XskPool},
+    virtio::Device,
+};
 use virtio_net_wire::Features;
 
-/// Whether the device's queues can change hands: packets must fit in frames.
-pub(crate) fn is_possible(negotiated: Features, max_mtu: usize) -> bool {
-    rx::Queue::needs_context(negotiated, max_mtu)
+/// Whether the device's queues can change hands: packets must fit in frames, and the device must
+/// find them, by addresses that were made for it unless it has memory as it is.
+pub(crate) fn is_possible(device: &Device, negotiated: Features, netdev: &NetDevice) -> bool {
+    rx::Queue::needs_context(negotiated, rx::large_mtu(netdev, negotiated))
+        && (negotiated.contains(Features::ACCESS_PLATFORM) || device.has_memory_as_it_is())
 }
 
 /// What is done for frames that processes send.

@@ -282,32 +282,33 @@ impl<D: Driver> Device<D> {
         self.0.locked(f)
     }
 
-    /// Uses `n` queue pairs from here on; after an error as many as before.
+    /// Has the stack send by `n` queues from here on (`netif_set_real_num_tx_queues`). Fewer
+    /// cannot fail but for what is wrong with the arguments.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the device does not have so many, or the lock is another's; `ENOMEM`.
-    pub fn use_queues(&self, n: usize, _rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, D>) -> Result {
+    /// Nothing has changed then. `EINVAL` if the device does not have so many, or the lock is
+    /// another's; `ENOMEM`.
+    pub fn use_tx_queues(&self, n: usize, _rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, D>) -> Result {
         if lock.netdev() != self.as_raw() {
             return Err(EINVAL);
         }
         // SAFETY: The device is valid, and both locks are held.
-        unsafe {
-            let before = (*self.as_raw()).real_num_tx_queues;
-            to_result(bindings::netif_set_real_num_tx_queues(
-                self.as_raw(),
-                n as u32,
-            ))?;
-            let result = to_result(bindings::netif_set_real_num_rx_queues(
-                self.as_raw(),
-                n as u32,
-            ));
-            if result.is_err() {
-                // Fewer cannot fail, and more are those that were there.
-                bindings::netif_set_real_num_tx_queues(self.as_raw(), before);
-            }
-            result
+        to_result(unsafe { bindings::netif_set_real_num_tx_queues(self.as_raw(), n as u32) })
+    }
+
+    /// Has the stack know of `n` receive queues (`netif_set_real_num_rx_queues`). It complains of
+    /// packets from others.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::use_tx_queues`].
+    pub fn use_rx_queues(&self, n: usize, _rtnl: &Rtnl<'_>, lock: &mut OpsLocked<'_, D>) -> Result {
+        if lock.netdev() != self.as_raw() {
+            return Err(EINVAL);
         }
+        // SAFETY: The device is valid, and both locks are held.
+        to_result(unsafe { bindings::netif_set_real_num_rx_queues(self.as_raw(), n as u32) })
     }
 
     /// Packets that `processors` send go to transmit queue `index` (`__netif_set_xps_queue`).
@@ -366,7 +367,7 @@ impl<D: Driver> Device<D> {
     }
 
     /// Tells the neighbours of our addresses (`netdev_notify_peers`). May sleep;
-    /// takes the RTNL and instance locks. Nothing if the device is not registered.
+    /// takes RTNL. Nothing if the device is not registered.
     pub fn notify_peers(&self) {
         // SAFETY: The device is valid, and registered as long as we hold RTNL.
         unsafe {

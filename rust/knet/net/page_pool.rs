@@ -6,7 +6,7 @@
 
 use super::{builder::NetDevice, rx_buffer::RxBuffer};
 use crate::{
-    bindings,
+    bindings, dma,
     virtio::{FoundQueue, Token, Virtqueue},
 };
 use core::ptr::NonNull;
@@ -231,20 +231,6 @@ impl Pages<'_> {
     #[inline]
     pub fn is_coherent(&self) -> bool {
         // SAFETY: The pool is live, and so is its device.
-        !self.pool.mapped || unsafe { !needs_sync((*self.pool.pool.as_ptr()).p.dev) }
+        !self.pool.mapped || unsafe { !dma::needs_sync((*self.pool.pool.as_ptr()).p.dev) }
     }
-}
-
-/// Whether DMA memory of `dev` must be handed over explicitly (`dma_dev_need_sync`).
-///
-/// # Safety
-///
-/// `dev` is valid.
-#[inline]
-pub(super) unsafe fn needs_sync(dev: *const bindings::device) -> bool {
-    const SKIP: usize = bindings::struct_device_flags_DEV_FLAG_DMA_SKIP_SYNC as usize;
-    const BITS: usize = usize::BITS as usize;
-    // SAFETY: By the caller's promise; a whole-word read.
-    let word = unsafe { (&raw const (*dev).flags[SKIP / BITS]).read_volatile() };
-    word & 1 << (SKIP % BITS) == 0 || cfg!(CONFIG_DMA_API_DEBUG)
 }

@@ -2,9 +2,9 @@
 
 //! Receive buffers: parts of pages of a page pool.
 
-use super::page_pool::{needs_sync, PoolRef};
+use super::page_pool::PoolRef;
 use crate::{
-    bindings,
+    bindings, dma,
     virtio::{DeviceLength, LengthError, Portable, PushError, Token, Virtqueue},
 };
 use core::{mem::ManuallyDrop, ptr::NonNull};
@@ -169,7 +169,7 @@ impl RxBuffer {
         // it has one.
         unsafe {
             let dev = (*pool).p.dev;
-            if !dev.is_null() && needs_sync(dev) {
+            if !dev.is_null() && dma::needs_sync(dev) {
                 let offset = usize::from(self.offset).wrapping_add(headroom);
                 bindings::page_pool_dma_sync_for_cpu(
                     pool,

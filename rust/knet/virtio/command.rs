@@ -6,10 +6,13 @@ use super::{Device, Virtqueue};
 use crate::bindings;
 use kernel::{prelude::*, sync::Mutex, types::Opaque};
 
+/// Descriptors of a command that the device reads, at most.
+const PARTS: usize = 3;
+
 /// A command's memory. The queue owns it until the device has answered, however
 /// late that is.
 pub struct Command {
-    parts: [KVec<u8>; 2],
+    parts: [KVec<u8>; PARTS],
     reply: KVec<u8>,
 }
 
@@ -19,6 +22,8 @@ struct State {
     queue: Option<Virtqueue<KBox<Command>>>,
     /// Set when an answer did not come: the device is not asked again.
     dead: bool,
+    /// How long answers may take altogether, in jiffies, if that is limited.
+    left: Option<usize>,
 }
 
 /// A control queue.
@@ -42,7 +47,7 @@ impl CommandQueue {
     pub fn new(queue: Virtqueue<KBox<Command>>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             state <- kernel::new_mutex!(
-                State { queue: Some(queue), dead: false },
+                State { queue: Some(queue), dead: false, left: None },
                 "virtio command queue"
             ),
             answered <- Opaque::ffi_init(|slot| {
@@ -59,29 +64,35 @@ impl CommandQueue {
         state.dead = false;
     }
 
+    /// All commands together may take no longer than this from here on, in milliseconds, or only
+    /// each of them no longer than it says.
+    pub fn limit(&self, ms: Option<u32>) {
+        // SAFETY: No preconditions.
+        self.state.lock().left = ms.map(|ms| unsafe { bindings::__msecs_to_jiffies(ms) });
+    }
+
     /// The device has answered. Any context.
     pub fn interrupt(&self) {
         // SAFETY: The completion was initialised in `new`.
         unsafe { bindings::complete(self.answered.get()) };
     }
 
-    /// Sends `header` and `payload`, and returns what the device answered, up to
-    /// `reply_len` bytes. Waits up to `timeout_ms`; then `device` is marked broken, once,
-    /// and this queue is dead.
+    /// Sends `parts`, each that is not empty in a descriptor of its own, and returns what the
+    /// device answered, up to `reply_len` bytes; those that it did not write are 0xff. Waits up
+    /// to `timeout_ms`; then `device` is marked broken, once, and this queue is dead.
     ///
     /// # Errors
     ///
-    /// `EINVAL` without a header or room for an answer; `ENOMEM`; `ENODEV` without a queue; `EIO` if
-    /// the device is broken or the queue is dead; `ETIMEDOUT`.
+    /// `EINVAL` without a first part or room for an answer; `ENOMEM`; `ENODEV` without a queue;
+    /// `EIO` if the device is broken or the queue is dead; `ETIMEDOUT`.
     pub fn execute(
         &self,
         device: &Device,
-        header: &[u8],
-        payload: &[u8],
+        parts: [&[u8]; PARTS],
         reply_len: usize,
         timeout_ms: u32,
     ) -> Result<KVec<u8>> {
-        if header.is_empty() || reply_len == 0 {
+        if parts[0].is_empty() || reply_len == 0 {
             return Err(EINVAL);
         }
         let copy = |bytes: &[u8]| -> Result<KVec<u8>> {
@@ -89,7 +100,8 @@ impl CommandQueue {
             copy.extend_from_slice(bytes, GFP_KERNEL)?;
             Ok(copy)
         };
-        let parts = [copy(header)?, copy(payload)?];
+        let [header, first, second] = parts;
+        let parts = [copy(header)?, copy(first)?, copy(second)?];
         let command = KBox::new(
             Command {
                 parts,
@@ -97,12 +109,12 @@ impl CommandQueue {
             },
             GFP_KERNEL,
         )?;
-        let [header, payload] = command
-            .parts
-            .each_ref()
-            .map(|part| (part.as_ptr(), part.len()));
-        let out = [header, payload];
-        let out = if payload.1 == 0 { &out[..1] } else { &out[..] };
+        let (mut out, mut used) = ([(core::ptr::null(), 0); PARTS], 0);
+        let filled = command.parts.iter().filter(|part| !part.is_empty());
+        for (range, part) in out.iter_mut().zip(filled) {
+            *range = (part.as_ptr(), part.len());
+            used += 1;
+        }
         let into = [(command.reply.as_ptr(), reply_len)];
 
         let mut state = self.state.lock();
@@ -115,15 +127,21 @@ impl CommandQueue {
         // SAFETY: The completion was initialised in `new`, and only one caller is here.
         unsafe { (&raw mut (*self.answered.get()).done).write_volatile(0) };
         // SAFETY: The ranges are in the box and in the vectors that it owns.
-        unsafe { queue.push_ranges(out, &into, command) }.map_err(|refused| refused.error)?;
+        unsafe { queue.push_ranges(&out[..used], &into, command) }
+            .map_err(|refused| refused.error)?;
         queue.kick();
         // SAFETY: No preconditions.
-        let mut left = unsafe { bindings::__msecs_to_jiffies(timeout_ms) };
+        let most = unsafe { bindings::__msecs_to_jiffies(timeout_ms) };
+        let most = most.min(state.left.unwrap_or(most));
+        let mut left = most;
         loop {
             if let Some((mut command, len)) = queue.pop() {
                 let mut reply = core::mem::take(&mut command.reply);
-                // A device that says that it wrote more than it can has written all, or lies.
-                reply.truncate(len.checked(0, reply_len).unwrap_or(reply_len));
+                // Old devices say nothing, or too much, of how long it is: what was not written
+                // is seen.
+                reply.truncate(len.checked(1, reply_len).unwrap_or(reply_len));
+                let took = most.saturating_sub(left);
+                state.left = state.left.map(|left| left.saturating_sub(took));
                 return Ok(reply);
             }
             if queue.is_broken() {

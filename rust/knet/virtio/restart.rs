@@ -3,7 +3,7 @@
 //! Reset of a device that its driver goes on to have: it forgets all, takes the features that
 //! it had again, and its queues can be found anew (section 3.1.1).
 
-use super::{Binding, Driver, Probe, Registration};
+use super::{Binding, BoundDevice, Driver, Probe, Registration};
 use crate::bindings;
 use core::{marker::PhantomData, ops::Deref};
 use kernel::{
@@ -33,6 +33,21 @@ impl Restart<'_> {
     pub fn ready(&self) {
         // SAFETY: There is such a value only in `restart`, which has the lock.
         unsafe { self.probe.binding().make_ready() };
+    }
+}
+
+impl BoundDevice {
+    /// Resets the device if it says that it needs that; until its queues are found anew it is
+    /// broken. Whether it was. Process context; lasts as long as the device wants, which may be
+    /// for ever, so that nobody should wait for who calls this.
+    pub fn reset_if_needed(&self) -> bool {
+        let _status = self.0.status.lock();
+        if !self.needs_reset() {
+            return false;
+        }
+        self.mark_broken();
+        self.0.reset_device();
+        true
     }
 }
 

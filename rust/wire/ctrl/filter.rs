@@ -66,12 +66,6 @@ impl<'a> MacTable<'a> {
         })
     }
 
-    /// Length of the first table, in bytes. A legacy device without
-    /// [`Features::ANY_LAYOUT`] wants each table in a descriptor of its own.
-    pub fn unicast_len(&self) -> usize {
-        Self::table_len(self.unicast)
-    }
-
     fn table_len(table: &[[u8; 6]]) -> usize {
         size_of::<u32>().saturating_add(table.as_flattened().len())
     }
@@ -86,8 +80,12 @@ impl Command for MacTable<'_> {
     }
 
     fn payload_len(&self) -> usize {
-        self.unicast_len()
+        self.first_len()
             .saturating_add(Self::table_len(self.multicast))
+    }
+
+    fn first_len(&self) -> usize {
+        Self::table_len(self.unicast)
     }
 
     fn write(&self, out: &mut [u8]) -> Option<usize> {

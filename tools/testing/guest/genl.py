@@ -11,7 +11,8 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 FAMILY_ID, FAMILY_NAME, MCAST_GROUPS = 1, 2, 7
 GROUP_NAME, GROUP_ID = 1, 2
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
-DEV_GET, DEV_IFINDEX, DEV_XSK_FEATURES = 1, 1, 6
+DEV_GET, DEV_IFINDEX, DEV_XDP_FEATURES, DEV_XSK_FEATURES = 1, 1, 3, 6
+XSK_ZEROCOPY = 8
 DEV_CHANGE_NTF = 4
 XSK_FEATURES = {1: "tx-timestamp", 2: "tx-checksum", 4: "tx-launch-time-fifo"}
 PAGE_POOL_GET = 5
@@ -77,6 +78,15 @@ def _number(value):
     return int.from_bytes(value, "little")
 
 
+def _device(ifindex):
+    return next(device for device in _dump(DEV_GET) if _number(device[DEV_IFINDEX]) == ifindex)
+
+
+def claims_zero_copy(ifindex):
+    """Whether a netdev says that AF_XDP sockets can have its queues."""
+    return bool(_number(_device(ifindex)[DEV_XDP_FEATURES]) & XSK_ZEROCOPY)
+
+
 def _xsk_features(device):
     bits = _number(device.get(DEV_XSK_FEATURES, b""))
     return {name for bit, name in XSK_FEATURES.items() if bits & bit}
@@ -84,7 +94,7 @@ def _xsk_features(device):
 
 def xsk_features(ifindex):
     """What a netdev says that it does for frames of AF_XDP sockets."""
-    return next(_xsk_features(device) for device in _dump(DEV_GET) if _number(device[DEV_IFINDEX]) == ifindex)
+    return _xsk_features(_device(ifindex))
 
 
 class Changes:

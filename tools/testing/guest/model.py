@@ -84,7 +84,7 @@ class Model:
     # Lies
 
     def lie(self, name, nic=None, **when):
-        """Tell a lie: lie("used_len_huge", next=3) or probability=0.1."""
+        """Tell a lie: lie("used_len_huge", next=3) or probability=0.1; queue=0 for that one alone."""
         self.ask("lie", nic, lie=name, **when)
 
     def honest(self, nic=None):

@@ -51,6 +51,18 @@ def number_in(body):
     return number if body == payload(number, len(body)) else None
 
 
+def can(env):
+    """Whether it does without copying: C resets single queues for that, ours the device as well. Where a
+    kernel checks DMA, memory must be mapped, so that a device without iommu_platform is refused."""
+    if os.uname().release.endswith("-debug") and not env.dut.negotiated("ACCESS_PLATFORM"):
+        return False
+    return env.driver == "rust" or env.dut.negotiated("RING_RESET")
+
+
+def mode(env):
+    return "-z" if can(env) else "-c"
+
+
 class Client:
     """A process with a socket; a context, which ends it. Without a map no program is meant: it only sends,
     counted contents, or has the queue."""

@@ -2,16 +2,18 @@
 """AF_XDP: processes receive into, and send from, memory of their own."""
 
 import contextlib
-import os
+import socket
 import time
 
 import test_hash
 import test_xdp
+from genl import claims_zero_copy
 from nic import read
 from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
 from xdp import Xdp, little
-from xsk import FCS, Client, adds_up, forwarded, gather, in_place, number_of, numbered, pinned, queues, room, send
+from xsk import (FCS, Client, adds_up, can, forwarded, gather, in_place, mode, number_of, numbered, pinned, queues, room,
+                 send)
 
 ORDER = 56
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,hash=on,iommu_platform=on", "mode=small,iommu_platform=on",
@@ -39,21 +41,9 @@ def ready(env):
     return xdp
 
 
-def can(env):
-    """Whether it does without copying: C resets single queues for that, ours the device as well. Where a
-    kernel checks DMA, memory must be mapped, so that a device without iommu_platform is refused."""
-    if os.uname().release.endswith("-debug") and not env.dut.negotiated("ACCESS_PLATFORM"):
-        return False
-    return env.driver == "rust" or env.dut.negotiated("RING_RESET")
-
-
 def other_rings(env):
     """Whether rings can have other sizes."""
     return env.dut.negotiated("RING_RESET")
-
-
-def mode(env):
-    return "-z" if can(env) else "-c"
 
 
 def wait_until_free():
@@ -456,7 +446,13 @@ def without_transmit_napi(env):
             env.dut.wait_carrier()
             env.dut.addresses()
 
+    def claimed():
+        with env.dut.enter():
+            return claims_zero_copy(socket.if_nametoindex(env.dut.name))
+
+    equal(claimed(), can(env) or env.driver == "c", "claim of zero-copy")
     check(use_napi(False), "transmit NAPI cannot be turned off")
+    equal(claimed(), False, "claim of zero-copy without transmit NAPI")
     client = Client(env, mode(env), "-t", "--hold", mapped=False)
     if client.zero_copy is None:
         check(f"os error {EOPNOTSUPP}" in client.error, client.error)

@@ -2,7 +2,9 @@
 """An IOMMU or bounce buffers between the memory and the device: what the DMA API says is used."""
 
 import re
+import socket
 
+from genl import claims_zero_copy
 from nic import run
 from test_afxdp import PORT, large_mtu, ready, receive, several, transmit
 from vnrtest import Skip, case, check, equal, wait_for
@@ -77,6 +79,7 @@ def sockets_refused(env):
     """It is refused, with a reason, where the device does not know of what is in between."""
     client = Client(env, "-z", "--hold", mapped=False)
     check(f"os error {EOPNOTSUPP}" in client.error, f"bound: {client.error!r}")
+    equal(claims_zero_copy(socket.if_nametoindex(env.dut.name)), False, "claim of zero-copy")
     if env.driver == "rust":
         check(re.search("cannot be bound for zero-copy", run("dmesg")), "no reason in the kernel log")
     equal(Client(env, "-c", "--hold", mapped=False).end()["zero_copy"], False, "copy mode")

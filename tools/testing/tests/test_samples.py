@@ -19,10 +19,10 @@ import time
 import test_samples_xskqual
 from nic import run
 from packet import Capture, mac_bytes
-from test_afxdp import mode, wait_until_free
+from test_afxdp import wait_until_free
 from vnrtest import case, check, equal, wait_for
 from xdp import PLACE, Xdp
-from xsk import Client, gather, number_in, numbered, send
+from xsk import Client, gather, mode, number_in, numbered, send
 
 ORDER = 60
 # What runs if nothing was asked for.

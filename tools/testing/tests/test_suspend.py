@@ -10,7 +10,7 @@ from environment import Streams
 from nic import read, run, settle, write
 from vnrtest import case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, Traffic, adds_up, all_dropped, forwarded, numbered
+from xsk import Client, Traffic, adds_up, all_dropped, forwarded, mode, numbered
 
 ORDER = 45
 IN_MEMORY = True
@@ -215,8 +215,8 @@ def drops(env):
 
 @case(150)
 def sockets_survive(env):
-    """A process that has bound a queue for zero-copy receives and sends after suspend, hibernation and a
-    reset of the function while it does so, and has all of its frames in the end."""
+    """A process that has bound a queue, for zero-copy where that can be, receives and sends after suspend,
+    hibernation and a reset of the function while it does so, and has all of its frames in the end."""
     env.dut.ethtool("-L", "combined", "1")
     xdp = Xdp(env)
     xdp.set(port=4001)
@@ -224,7 +224,7 @@ def sockets_survive(env):
     cycles = [lambda: None, suspend, lambda: suspend("disk")]
     if env.dut.port is not None and env.driver == "rust":
         cycles.append(lambda: function_reset(env))
-    with to_the_end(env), Client(env, "-l", "-z", "-p", "--verify") as client:
+    with to_the_end(env), Client(env, "-l", mode(env), "-p", "--verify") as client:
         for turn, cycle in enumerate(cycles):
             with Traffic(env, numbered(env, 8, 4001, first=100000), pause=0.02):
                 begin = xdp.seen()["frames"]

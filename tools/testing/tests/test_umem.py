@@ -5,9 +5,9 @@ import random
 import time
 from collections import Counter
 
-from test_afxdp import PORT, large_mtu, mode, other_rings, ready, several
+from test_afxdp import PORT, large_mtu, other_rings, ready, several
 from vnrtest import Failed, case, check, equal, wait_for
-from xsk import Client, Traffic, adds_up, numbered, pinned, queues
+from xsk import Client, Traffic, adds_up, mode, numbered, pinned, queues
 
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",

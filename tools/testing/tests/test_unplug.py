@@ -4,10 +4,10 @@
 import time
 
 from environment import Streams
-from test_afxdp import PORT, mode, ready, receive
+from test_afxdp import PORT, ready, receive
 from vnrtest import case, check, wait_for
 from xdp import Xdp
-from xsk import Client, numbered, pinned, send
+from xsk import Client, mode, numbered, pinned, send
 
 ORDER = 61
 OWN_GUEST = True

@@ -54,7 +54,8 @@ SAMPLES = ("xdpsock", "xskqual")
 
 
 def needs_samples(case):
-    return (case.startswith(("afxdp.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem.", "unplug."))
+    return (case.startswith(("afxdp.", "canary.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem.",
+                             "unplug.", "xdp_faults."))
             or case in ("suspend.sockets_survive", "rings.tx_timeout_with_socket"))
 
 

@@ -38,6 +38,16 @@ class GuestPlan:
         return self.processors or max(2, *(nic.pairs for nic in self.nics))
 
 
+# Suites that are meant by the name of another one, beside those whose names begin with it
+# (xdp: xdp_large, ...); "xdp.*" means that one alone.
+GROUPS = {
+    "netdev": ("device", "devicestats", "failover*", "hash", "lifecycle", "netpoll", "offload", "rings", "rss",
+               "statistics", "suspend", "tunnel*"),
+    "afxdp": ("dpdk", "iommu", "metadata", "restart", "umem", "unplug"),
+    "model": ("devicestats", "vhost_user"),
+}
+
+
 def collect():
     """All cases, by name, from tests/test_*.py, and their modules."""
     for folder in (paths.GUEST, paths.TESTS):
@@ -51,21 +61,21 @@ def collect():
 
 
 def matches(case, pattern):
-    """A suite's name, a case's name, or a glob over either, with "-" as good as "_";
-    "ci" means the cases marked so."""
+    """A suite's name, which means those that go with it too, a case's name, or a glob over
+    either, with "-" as good as "_"; "ci" means the cases marked so."""
     if not pattern:
         return True
     if pattern == CI:
         return case.ci
     return any(fnmatch.fnmatchcase(name, glob)
-               for name in (case.suite, case.name)
-               for part in pattern.replace("-", "_").split(",") for glob in (part, part + ".*"))
+               for name in (case.suite, case.name) for part in pattern.replace("-", "_").split(",")
+               for glob in (part, f"{part}_*" if name == case.suite else part, *GROUPS.get(part, ())))
 
 
 def are_suites(pattern):
     """Whether whole suites are meant."""
     _, modules = collect()
-    return all(part in modules for part in filter(None, pattern.replace("-", "_").split(",")))
+    return all(part.removesuffix(".*") in modules for part in filter(None, pattern.replace("-", "_").split(",")))
 
 
 def _sets(module, full):

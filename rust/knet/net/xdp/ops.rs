@@ -77,6 +77,21 @@ impl<D: Driver> Builder<D> {
 }
 
 impl<D: Driver> Device<D> {
+    /// Tells users whether queues can use pools of processes (`xdp_set_features_flag_locked`).
+    pub fn tell_zero_copy(&self, is_possible: bool, lock: &mut OpsLocked<'_, D>) {
+        let dev = self.as_raw();
+        if lock.netdev() != dev {
+            return;
+        }
+        let bit = bindings::netdev_xdp_act_NETDEV_XDP_ACT_XSK_ZEROCOPY;
+        // SAFETY: The device is valid, and we have its lock.
+        unsafe {
+            let others = (*dev).xdp_features & !bit;
+            let bit = if is_possible { bit } else { 0 };
+            bindings::xdp_set_features_flag_locked(dev, others | bit);
+        }
+    }
+
     /// Tells users what is done for frames of processes, and whether programs are told the
     /// time; those that are loaded already know what was told before.
     pub fn tell_offloads(

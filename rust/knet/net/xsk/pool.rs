@@ -2,9 +2,9 @@
 
 //! A pool of frames, mapped for a device.
 
-use super::super::{page_pool::needs_sync, xdp::QueueInfo, XDP_HEADROOM};
+use super::super::{xdp::QueueInfo, XDP_HEADROOM};
 use crate::{
-    bindings,
+    bindings, dma,
     virtio::{page_to_phys, Token, Virtqueue},
 };
 use core::{
@@ -105,7 +105,7 @@ impl XskOffer<'_> {
             raw: self.raw,
             device,
             // SAFETY: The device is valid.
-            needs_sync: unsafe { needs_sync(device) },
+            needs_sync: unsafe { dma::needs_sync(device) },
             info: None,
             taken: [const { AtomicBool::new(false) }; 2],
             _release: self.release,

@@ -70,6 +70,8 @@ lies! {
     HeaderFlags = "header_flags",
     /// The whole header at random.
     HeaderRandom = "header_random",
+    /// The header at random, but for the number of buffers.
+    HeaderRandomInside = "header_random_inside",
     /// A hash report type that nobody knows.
     HashType = "hash_type",
     /// Offsets of tunnel headers beyond the frame.
@@ -82,6 +84,8 @@ lies! {
     CtrlLate = "ctrl_reply_late",
     /// A control command that is never answered.
     CtrlNever = "ctrl_reply_never",
+    /// A control command that is not carried out.
+    CtrlRefused = "ctrl_refused",
     /// A control command that is carried out and said to have failed.
     CtrlWrong = "ctrl_reply_wrong",
     /// A control command whose answer is neither yes nor no.
@@ -106,6 +110,10 @@ lies! {
     QueueResetRefused = "queue_reset_refused",
     /// The device says that it needs a reset.
     NeedsReset = "needs_reset",
+    /// The MTU is none any more when it is read again.
+    MtuChanges = "mtu_changes",
+    /// The longest hash key is none any more when it is read again.
+    HashingChanges = "hashing_changes",
     /// The feature bits that the driver accepted are refused.
     FeaturesRefused = "features_refused",
 }
@@ -139,10 +147,18 @@ impl std::fmt::Display for UnknownLie {
 
 impl std::error::Error for UnknownLie {}
 
+/// A lie that is to be told.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    when: When,
+    /// The only queue that it is told about, if it is about queues.
+    queue: Option<u16>,
+}
+
 /// The lies that one port tells, and has told.
 #[derive(Clone, Debug, Default)]
 pub struct Hostile {
-    rules: BTreeMap<Lie, When>,
+    rules: BTreeMap<Lie, Rule>,
     told: BTreeMap<Lie, u64>,
     random: Random,
 }
@@ -153,12 +169,13 @@ impl Hostile {
         Self::default()
     }
 
-    /// Tells `lie` from now on as `when` says, in place of what was set before.
-    pub fn set(&mut self, lie: Lie, when: When) {
+    /// Tells `lie` from now on as `when` says, in place of what was set before; of queues only
+    /// about `queue`, if there is one.
+    pub fn set(&mut self, lie: Lie, when: When, queue: Option<u16>) {
         match when {
             When::Next(0) => self.rules.remove(&lie),
             When::Probability(p) if p.is_nan() || p <= 0.0 => self.rules.remove(&lie),
-            _ => self.rules.insert(lie, when),
+            _ => self.rules.insert(lie, Rule { when, queue }),
         };
     }
 
@@ -167,13 +184,18 @@ impl Hostile {
     /// # Errors
     ///
     /// [`UnknownLie`], with nothing set.
-    pub fn set_by_name(&mut self, name: &str, when: When) -> Result<(), UnknownLie> {
+    pub fn set_by_name(
+        &mut self,
+        name: &str,
+        when: When,
+        queue: Option<u16>,
+    ) -> Result<(), UnknownLie> {
         if name == "all" {
-            Lie::ALL.iter().for_each(|lie| self.set(*lie, when));
+            Lie::ALL.iter().for_each(|lie| self.set(*lie, when, queue));
             return Ok(());
         }
         let lie = Lie::from_name(name).ok_or_else(|| UnknownLie(name.into()))?;
-        self.set(lie, when);
+        self.set(lie, when, queue);
         Ok(())
     }
 
@@ -209,7 +231,7 @@ impl Hostile {
 
     /// There is an occasion for `lie`: whether to tell it, which is then counted.
     pub fn tells(&mut self, lie: Lie) -> bool {
-        let Some(when) = self.rules.get_mut(&lie) else {
+        let Some(Rule { when, .. }) = self.rules.get_mut(&lie) else {
             return false;
         };
         let tells = match when {
@@ -226,6 +248,12 @@ impl Hostile {
             *self.told.entry(lie).or_insert(0) += 1;
         }
         tells
+    }
+
+    /// The same about a queue.
+    pub fn tells_about(&mut self, queue: u16, lie: Lie) -> bool {
+        let only = self.rules.get(&lie).and_then(|rule| rule.queue);
+        only.is_none_or(|only| only == queue) && self.tells(lie)
     }
 
     /// Random numbers that repeat with the same seed.

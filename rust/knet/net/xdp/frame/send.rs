@@ -4,11 +4,11 @@
 //! queue.
 
 use super::{
-    super::super::{page_pool::needs_sync, skb_tx::MAX_SEGMENTS, TxHeader},
+    super::super::{skb_tx::MAX_SEGMENTS, TxHeader},
     TxPacket, XdpFrame,
 };
 use crate::{
-    bindings,
+    bindings, dma,
     virtio::{virt_to_page, PushError, SgTable, Virtqueue},
 };
 use kernel::page::PAGE_SIZE;
@@ -80,7 +80,7 @@ unsafe fn mapped_by_pool(
             return None;
         }
         let address = ((*page).dma_addr as u64).wrapping_add(offset as u64);
-        if needs_sync(dev) {
+        if dma::needs_sync(dev) {
             bindings::__dma_sync_single_for_device(
                 dev,
                 address,

@@ -3,6 +3,7 @@
 //! The configuration space (section 5.1.4), as the device keeps it.
 
 use super::settings::{Settings, RSS_KEY_LEN, RSS_TABLE_LEN};
+use std::mem::offset_of;
 use virtio_net_wire::config::{Config, Status};
 use zerocopy::IntoBytes;
 
@@ -22,6 +23,23 @@ pub fn initial(settings: &Settings) -> Config {
         rss_max_indirection_table_length: RSS_TABLE_LEN.into(),
         supported_hash_types: HASH_TYPES.into(),
         supported_tunnel_types: 0.into(),
+    }
+}
+
+/// A field that there are lies about.
+pub enum Field {
+    /// The MTU.
+    Mtu,
+    /// The length of the longest hash key.
+    HashKey,
+}
+
+/// The field that begins there.
+pub fn field_at(offset: u64) -> Option<Field> {
+    match usize::try_from(offset).ok()? {
+        offset if offset == offset_of!(Config, mtu) => Some(Field::Mtu),
+        offset if offset == offset_of!(Config, rss_max_key_size) => Some(Field::HashKey),
+        _ => None,
     }
 }
 

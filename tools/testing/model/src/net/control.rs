@@ -49,6 +49,8 @@ pub struct Record {
     pub len: usize,
     /// The honest answer.
     pub ack: u8,
+    /// In how many descriptors it came.
+    pub parts: usize,
 }
 
 /// What the driver has said on the control queue.
@@ -72,6 +74,8 @@ pub struct Control {
     pub history: VecDeque<Record>,
     /// Commands since the reset.
     pub commands: u64,
+    /// Of all receive queues, and of all transmit queues.
+    pub coalescing: [Coalescing; 2],
     #[serde(skip)]
     late: Vec<(Instant, Chain, Vec<u8>)>,
 }
@@ -96,6 +100,7 @@ impl Control {
             steering: Steering::default(),
             history: VecDeque::new(),
             commands: 0,
+            coalescing: [Coalescing::default(); 2],
             late: Vec::new(),
         }
     }
@@ -184,7 +189,12 @@ impl Device {
         };
         let payload = bytes.get(2..).unwrap_or(&[]);
         let room = usize::try_from(chain.writable_len()).unwrap_or(usize::MAX);
-        match self.carry_out(class, command, payload, &mut reply) {
+        let refused = self.hostile.tells(Lie::CtrlRefused);
+        let result = match refused {
+            false => self.carry_out(class, command, payload, &mut reply),
+            true => Err("so it says".into()),
+        };
+        match result {
             Ok(()) if reply.len() <= room => reply[0] = OK,
             Ok(()) => log::warn!("command {class}:{command}: no room for the answer"),
             Err(why) => log::debug!("command {class}:{command} refused: {why}"),
@@ -201,6 +211,7 @@ impl Device {
             command,
             len: payload.len(),
             ack: reply[0],
+            parts: chain.readable.len(),
         });
 
         if self.hostile.tells(Lie::CtrlNever) {
@@ -341,6 +352,7 @@ impl Device {
     }
 
     fn coalesce_all(&mut self, parity: usize, coalesce: Coalesce) {
+        self.control.coalescing[parity] = from_wire(coalesce);
         let traffic = 2 * usize::from(self.settings.pairs);
         let queues = self.queues.iter_mut().take(traffic);
         for queue in queues.skip(parity).step_by(2) {

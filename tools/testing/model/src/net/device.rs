@@ -68,12 +68,14 @@ pub struct Device {
     needs_reset: bool,
     pending: Interrupts,
     next_lie: Option<Instant>,
+    /// Fields that were read since the reset, of those that there are lies about.
+    read_once: BTreeSet<u64>,
 }
 
 impl Device {
     /// A device that no driver has, with no memory.
     pub fn new(settings: Settings) -> Self {
-        let queues = (0..settings.queues()).map(|_| Queue::default()).collect();
+        let queues = (0..settings.queues()).map(Queue::new).collect();
         let offered = settings.offered();
         Self {
             memory: Memory::new(),
@@ -90,6 +92,7 @@ impl Device {
             needs_reset: false,
             pending: Interrupts::default(),
             next_lie: None,
+            read_once: BTreeSet::new(),
             settings,
         }
     }
@@ -160,6 +163,7 @@ impl Device {
         self.running = false;
         self.needs_reset = false;
         self.pending = Interrupts::default();
+        self.read_once.clear();
     }
 
     /// Whether it lies about a reset now: nothing is to happen.
@@ -271,10 +275,12 @@ impl Device {
         true
     }
 
-    /// Disables one queue.
+    /// Disables one queue. What it alone was told of coalescing is forgotten.
     pub fn stop_queue(&mut self, index: u16) {
+        let coalescing = self.control.coalescing[usize::from(index % 2)];
         if let Some(queue) = self.queues.get_mut(usize::from(index)) {
             queue.stop();
+            queue.coalescing = coalescing;
         }
     }
 
@@ -291,8 +297,16 @@ impl Device {
     }
 
     /// Reads the configuration space.
-    pub fn config_read(&self, offset: u64, out: &mut [u8]) {
+    pub fn config_read(&mut self, offset: u64, out: &mut [u8]) {
         config::read(&self.config, offset, out);
+        let lie = match config::field_at(offset) {
+            Some(config::Field::Mtu) => Lie::MtuChanges,
+            Some(config::Field::HashKey) => Lie::HashingChanges,
+            None => return,
+        };
+        if !self.read_once.insert(offset) && self.hostile.tells(lie) {
+            out.fill(0);
+        }
     }
 
     /// Changes with the configuration space.
@@ -350,10 +364,8 @@ impl Device {
     /// When [`Device::turn`] has to be called again, if nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
         let queues = self.queues.iter().filter_map(Queue::due);
-        queues
-            .chain(self.control.deadline())
-            .chain(self.next_lie)
-            .min()
+        let control = self.control.deadline().filter(|_| self.is_running());
+        queues.chain(control).chain(self.next_lie).min()
     }
 
     /// Lies that need no traffic, as often as once in [`STORM`].

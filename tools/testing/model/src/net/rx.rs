@@ -7,10 +7,14 @@ use crate::hostile::{Hostile, Lie};
 use crate::ring::Used;
 use std::time::Instant;
 use virtio_net_wire::ctrl::GuestOffloads;
-use virtio_net_wire::Features;
+use virtio_net_wire::header::{Base, V1Hash, V1HashTunnel};
+use virtio_net_wire::{Features, HeaderLayout};
 
 /// Most buffers of one frame; more than any driver needs for 64 KiB.
 const MAX_BUFFERS: usize = 64;
+
+/// Where the header says over how many buffers the frame is.
+const BUFFERS: usize = size_of::<Base>();
 
 /// Why a frame was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ impl Device {
             chains.push(chain);
         }
 
-        let (header, mut num_buffers) = lie_about(&frame.header, data.len(), hostile);
+        let (header, mut num_buffers) = lie_about(&frame.header, data.len(), layout, hostile);
         if num_buffers.is_none() && hostile.tells(Lie::NumBuffersOneMore) {
             num_buffers = Some(chains.len() as u16 + 1);
         }
@@ -100,6 +104,12 @@ impl Device {
         let mut bytes = header.encode(layout, buffers);
         if hostile.tells(Lie::HeaderRandom) {
             hostile.random().fill(&mut bytes);
+        }
+        if hostile.tells(Lie::HeaderRandomInside) {
+            let number = BUFFERS..(BUFFERS + 2).min(bytes.len());
+            let honest = bytes[number.clone()].to_vec();
+            hostile.random().fill(&mut bytes);
+            bytes[number].copy_from_slice(&honest);
         }
         bytes.extend_from_slice(data);
         let (mut used, mut rest) = (Vec::with_capacity(chains.len()), bytes.as_slice());
@@ -173,8 +183,14 @@ impl Device {
     }
 }
 
-/// The header, and how many buffers it should say if not the honest number.
-fn lie_about(honest: &Header, len: usize, hostile: &mut Hostile) -> (Header, Option<u16>) {
+/// The header, and how many buffers it should say if not the honest number. Nothing is said in
+/// fields that the layout does not have.
+fn lie_about(
+    honest: &Header,
+    len: usize,
+    layout: HeaderLayout,
+    hostile: &mut Hostile,
+) -> (Header, Option<u16>) {
     use virtio_net_wire::header::{flag, gso};
 
     let (mut header, mut num_buffers) = (*honest, None);
@@ -220,11 +236,15 @@ fn lie_about(honest: &Header, len: usize, hostile: &mut Hostile) -> (Header, Opt
     if hostile.tells(Lie::HeaderFlags) {
         header.flags = 0xff;
     }
-    if hostile.tells(Lie::HashType) {
+    let has = |part: usize| layout.len() >= part;
+    if has(size_of::<V1Hash>()) && hostile.tells(Lie::HashType) {
         header.hash = Some((1, 10 + hostile.random().below(60000) as u16));
     }
-    if hostile.tells(Lie::TunnelOffsets) {
-        header.gso_type |= gso::UDP_TUNNEL_IPV4;
+    if has(size_of::<V1HashTunnel>()) && hostile.tells(Lie::TunnelOffsets) {
+        header.gso_type = gso::TCPV4 | gso::UDP_TUNNEL_IPV4;
+        header.gso_size = 100;
+        header.flags |= flag::NEEDS_CSUM;
+        (header.csum_start, header.csum_offset) = (34, 16);
         header.tunnel = Some((beyond(hostile), beyond(hostile)));
     }
     (header, num_buffers)

@@ -290,7 +290,7 @@ fn lies_are_told_and_counted() {
         let mut bench = Bench::new(1, packed, Features::MRG_RXBUF);
         let frame = Frame::plain(vec![1; 60]);
         let mut tell = |lie: Lie| {
-            bench.device.hostile.set(lie, When::Next(1));
+            bench.device.hostile.set(lie, When::Next(1), None);
             bench.add(0, &[(BUFFERS, 200, true)]);
             let _ = bench.device.deliver(0, &frame, bench.now);
             assert_eq!(bench.device.hostile.count(lie), 1, "{}", lie.name());
@@ -311,13 +311,14 @@ fn lies_are_told_and_counted() {
     }
     let mut bench = Bench::new(1, false, Features::CTRL_RX);
     for (lie, answer) in [
+        (Lie::CtrlRefused, Some(vec![1])),
         (Lie::CtrlWrong, Some(vec![1])),
         (Lie::CtrlGarbage, Some(vec![0x55])),
         (Lie::CtrlShort, Some(vec![])),
         (Lie::CtrlLate, None),
         (Lie::CtrlNever, None),
     ] {
-        bench.device.hostile.set(lie, When::Next(1));
+        bench.device.hostile.set(lie, When::Next(1), None);
         assert_eq!(bench.command(0, 0, &[1]), answer, "{}", lie.name());
         assert_eq!(bench.device.hostile.count(lie), 1);
     }
@@ -335,9 +336,11 @@ fn every_lie_has_one_name() {
         .iter()
         .all(|lie| Lie::from_name(lie.name()) == Some(*lie)));
     let mut hostile = crate::hostile::Hostile::new();
-    assert!(hostile.set_by_name("nonsense", When::Next(1)).is_err());
+    assert!(hostile
+        .set_by_name("nonsense", When::Next(1), None)
+        .is_err());
     hostile
-        .set_by_name("all", When::Probability(0.5))
+        .set_by_name("all", When::Probability(0.5), None)
         .expect("known");
     let told = (0..1000).filter(|_| hostile.tells(Lie::HashType)).count();
     assert!((400..600).contains(&told), "{told}");
@@ -355,7 +358,10 @@ fn statistics_are_garbled() {
     question[28] = 1;
     let honest = bench.command(8, 1, &question).expect("an answer");
     assert_eq!((honest[0], honest.len()), (0, 1 + 56 + 40 + 40 + 24));
-    bench.device.hostile.set(Lie::StatsGarbage, When::Next(200));
+    bench
+        .device
+        .hostile
+        .set(Lie::StatsGarbage, When::Next(200), None);
     let (mut types, mut queues, mut lens) = (vec![], vec![], vec![]);
     for _ in 0..200 {
         let answer = bench.command(8, 1, &question).expect("an answer");
@@ -392,7 +398,7 @@ fn a_storm_needs_no_traffic() {
     bench
         .device
         .hostile
-        .set(Lie::ConfigInterrupt, When::Next(3));
+        .set(Lie::ConfigInterrupt, When::Next(3), None);
     let mut interrupts = 0;
     for _ in 0..10 {
         bench.device.turn(bench.now);

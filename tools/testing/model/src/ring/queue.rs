@@ -42,11 +42,21 @@ pub struct Queue {
     /// When an interrupt is due at the latest, if something waits for one.
     due: Option<Instant>,
     last: Option<Used>,
+    /// Its number.
+    index: u16,
     /// Interrupts that were asked for.
     pub interrupts: u64,
 }
 
 impl Queue {
+    /// A queue that is not enabled.
+    pub fn new(index: u16) -> Self {
+        Self {
+            index,
+            ..Self::default()
+        }
+    }
+
     /// Starts with the ring that the driver has made.
     ///
     /// # Errors
@@ -73,6 +83,7 @@ impl Queue {
     /// Forgets the ring. Coalescing stays: its life is the device's.
     pub fn stop(&mut self) {
         *self = Self {
+            index: self.index,
             coalescing: self.coalescing,
             interrupts: self.interrupts,
             ..Self::default()
@@ -161,18 +172,21 @@ impl Queue {
         if hostile.is_honest() {
             self.with(|ring| ring.push_used(memory, used));
         } else {
-            let size = self.layout.size;
-            let repeated = self.last;
+            let (size, index) = (self.layout.size, self.index);
+            let mut last = self.last;
             let told: Vec<_> = used
                 .iter()
-                .map(|used| lie_about(*used, size, repeated, hostile))
+                .map(|used| {
+                    let before = last.replace(*used);
+                    lie_about(*used, size, before, index, hostile)
+                })
                 .collect();
             self.with(|ring| ring.push_used(memory, &told));
-            if hostile.tells(Lie::UsedIndexJump) {
+            if hostile.tells_about(index, Lie::UsedIndexJump) {
                 let by = 1 + hostile.random().below(u64::from(size / 2)) as u16;
                 self.with(|ring| ring.jump_used(memory, by));
             }
-            if hostile.tells(Lie::UsedIndexJumpFar) {
+            if hostile.tells_about(index, Lie::UsedIndexJumpFar) {
                 let by = size.saturating_add(1 + hostile.random().below(1000) as u16);
                 self.with(|ring| ring.jump_used(memory, by));
             }
@@ -210,29 +224,36 @@ impl Queue {
     }
 }
 
-fn lie_about(honest: Used, size: u16, last: Option<Used>, hostile: &mut Hostile) -> Used {
+fn lie_about(
+    honest: Used,
+    size: u16,
+    last: Option<Used>,
+    queue: u16,
+    hostile: &mut Hostile,
+) -> Used {
     let mut used = honest;
-    if hostile.tells(Lie::UsedIdBeyond) {
+    if hostile.tells_about(queue, Lie::UsedIdBeyond) {
         used.id = size.saturating_add(hostile.random().below(1 << 15) as u16);
     }
-    if hostile.tells(Lie::UsedIdOther) {
+    if hostile.tells_about(queue, Lie::UsedIdOther) {
         used.id = hostile.random().below(u64::from(size)) as u16;
     }
-    if let Some(last) = last {
-        if hostile.tells(Lie::UsedIdRepeat) {
+    // A queue that has one buffer at a time has the same again, rightly.
+    if let Some(last) = last.filter(|last| last.id != used.id) {
+        if hostile.tells_about(queue, Lie::UsedIdRepeat) {
             used.id = last.id;
         }
     }
-    if hostile.tells(Lie::UsedLenHuge) {
+    if hostile.tells_about(queue, Lie::UsedLenHuge) {
         // No buffer has so many bytes, not even one for the largest packet.
         used.len = used
             .len
             .saturating_add(1 << (17 + hostile.random().below(13)));
     }
-    if hostile.tells(Lie::UsedLenShort) {
+    if hostile.tells_about(queue, Lie::UsedLenShort) {
         used.len = hostile.random().below(12) as u32;
     }
-    if hostile.tells(Lie::UsedLenZero) {
+    if hostile.tells_about(queue, Lie::UsedLenZero) {
         used.len = 0;
     }
     used

@@ -101,6 +101,9 @@ pub enum Request {
         /// From 0 to 1.
         #[serde(default)]
         probability: Option<f64>,
+        /// The only queue, of lies about queues.
+        #[serde(default)]
+        queue: Option<u16>,
     },
     /// Starts a port's random numbers anew.
     Seed {

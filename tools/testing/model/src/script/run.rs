@@ -86,6 +86,7 @@ pub fn run(request: Request, stage: &Stage) -> Result<Value, String> {
             lie,
             next,
             probability,
+            queue,
         } => on(stage, port, |device| {
             let when = match (next, probability) {
                 (Some(next), None) => When::Next(next),
@@ -94,7 +95,7 @@ pub fn run(request: Request, stage: &Stage) -> Result<Value, String> {
             };
             device
                 .hostile
-                .set_by_name(&lie, when)
+                .set_by_name(&lie, when, queue)
                 .map_err(|error| error.to_string())?;
             Ok(Value::Null)
         })?,
