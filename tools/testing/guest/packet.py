@@ -108,5 +108,24 @@ def udp4(source, destination, payload, ports=(4000, 4001), damage=False):
     return ipv4(src, dst, 17, udp)
 
 
+# From the start of a frame over IPv4 to that of TCP or UDP.
+TRANSPORT = 34
+
+
+def large_frame(near, far, kind, length, ports, segment, flags=0x10):
+    """A frame with so much payload, as the stack of `near` would give it to its driver: the checksum field
+    has the sum of the pseudo-header. Its virtio header, and its bytes. A kind is that of segmentation, its
+    protocol, and where that has its checksum."""
+    gso_type, protocol, place = kind
+    source, destination = (socket.inet_aton(nic.ip4) for nic in (near, far))
+    head = struct.pack(">HHHH", *ports, 8 + length, 0) if protocol == 17 else \
+        struct.pack(">HHIIBBHHH", *ports, 1, 1, 5 << 4, flags, 512, 0, 0)
+    sum_to_go_on = ~checksum(source + destination + struct.pack(">HH", protocol, len(head) + length)) & 0xFFFF
+    head = head[:place] + struct.pack(">H", sum_to_go_on) + head[place + 2:]
+    payload = bytes(at % 251 for at in range(length))
+    header = struct.pack("<BBHHHH", NEEDS_CSUM, gso_type, TRANSPORT + len(head), segment, TRANSPORT, place)
+    return header, ethernet(far.mac, near.mac, 0x0800, ipv4(source, destination, protocol, head + payload))
+
+
 def ethernet(destination, source, ethertype, payload):
     return mac_bytes(destination) + mac_bytes(source) + struct.pack(">H", ethertype) + payload

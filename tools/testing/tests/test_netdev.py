@@ -44,6 +44,37 @@ def counter_sums(env):
     check(counters["tx_kicks"] > 0 and counters["rx_kicks"] > 0, f"nothing was told: {counters}")
 
 
+@case(60)
+def busy_polling(env):
+    """A socket that polls has what comes by the queue, with interrupts put off for longer than it waits."""
+    SO_BUSY_POLL, SO_INCOMING_NAPI_ID, SO_PREFER_BUSY_POLL = 46, 56, 69
+    settings = {"gro_flush_timeout": "2000000000", "napi_defer_hard_irqs": "100"}
+    before = {name: read(f"/sys/class/net/dut/{name}") for name in settings}
+    env.peer.knows(env.dut)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind((env.dut.ip4, 9010))
+        listener.settimeout(1)
+        with env.peer.enter():
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with sender:
+            sender.connect((env.dut.ip4, 9010))
+            sender.send(b"first")
+            equal(listener.recv(100), b"first", "datagram")
+            check(listener.getsockopt(socket.SOL_SOCKET, SO_INCOMING_NAPI_ID) > 0, "the socket knows of no queue")
+            listener.setsockopt(socket.SOL_SOCKET, SO_PREFER_BUSY_POLL, 1)
+            listener.setsockopt(socket.SOL_SOCKET, SO_BUSY_POLL, 200000)
+            try:
+                for name, value in settings.items():
+                    write(f"/sys/class/net/dut/{name}", value)
+                for number in range(200):
+                    sender.send(b"%d" % number)
+                    equal(listener.recv(100), b"%d" % number, "datagram")
+            finally:
+                for name, value in before.items():
+                    write(f"/sys/class/net/dut/{name}", value)
+    env.ping()
+
+
 @case(30)
 def queue_statistics(env):
     """The netdev family has each queue's counters, and their sum for the device."""

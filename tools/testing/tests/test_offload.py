@@ -6,7 +6,7 @@ import struct
 
 from nic import read
 from packet import (GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM,
-                    Capture, ethernet, udp4)
+                    Capture, ethernet, large_frame, udp4)
 from vnrtest import case, check, equal
 
 ORDER = 20
@@ -181,6 +181,23 @@ def partial_checksum_left_open(env):
                   and f.ports()[1] == PORT]
     check(frames, "nothing captured")
     check(all(f.flags & NEEDS_CSUM for f in frames), "a frame without NEEDS_CSUM")
+
+
+@case(60)
+def congestion_mark(env):
+    """A large TCP packet whose first segment says that its sender has slowed down (CWR) is told apart by the
+    device and by the stack, both ways."""
+    for near, far in ((env.dut, env.peer), (env.peer, env.dut)):
+        env.need("HOST_ECN", near)
+        env.need("GUEST_ECN", far)
+        far.offload(gro=False)
+        kind = (GSO_TCPV4 | GSO_ECN, 6, 16)
+        header, frame = large_frame(near, far, kind, 4000, ports=(4000, 4001), segment=1000, flags=0x90)
+        with Capture(far) as capture, near.packet_socket(protocol=0, vnet_header=True) as sender:
+            sender.send(header + frame)
+            got = [f for f in capture.frames(quiet=1) if not f.outgoing and f.ports() == (4000, 4001)]
+        equal([(f.gso_type, f.gso_size) for f in got], [(GSO_TCPV4 | GSO_ECN, 1000)], f"frames at the {far.role}")
+        equal(got[0].data, frame, "its content")
 
 
 def csum_errors():

@@ -2,12 +2,9 @@
 """Large frames under XDP: what becomes of one that is to be cut into segments, by what the
 program does with it. The rule is in the user's guide."""
 
-import socket
-import struct
-
 from nic import read
-from packet import (EXPERIMENTAL, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, Capture, Frame, checksum, ethernet,
-                    ipv4)
+from packet import (EXPERIMENTAL, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, TRANSPORT, Capture, Frame,
+                    large_frame)
 from tracing import Traced
 from vnrtest import case, check, equal, wait_for
 from xdp import Xdp
@@ -19,22 +16,6 @@ PORT, SEGMENT = 4001, 1000
 # Kind of segmentation, its protocol, and where that has its checksum.
 KINDS = ((GSO_UDP_L4, 17, 6), (GSO_TCPV4, 6, 16))
 LENGTHS = (4000, 30000)
-# From the start of a frame to that of TCP or UDP.
-TRANSPORT = 34
-
-
-def large(env, kind, length):
-    """A frame of the peer with so much payload, as its stack would give it to its driver: the
-    checksum field has the sum of the pseudo-header. Its virtio header, and its bytes."""
-    gso_type, protocol, place = kind
-    source, destination = (socket.inet_aton(nic.ip4) for nic in (env.peer, env.dut))
-    head = struct.pack(">HHHH", 4000, PORT, 8 + length, 0) if gso_type == GSO_UDP_L4 else \
-        struct.pack(">HHIIBBHHH", 4000, PORT, 1, 1, 5 << 4, 0x10, 512, 0, 0)
-    sum_to_go_on = ~checksum(source + destination + struct.pack(">HH", protocol, len(head) + length)) & 0xFFFF
-    head = head[:place] + struct.pack(">H", sum_to_go_on) + head[place + 2:]
-    segment = head + bytes(at % 251 for at in range(length))
-    header = struct.pack("<BBHHHH", NEEDS_CSUM, gso_type, TRANSPORT + len(head), SEGMENT, TRANSPORT, place)
-    return header, ethernet(env.dut.mac, env.peer.mac, 0x0800, ipv4(source, destination, protocol, segment))
 
 
 def each(env, at, meant):
@@ -42,7 +23,7 @@ def each(env, at, meant):
     `meant` of those that a NIC has meanwhile."""
     for kind in KINDS:
         for length in LENGTHS:
-            header, frame = large(env, kind, length)
+            header, frame = large_frame(env.peer, env.dut, kind, length, ports=(4000, PORT), segment=SEGMENT)
             with Capture(at) as capture, env.peer.packet_socket(protocol=0, vnet_header=True) as sender:
                 sender.send(header + frame)
                 yield kind, frame, [seen for seen in capture.frames(quiet=1) if meant(seen)]
