@@ -20,7 +20,7 @@ need_mmdebstrap() {
 
 # The Debian mirror that this machine's own apt uses.
 own_mirror() {
-	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+	apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
 		grep -E '/debian/?$' | sed 's|/$||' | sort -u | head -n 1
 }
 

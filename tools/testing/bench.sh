@@ -47,6 +47,9 @@ esac
 
 set -f
 cd "$project"
+# Guests have Debian's kernel, and the module for that; another one is for `make` alone.
+[ -z "${KDIR:-}" ] || die "KDIR is for building only: what is tested is the module for Debian's kernel" \
+	"leave it out: env -u KDIR make ..."
 VNR_COMMIT=$(git describe --always --dirty 2>/dev/null || true)
 export VNR_COMMIT
 # A network namespace of its own holds the tap and vanishes with the run.

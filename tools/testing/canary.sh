@@ -40,11 +40,21 @@ for ko in $out/*.ko $out/*.error; do
 		rm -f "$ko" $out/"$name".key
 done
 
-# A copy of what the module is made from, which keeps its objects from run to run.
+# A copy of what the module is made from, which keeps its objects from run to run: what differs
+# has new times, as an object may be newer that a patched source was made into.
 mkdir -p $out/src/tools
 for folder in drivers rust tools/env; do
-	rm -rf "$out/src/$folder"
-	cp -pr $folder "$out/src/$folder"
+	[ ! -d "$out/src/$folder" ] || (cd "$out/src/$folder" && find . -type f -print0) |
+		while IFS= read -rd '' file; do
+			[ -e "$folder/$file" ] || rm "$out/src/$folder/$file"
+		done
+	(cd $folder && find . -type f -print0) |
+		while IFS= read -rd '' file; do
+			cmp -s "$folder/$file" "$out/src/$folder/$file" || {
+				mkdir -p "$(dirname "$out/src/$folder/$file")"
+				cp --preserve=mode "$folder/$file" "$out/src/$folder/$file"
+			}
+		done
 done
 cp -p Kbuild $out/src/
 cp -p tools/versions.mk $out/src/tools/

@@ -31,8 +31,9 @@ one() {
 	wanted "$name" || return 0
 	echo "# $name"
 	# The settings of this run are not those of what it starts.
-	env -u T -u FULL -u DRIVER -u PARAMS timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null ||
-		status=$?
+	env -u T -u FULL -u DRIVER -u PARAMS timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null &
+	step=$!
+	wait $step || status=$?
 	# 77: not to be had here, as the last line of the log says.
 	[ $status = 0 ] || [ $status = 77 ] || tail -n 20 "$log" >&2
 	# The tables that a reader of the run should see.
@@ -41,8 +42,11 @@ one() {
 	echo "$name $status $((SECONDS - start)) $log $*" >>$out/host.results
 }
 
-# Two lanes side by side: what is compiled has one long step after the other.
+# Two lanes side by side: what is compiled has one long step after the other. Who ends this ends
+# their steps, of which each has a process group of its own.
+step='' lane=''
 codecs() {
+	trap 'kill $step || :; exit 143' TERM
 	one host.check_tree 120 tools/testing/check-tree.sh
 	one host.wire 900 $host/crate.sh test rust/wire/Cargo.toml build/wire
 	one host.samples 900 $host/crate.sh test samples/Cargo.toml build/samples --workspace
@@ -68,6 +72,8 @@ model_and_module() {
 	one host.fmtcheck 300 make --no-print-directory fmtcheck
 }
 
+trap 'kill $step $lane || :; exit 130' INT TERM HUP
 codecs &
+lane=$!
 model_and_module
-wait $!
+wait $lane

@@ -20,6 +20,9 @@
 
 "$env_dir/tree.sh" >/dev/null
 cd "$project"
+# Guests have Debian's kernel, and the module for that; another one is for `make` alone.
+[ -z "${KDIR:-}" ] || die "KDIR is for building only: what is tested is the module for Debian's kernel" \
+	"leave it out: env -u KDIR make ..."
 export VNR_OUT=test VNR_KERNELS=stock
 if [ "${1:-}" = --debug ]; then
 	shift
@@ -36,7 +39,7 @@ if [ -n "${VNR_DEBUG:-}" ]; then
 fi
 VNR_MODULE=tools/testing/kmod "$env_dir/module.sh" >/dev/null
 # The kernel's own selftests, where cases that run them may be meant.
-if [[ ${FULL:-0} != 0 || ${T:-} = *upstream* || ${T:-} = *xsk* || ${T:-} = *\** || -z ${T:-} ]]; then
+if [[ ${FULL:-0} != 0 || ${T:-} = *upstream* || ${T:-} = *xsk* || ${T:-} = *\** ]]; then
 	VNR_SELFTESTS=$("$env_dir/selftests.sh")
 	export VNR_SELFTESTS
 fi

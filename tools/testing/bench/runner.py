@@ -92,6 +92,8 @@ class Bench:
         there = 0
         for kind, found in work.items():
             for scenario, numbers in found.items():
+                # What an earlier run found is not to stand for what this one does not find.
+                self.store.forget(kind, scenario.name, self.definition(kind, scenario), numbers)
                 there += self.wanted(kind)[scenario] - len(numbers)
                 self.pace.plan(kind, scenario.name, len(numbers))
         if there:

@@ -57,6 +57,10 @@ class Store:
             json.dump(value, file, separators=(",", ":"))
         fresh.rename(path)
 
+    def forget(self, kind, name, definition, repeats):
+        for repeat in repeats:
+            self.path(kind, name, definition, repeat).unlink(missing_ok=True)
+
     def missing(self, kind, name, definition, repeats):
         return [r for r in repeats if not self.path(kind, name, definition, r).exists()]
 

@@ -54,6 +54,8 @@ def main():
     if unknown:
         sys.exit(f"T={','.join(unknown)}: no suite or case has that name; suites are: "
                  + ", ".join(sorted({c.suite for c in plan.collect()[0].values()} | {"host"})))
+    if pattern and not plans and not results.all:
+        sys.exit(f"T={pattern}: nothing of that is for this driver and these device parameters")
     # Of whole suites with their own parameters only, so that its guests are always the same.
     whole = not os.environ.get("PARAMS") and plan.are_suites(pattern)
     record = Record() if full and whole else None

@@ -21,6 +21,10 @@ SPLAT = re.compile("|".join((
     r"\bODEBUG: ", r"\bpage allocation failure\b", r"\bBad page state\b", r"\blist_(?:add|del) corruption",
     r"\brust_kernel: panicked\b", r"softirq: huh", r"is not a head!", r"scheduling while atomic", r"sleeping function called",
     r"\bslab.*corruption\b", r"\bunregister_netdevice: waiting for\b",
+    # Of a driver that polls, or gives packets to the stack, in the wrong context; or one of ours
+    # that has given its device up.
+    r"NOHZ tick-stop error", r"suspect GRO implementation", r"protocol \w+ is buggy",
+    r"\bvirtio_net_rs .*\bgiven up\b",
     # Of IOMMUs: a device used what is not mapped.
     r"\bDMAR: .*fault", r"\bfault from EP\b",
 )))
@@ -33,7 +37,8 @@ HARMLESS = re.compile("|".join((
 )))
 # What the kernel rightly says where a case provokes it: the ring code of a wrong
 # id, the watchdog of a queue that does not move.
-OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG")
+OF_LIARS = re.compile(r"is not a head!|NETDEV WATCHDOG|\bvirtio_net_rs .*\bgiven up\b")
+OF_LOSSES = re.compile(r"\bvirtio_net_rs .*\bgiven up\b")
 # What is said by checkers that go on without an allocation that failed.
 OF_FAILURES = re.compile(r"ref_tracker: memory allocation failure|kmemleak: Cannot allocate a scan area")
 PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
@@ -43,6 +48,11 @@ PROVOKED = {"hostile.": OF_LIARS, "canary.": OF_LIARS,
             "rings.tx_timeout_with_socket": re.compile(r"NETDEV WATCHDOG"),
             "faults.leaks_are_found": re.compile(r"vnr: leaked: "),
             "suspend.reset_heals": OF_LIARS,
+            "restart.does_not_come_back": OF_LOSSES,
+            "restart.changes_while_away": OF_LOSSES,
+            "restart.others_reset_it": OF_LOSSES,
+            # The core takes a processor's network work over without a look at that.
+            "lifecycle.cpu_hotplug": re.compile(r"NOHZ tick-stop error"),
             # Of the bug below: it is told 60 times a minute.
             "xskxceiver.skb": re.compile(r"BUG: Bad page state: \d+ messages suppressed")}
 OF_FAULTS = ("faults.", "reset_faults.", "xdp_faults.")

@@ -85,8 +85,9 @@ class Guest:
         ports += ["-device", "isa-serial,chardev=ctl,index=1", "-mon", "chardev=qmp,mode=control"]
         command = self.command(
             ports,
-            # An oops ends the guest at once: what follows it proves nothing.
-            ["ignore_loglevel", "oops=panic", "panic=-1"])
+            # An oops, or a processor that is stuck, ends the guest at once: what follows it proves
+            # nothing, and the other guests need the processors.
+            ["ignore_loglevel", "oops=panic", "softlockup_panic=1", "panic=-1"])
         with open(self.log, "wb") as log, open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=errors, start_new_session=True)
@@ -161,8 +162,11 @@ class Guest:
 
     def execute(self, command, **arguments):
         """A QMP command; returns its answer."""
-        self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.monitor.flush()
+        try:
+            self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self.monitor.flush()
+        except OSError as error:
+            raise GuestDied(f"QEMU does not listen any more: {error}") from error
         while True:
             try:
                 text = self.monitor.readline()
@@ -205,7 +209,10 @@ class Guest:
         self.deadline = time.monotonic() + seconds + GRACE_SECONDS * jobs.slowness() * self.kernel.slowness
 
     def answer(self, value):
-        self.line.sendall(json.dumps(value).encode() + b"\n")
+        try:
+            self.line.sendall(json.dumps(value).encode() + b"\n")
+        except OSError as error:
+            raise GuestDied(f"the guest does not listen any more: {error}") from error
 
     def console(self):
         return self.log.read_text(errors="replace").replace("\0", "")

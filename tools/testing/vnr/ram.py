@@ -14,7 +14,7 @@ PROGRAMS = ("sh", "busybox", "python3", "ip", "ethtool", "ping", "modprobe", "in
             "sysctl", "mount", "umount", "rtcwake", "bridge", "bpftool")
 TOP = ("bin", "sbin", "lib", "lib64")
 # What python3 has and no case uses.
-LEFT_OUT = re.compile(r"/python3[^/]*/(__pycache__|test|idlelib|tkinter|turtledemo|ensurepip|pydoc_data|lib2to3)(/|$)")
+LEFT_OUT = re.compile(r"/python3[^/]*/(test|idlelib|tkinter|turtledemo|ensurepip|pydoc_data|lib2to3)(/|$)")
 
 
 def archive(target, kernel, job_file, job):

@@ -12,8 +12,9 @@ from . import paths
 
 # What a guest's verdicts depend on, beside the file of its suite: the driver, the clients, the
 # environment with its pinned versions, and what the cases call.
-SOURCES = ("rust", "drivers", "samples", "tools/env", "tools/testing/guest", "tools/testing/model",
-           "tools/testing/kmod", "tools/testing/expected", "tools/testing/expected-upstream")
+SOURCES = ("Kbuild", "rust", "drivers", "samples", "tools/env", "tools/versions.mk", "tools/testing/guest",
+           "tools/testing/model", "tools/testing/kmod", "tools/testing/vnr", "tools/testing/expected",
+           "tools/testing/expected-upstream")
 UNREAD = {"target", "__pycache__"}
 
 
@@ -28,7 +29,7 @@ class Record:
     def key(self, plan):
         """Of what the guest would run, and with what."""
         suites = {entry["case"].partition(".")[0] for entry in plan.cases}
-        digest = hashlib.sha256(_sources().encode())
+        digest = hashlib.sha256(_sources().encode() + str(plan.kernel.release).encode())
         for suite in sorted(_with_imports(suites)):
             digest.update((paths.TESTS / f"test_{suite}.py").read_bytes())
         for entry in plan.cases:
@@ -71,8 +72,7 @@ def _with_imports(suites):
 def _sources():
     """One hash of all of them."""
     digest = hashlib.sha256()
-    for place in SOURCES:
-        top = paths.PROJECT / place
+    for top in (paths.PROJECT / place for place in SOURCES):
         for file in sorted(top.rglob("*")) if top.is_dir() else [top]:
             name = file.relative_to(paths.PROJECT)
             if file.is_file() and not UNREAD & set(name.parts):

@@ -8,6 +8,10 @@ from .console import splats, stale_int3
 
 # One header line of each checker, as the kernel's sources print it.
 BAD = """
+NOHZ tick-stop error: local softirq work is pending, handler #08!!!
+dut: Driver has suspect GRO implementation, TCP performance may be compromised.
+protocol 0800 is buggy, dev dut
+virtio_net_rs virtio3: no answer to command 4/0: ETIMEDOUT; the device is given up
 BUG: KASAN: slab-use-after-free in receive_buf+0x12/0x80 [virtio_net_rs]
 UBSAN: array-index-out-of-bounds in drivers/net/x.c:12:3
 WARNING: possible circular locking dependency detected
