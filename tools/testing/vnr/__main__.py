@@ -10,6 +10,7 @@ import sys
 import time
 
 from . import accel, build, guests, host, kernel, model, network, paths, plan
+from .known import Known
 from .params import ParamError
 from .record import Record
 from .results import Results
@@ -60,9 +61,13 @@ def main():
     whole = not os.environ.get("PARAMS") and plan.are_suites(pattern)
     record = Record() if full and whole else None
     if record and os.environ.get("RESUME", "") not in ("", "0"):
-        known = [plan for plan in plans if record.has(plan)]
-        plans = [plan for plan in plans if plan not in known]
-        print(f"# {len(known)} guests had no failure in an earlier run, and would run the same again: left out")
+        done = [plan for plan in plans if record.has(plan)]
+        plans = [plan for plan in plans if plan not in done]
+        print(f"# {len(done)} guests had no failure in an earlier run, and would run the same again: left out")
+    everything = not pattern and not full and not os.environ.get("PARAMS") and len(drivers) > 1
+    known = Known(accel.choose()[1]) if everything else None
+    if known:
+        plans = known.take(plans, results)
     if plans:
         try:
             network.require_private()
@@ -89,7 +94,7 @@ def main():
             kernel.missing_debug(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
-    guests.run_all(plans, results, full, record)
+    guests.run_all(plans, results, full, record, known)
     (paths.OUT / "results.ktap").write_text(results.ktap())
     (paths.OUT / "seconds").write_text(results.seconds())
     results.write_observations(paths.OUT / "observations.json")

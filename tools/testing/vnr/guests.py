@@ -16,9 +16,10 @@ def _length(plan):
     return len(plan.cases) * (4 if plan.own_guest or plan.kernel.suffix else 1)
 
 
-def run_all(plans, results, full, record=None):
+def run_all(plans, results, full, record=None, known=None):
     """Runs all plans to their end, the longest first, so that none is alone in the end; whatever ends
-    this ends them too. What a guest found is kept in the record, if there is one."""
+    this ends them too. What a guest found is kept in the record, and with what is known, if there are
+    any."""
     plans = sorted(plans, key=_length, reverse=True)
     count = iter(range(1, len(plans) + 1))
     own = threading.local()
@@ -37,6 +38,8 @@ def run_all(plans, results, full, record=None):
             print(f"# [{number}/{len(plans)}] {describe(plan, verdicts, begin)}", flush=True)
             if record and not Guest.ending:
                 record.keep(plan, verdicts, time.monotonic() - begin)
+            if known and not Guest.ending:
+                known.keep(plan, verdicts)
 
     with ThreadPoolExecutor(jobs.number()) as pool:
         try:

@@ -18,6 +18,7 @@ class Result:
     status: str         # "ok", "fail", "skip"
     why: str = ""
     seconds: float = 0.0
+    found: tuple = ()   # status and reason as they came, before they are judged
 
     @property
     def id(self):
@@ -66,6 +67,7 @@ class Results:
 
     def add(self, result):
         """Judge a verdict against what is expected, and show it; returns what it became."""
+        result.found = result.status, result.why
         if result.status == "fail":
             reason = self.expected.find(result, "fail", "flaky")
             if reason:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a resumed run leaves out. Run by host.sh."""
+"""What a resumed run leaves out, and what a run takes from earlier ones. Run by host.sh."""
 
+import contextlib
+import io
 import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
+from .known import Known
 from .record import Record
-from .results import Result
+from .results import Expectations, Result, Results
 
 
 def plan(name="smoke-pci-1", case="smoke.ping"):
@@ -48,6 +52,54 @@ class LeavesOut(unittest.TestCase):
         record = self.kept("ok")
         record.last["smoke-pci-1@rust"]["key"] = "of other sources"
         self.assertFalse(record.has(plan()))
+
+
+class TakesWhatIsKnown(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name) / "verdicts"
+
+    def plan(self, driver="c", case="smoke.ping", kernel="stock"):
+        variant = f"{case}/modern-split-mergeable-1q"
+        return SimpleNamespace(kernel=SimpleNamespace(release="7.3.4", name=kernel),
+                               cases=[{"case": case, "driver": driver, "variant": variant, "id": f"{variant}@{driver}"}])
+
+    def kept(self, plan, status):
+        results = Results()
+        with contextlib.redirect_stdout(io.StringIO()):
+            verdict = results.add(Result(plan.cases[0]["variant"], plan.cases[0]["driver"], status))
+        Known("tcg", self.path).keep(plan, [verdict])
+
+    def left(self, plan, accelerator="tcg"):
+        """Plans that are left to run, and what the others gave."""
+        results = Results()
+        with contextlib.redirect_stdout(io.StringIO()):
+            left = Known(accelerator, self.path).take([plan], results)
+        return len(left), [(result.id, result.status) for result in results.all]
+
+    def test_of_the_c_driver(self):
+        self.kept(self.plan(), "ok")
+        self.assertEqual(self.left(self.plan()), (0, [("smoke.ping/modern-split-mergeable-1q@c", "ok")]))
+
+    def test_not_of_ours_nor_on_another_kernel(self):
+        for plan in (self.plan("rust"), self.plan(kernel="debug")):
+            self.kept(plan, "ok")
+            self.assertEqual(self.left(plan), (1, []))
+
+    def test_not_what_was_not_expected(self):
+        self.kept(self.plan(), "fail")
+        self.assertEqual(self.left(self.plan()), (1, []))
+
+    def test_not_of_another_accelerator_nor_of_another_case(self):
+        self.kept(self.plan(), "ok")
+        self.assertEqual(self.left(self.plan(), "kvm"), (1, []))
+        self.assertEqual(self.left(self.plan(case="smoke.udp")), (1, []))
+
+    def test_expectations_are_looked_at_anew(self):
+        self.kept(self.plan(), "ok")
+        with mock.patch.object(Expectations, "find", lambda *_: "it fails"):
+            self.assertEqual(self.left(self.plan())[1][0][1], "fail")
 
 
 if __name__ == "__main__":
