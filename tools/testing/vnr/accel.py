@@ -8,13 +8,14 @@ import subprocess
 
 from . import paths
 
-TCG = ["-accel", "tcg,thread=multi"]
+# Without an instruction for random numbers, the first program that wants some waits for them.
+TCG = ["-accel", "tcg,thread=multi", "-cpu", "qemu64,+rdrand"]
 KVM = ["-accel", "kvm", "-cpu", "host"]
 # One processor, whose instructions take two nanoseconds each of the guest's time, however
 # busy the host is.
 COUNTED = ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on"]
 # The usual processor has none, so that nothing uses it: it is costly to emulate.
-SSE4 = ["-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt"]
+SSE4 = ["-cpu", "qemu64,+rdrand,+ssse3,+sse4.1,+sse4.2,+popcnt"]
 TRY_SECONDS = 20
 
 

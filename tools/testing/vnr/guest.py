@@ -18,6 +18,8 @@ from .model import Model
 from .params import IOMMUS
 
 BOOT_SECONDS = 90
+# A kernel that says nothing for so long as it boots hangs.
+STILL_SECONDS = 30
 # What a guest may take to notice a case's own time limit before it is killed.
 GRACE_SECONDS = 25
 # What QEMU may take to answer.
@@ -185,16 +187,23 @@ class Guest:
     def lines(self):
         """What the agent writes, line by line, until it ends. The receiver
         sets `deadline` (by expect) as it learns what comes next."""
+        booting, size, since = True, 0, time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self.line, selectors.EVENT_READ)
             while True:
                 while b"\n" in self.pending:
+                    booting = False
                     text, self.pending = self.pending.split(b"\n", 1)
                     yield text.decode(errors="replace").rstrip("\r")
                 left = self.deadline - time.monotonic()
                 if left <= 0:
                     raise GuestDied("the guest said nothing more within its time limit")
                 if not selector.select(min(left, 5)):
+                    if booting and self.log.stat().st_size != size:
+                        size, since = self.log.stat().st_size, time.monotonic()
+                    still = STILL_SECONDS * jobs.slowness() * self.kernel.slowness
+                    if booting and time.monotonic() - since > still:
+                        raise GuestDied(f"the kernel said nothing for {still} s as it booted")
                     continue
                 try:
                     data = self.line.recv(65536)
