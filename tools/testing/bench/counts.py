@@ -14,6 +14,8 @@ from statistics import median
 Symbol = namedtuple("Symbol", "name module nth")
 USER = Symbol("[user]", "user", 0)
 UNKNOWN = Symbol("[unknown]", "unknown", 0)
+# Far behind all functions is what the kernel has compiled itself: programs.
+BPF, LONGEST = Symbol("[bpf]", "bpf", 0), 1 << 16
 CORE_END = "end-of-core"
 SYMBOLS_FILE = Path(__file__).resolve().parent / "core-symbols"
 
@@ -39,7 +41,10 @@ class SymbolTable:
         if address == 0:
             return USER, 0
         at = bisect_right(self.starts, address) - 1
-        return (self.symbols[at], address - self.starts[at]) if at >= 0 else (UNKNOWN, 0)
+        if at < 0:
+            return UNKNOWN, 0
+        offset = address - self.starts[at]
+        return (self.symbols[at], offset) if offset < LONGEST else (BPF, 0)
 
     def resolve(self, by_address):
         """Counts by address as counts by place: (symbol, offset)."""
