@@ -11,6 +11,7 @@ import time
 import test_tunnel_receive
 from hostile import Hang, Trial, end_guest, in_time, PATIENCE
 from nic import run, settle
+from test_hash import KEY
 from test_suspend import function_reset
 from toeplitz import accept_only_hash
 from vnrtest import Failed, Skip, case, check, equal, wait_for
@@ -398,15 +399,16 @@ def refused_at_bind(env, made):
         env.dut.configure()
         equal(made.told("ctrl_refused"), times if times == 1 else 3, "commands refused")
         equal(env.dut.channels(), pairs, "queue pairs in use")
-        equal(len(made.log.new(words)), 1, f"lines of {words!r}")
+        if env.driver == "rust":
+            equal(len(made.log.new(words)), 1, f"lines of {words!r}")
         check(made.alive(), f"no traffic on {pairs} queue pairs")
         made.note(f"{times} commands refused: {pairs} queue pairs")
 
 
 declare("commands_refused_at_bind", "Commands that are not carried out while it is bound.", refused_at_bind, nics=RICH)
 
-SETTINGS = {"-L": ("-l", "combined", "1"), "-C": ("-c", "rx-usecs", "33"), "-X": ("-x", "weight", "1", "3"),
-            "-K": ("-k", "rx-gro-hw", "off")}
+SETTINGS = {"-C": ("-c", "rx-usecs", "33"), "-X": ("-x", "hkey", KEY.hex(":")), "-K": ("-k", "rx-gro-hw", "off"),
+            "-L": ("-l", "combined", "1")}
 
 
 def refused(env, made):
@@ -450,7 +452,7 @@ def unanswered(env, made):
     said = made.given_up()
     equal(len(said), 1, f"lines about a device given up: {said}")
     made.note(f"ethtool -L: an error after some seconds, given up ({said[0].split(':', 1)[-1].strip()})")
-    for words in (("-L", "combined", "1"), ("-C", "rx-usecs", "33"), ("-X", "weight", "1", "3")):
+    for words in (("-L", "combined", "1"), ("-C", "rx-usecs", "33"), ("-X", "hkey", KEY.hex(":"))):
         in_time(f"ethtool {words[0]}", PATIENCE, lambda words=words: fails(1.5, *words))
     equal(len(made.given_up()), 1, "lines about a device given up")
     made.note("the next ones fail at once")
