@@ -83,9 +83,11 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
         useless |= rss::FEATURES;
     }
     let pairs = config::field::MAX_VIRTQUEUE_PAIRS;
-    if pairs.exists(offered) && pairs.decode(device.read_config(pairs.offset() as u32)) > MOST_PAIRS
-    {
-        useless |= Features::MQ | Features::RSS;
+    if pairs.exists(offered) {
+        let pairs = pairs.decode(device.read_config(pairs.offset() as u32));
+        if !(1..=MOST_PAIRS).contains(&pairs) {
+            useless |= Features::MQ | Features::RSS;
+        }
     }
     let (met, unmet) = offered.difference(useless).without_unmet_dependencies();
     if !unmet.is_empty() {
