@@ -188,19 +188,12 @@ impl virtio::Driver for Nic {
     }
 
     fn start(self: Pin<&Self>, device: &Start<'_, Self>) -> Result {
-        if device.watch_processors().is_err() {
-            dev_warn!(
-                device.as_ref(),
-                "queues do not follow processors that come and go\n"
-            );
-        }
         // Changes wait until the interface is up. Who sees it has commands sent at once.
         device.enable_config_changes(false);
         device.ready();
         self.agree_on_queues()?;
         self.tell_random_address()?;
         self.ask_for_device_stats();
-        crate::affinity::spread(&self);
         if self.negotiated.contains(Features::STANDBY) {
             // The primary is there, or about to come: without a master, the two would be
             // interfaces with one address.
@@ -215,7 +208,16 @@ impl virtio::Driver for Nic {
                 self.netdev.set_carrier(has_no_state, lock);
             });
             Ok(())
-        })
+        })?;
+        // The stack forgets whom queues are for only with an interface that was registered.
+        crate::affinity::spread(&self);
+        if device.watch_processors().is_err() {
+            dev_warn!(
+                device.as_ref(),
+                "queues do not follow processors that come and go\n"
+            );
+        }
+        Ok(())
     }
 
     fn config_changed(&self) {

@@ -86,6 +86,8 @@ pub(super) struct Interface<D: Driver> {
     wanted: AtomicBool,
     /// The master, if this is a standby.
     failover: SetOnce<Failover>,
+    /// What is claimed of XDP has changed, and nobody was told. Changed under the instance lock.
+    pub(super) claims: AtomicBool,
     netdev: Arc<NetDevice>,
 }
 
@@ -95,7 +97,7 @@ unsafe impl<D: Driver> Send for Interface<D> {}
 unsafe impl<D: Driver> Sync for Interface<D> {}
 
 impl<D: Driver> Interface<D> {
-    fn as_raw(&self) -> *mut bindings::net_device {
+    pub(super) fn as_raw(&self) -> *mut bindings::net_device {
         self.netdev.as_raw()
     }
 
@@ -195,6 +197,7 @@ impl<D: Driver> Device<D> {
             ready: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             failover: SetOnce::new(),
+            claims: AtomicBool::new(false),
             recovery: Opaque::zeroed(),
             netdev,
         };
@@ -214,6 +217,10 @@ impl<D: Driver> Device<D> {
 
     pub(super) fn as_raw(&self) -> *mut bindings::net_device {
         self.0.as_raw()
+    }
+
+    pub(super) fn claims(&self) -> &AtomicBool {
+        &self.0.claims
     }
 
     pub(super) fn failover(&self) -> &SetOnce<Failover> {

@@ -186,7 +186,7 @@ impl<D: Driver> Operations<D> {
 
     /// # Safety
     ///
-    /// C calls this for a registered device of driver `D`, with its instance lock.
+    /// C calls this for a registered device of driver `D`, with RTNL and its instance lock.
     unsafe extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: C calls this for a registered device, with its instance lock.
         let (driver, mut lock) = unsafe { (Self::driver(dev), OpsLocked::new(dev)) };
@@ -194,6 +194,8 @@ impl<D: Driver> Operations<D> {
         let interface = unsafe { &*(*Priv::<D>::of(dev)).interface };
         from_result(|| {
             interface.may_open()?;
+            // SAFETY: By the caller's promise.
+            unsafe { interface.announce_claims() };
             driver.open(&mut lock).map(|()| 0)
         })
     }

@@ -357,6 +357,8 @@ def absurd(env, made):
         env.dut.unbind()
         made.model.ask("config", pairs=pairs)
         refuses(env, made, f"pairs {pairs}")
+    # Nobody has reset a device that was refused.
+    made.model.ask("config", pairs=2)
 
 
 def refuses(env, made, said):

@@ -318,14 +318,20 @@ def coalescing(env):
     queues = {queue["index"]: queue["coalescing"] for queue in env.model.port()["queues"]}
     equal(queues[2], {"max_usecs": 90, "max_packets": 5}, "receive queue 1")
     equal(queues[0], {"max_usecs": 50, "max_packets": 16}, "receive queue 0")
-    # A queue that is reset has what was said of all, until it is told again.
-    before = moderation(env)
-    env.dut.ethtool("-G", "rx", "128", "tx", "128")
-    equal(moderation(env), before, "moderation after a reset of the queues")
     env.ping()
     env.stream("send", env.peer.ip4, 1 << 19)
     env.stream("recv", env.peer.ip4, 1 << 19)
     check(all(ack == 0 for ack in commands(env, COALESCE)), "a command was refused")
+
+
+@case(60, ONE)
+def coalescing_again(env):
+    """A queue that is reset has what was said of all, until it is told again what it had."""
+    tried(env, "coalescing of a queue", "-Q", "queue_mask", "0x2", "--coalesce", "rx-usecs", "90", "rx-frames", "5")
+    before = moderation(env)
+    equal(before[2], {"max_usecs": 90, "max_packets": 5}, "receive queue 1")
+    env.dut.ethtool("-G", "rx", "128", "tx", "128")
+    equal(moderation(env), before, "moderation after a reset of the queues")
 
 
 def moderation(env):

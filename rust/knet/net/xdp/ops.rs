@@ -7,8 +7,7 @@
 use super::{
     super::{
         builder::Builder,
-        device::Device,
-        device::Priv,
+        device::{Device, Interface, Priv},
         locks::{OpsLocked, Rtnl},
         ops::{Driver, Operations},
         txq::{TxGuard, TxQueue},
@@ -20,7 +19,7 @@ use super::{
     program::Program,
 };
 use crate::bindings;
-use core::ptr::NonNull;
+use core::{ptr::NonNull, sync::atomic::Ordering};
 use kernel::{cpu::CpuId, error::from_result, prelude::*};
 
 /// A driver's part in it.
@@ -77,7 +76,8 @@ impl<D: Driver> Builder<D> {
 }
 
 impl<D: Driver> Device<D> {
-    /// Tells users whether queues can use pools of processes (`xdp_set_features_flag_locked`).
+    /// Whether queues can use pools of processes is seen by users who ask. Whoever listens for changes
+    /// hears of it when the interface goes up, as that takes RTNL.
     pub fn tell_zero_copy(&self, is_possible: bool, lock: &mut OpsLocked<'_, D>) {
         let dev = self.as_raw();
         if lock.netdev() != dev {
@@ -85,10 +85,13 @@ impl<D: Driver> Device<D> {
         }
         let bit = bindings::netdev_xdp_act_NETDEV_XDP_ACT_XSK_ZEROCOPY;
         // SAFETY: The device is valid, and we have its lock.
+        let features = unsafe { &raw mut (*dev).xdp_features };
+        // SAFETY: As above; who looks has the lock too, or takes either for true.
         unsafe {
-            let others = (*dev).xdp_features & !bit;
-            let bit = if is_possible { bit } else { 0 };
-            bindings::xdp_set_features_flag_locked(dev, others | bit);
+            let before = features.read_volatile();
+            let now = before & !bit | if is_possible { bit } else { 0 };
+            features.write_volatile(now);
+            self.claims().fetch_or(now != before, Ordering::Relaxed);
         }
     }
 
@@ -108,12 +111,36 @@ impl<D: Driver> Device<D> {
             (&raw mut (*dev).xsk_tx_metadata_ops).write_volatile(operations(offloads));
             let ops = metadata::operations(rx_hash, offloads.times);
             (&raw mut (*dev).xdp_metadata_ops).write_volatile(ops);
-            bindings::call_netdevice_notifiers(
-                bindings::netdev_cmd_NETDEV_XDP_FEAT_CHANGE as usize,
-                dev,
-            );
+            announce(dev);
         }
     }
+}
+
+impl<D: Driver> Interface<D> {
+    /// Has those know who listen for claims of XDP, if there are others than they know of.
+    ///
+    /// # Safety
+    ///
+    /// The caller has RTNL and the instance lock.
+    pub(in super::super) unsafe fn announce_claims(&self) {
+        if self.claims.swap(false, Ordering::Relaxed) {
+            // SAFETY: The device is valid; by the caller's promise.
+            unsafe { announce(self.as_raw()) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// The device is valid, and the caller has RTNL and its instance lock.
+unsafe fn announce(dev: *mut bindings::net_device) {
+    // SAFETY: By the caller's promise.
+    unsafe {
+        bindings::call_netdevice_notifiers(
+            bindings::netdev_cmd_NETDEV_XDP_FEAT_CHANGE as usize,
+            dev,
+        )
+    };
 }
 
 impl<D: Driver> Operations<D> {
