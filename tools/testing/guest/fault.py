@@ -82,13 +82,14 @@ def walk(action, which=None, before=lambda: None):
 
 
 def text_of(driver):
-    """(first, last) address of a driver's module."""
-    for line in read("/proc/modules").splitlines():
-        words = line.split()
-        if words[0] == DRIVERS[driver]:
-            start = int(words[5], 16)
-            return start, start + int(words[1])
-    raise AssertionError(f"{DRIVERS[driver]} is not loaded")
+    """(first, last) address of a driver's module: the size is that of all of it, not of its code
+    alone, which the code of another module may follow."""
+    modules = {words[0]: (int(words[5], 16), int(words[1]))
+               for words in map(str.split, read("/proc/modules").splitlines())}
+    if DRIVERS[driver] not in modules:
+        raise AssertionError(f"{DRIVERS[driver]} is not loaded")
+    start, size = modules[DRIVERS[driver]]
+    return start, min([start + size, *(other for other, _ in modules.values() if other > start)])
 
 
 class InDriver:
