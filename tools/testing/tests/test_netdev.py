@@ -5,6 +5,7 @@ import fnmatch
 import os
 import re
 import socket
+import struct
 
 from genl import device_statistics, page_pool_statistics
 from nic import DRIVERS, read, run, write
@@ -53,7 +54,8 @@ def busy_polling(env):
     env.peer.knows(env.dut)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind((env.dut.ip4, 9010))
-        listener.settimeout(1)
+        # Not Python's own, with which the kernel does not wait.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 5, 0))
         with env.peer.enter():
             sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with sender:
