@@ -98,8 +98,18 @@ foreign_words() {
 	files '*' | grep -v '\.\(png\|ko\|o\|pcap\|pyc\)$' | xargs -r grep -nIE "$pattern"
 }
 
+# Patches that take a check away apply, and name a case that there is.
+canaries() {
+	local patch case
+	for patch in tools/testing/canaries/*.patch; do
+		patch -p1 --dry-run --forward --batch --silent <"$patch" >/dev/null || echo "$patch does not apply"
+		case=$(sed -n 's/^Case: //p' "$patch")
+		grep -Eq "${case%%_*}" tools/testing/tests/test_hostile.py || echo "$patch: no case $case"
+	done
+}
+
 echo "KTAP version 1"
-echo "1..7"
+echo "1..8"
 result "every source names its licence" "$(licence)"
 result "the C helpers have at most $helper_lines_max lines" "$(helper_lines)"
 result "each C helper states its safety contract" "$(helper_contracts)"
@@ -107,5 +117,6 @@ result "no unsafe code in drivers" "$(driver_unsafe)"
 result "no unsafe code in the wire crate" "$(wire_unsafe)"
 result "each unsafe block of knet has its reason" "$(safety_comments)"
 result "no path or host of a single machine" "$(foreign_words)"
+result "the canaries apply" "$(canaries)"
 echo "# $((number - failed)) passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]
