@@ -76,8 +76,12 @@ impl Pairs {
     }
 }
 
-/// The interface, as the features have it.
-fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<Builder<Nic>> {
+/// The interface, as the features have it, and whether processes can have queues.
+fn interface(
+    device: &Probe<'_>,
+    negotiated: Features,
+    pairs: &Pairs,
+) -> Result<(Builder<Nic>, bool)> {
     let mut interface = Builder::new(device, pairs.most)?;
     let (on, changeable) = features::of_stack(negotiated);
     interface.features(on, changeable);
@@ -113,7 +117,7 @@ fn interface(device: &Probe<'_>, negotiated: Features, pairs: &Pairs) -> Result<
         zero_copy: zero_copy && params::napi_tx(),
     });
     interface.queues_in_use(pairs.used)?;
-    Ok(interface)
+    Ok((interface, zero_copy))
 }
 
 impl virtio::Driver for Nic {
@@ -135,8 +139,7 @@ impl virtio::Driver for Nic {
     fn probe(device: &Probe<'_>) -> Result<Pin<KBox<Self>>> {
         let negotiated = Features::from_words(device.features());
         let pairs = Pairs::of(device, negotiated);
-        let interface = interface(device, negotiated, &pairs)?;
-        let zero_copy = xsk::is_possible(device, negotiated, interface.netdev());
+        let (interface, zero_copy) = interface(device, negotiated, &pairs)?;
         let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
         for _ in 0..pairs.most {
             rx_stats.push(Arc::new(stats::Rx::default(), GFP_KERNEL)?, GFP_KERNEL)?;

@@ -13,8 +13,19 @@ use virtio_net_wire::Features;
 /// Whether the device's queues can change hands: packets must fit in frames, and the device must
 /// find them, by addresses that were made for it unless it has memory as it is.
 pub(crate) fn is_possible(device: &Device, negotiated: Features, netdev: &NetDevice) -> bool {
-    rx::Queue::needs_context(negotiated, rx::large_mtu(netdev, negotiated))
-        && (negotiated.contains(Features::ACCESS_PLATFORM) || device.has_memory_as_it_is())
+    if !rx::Queue::needs_context(negotiated, rx::large_mtu(netdev, negotiated)) {
+        return false;
+    }
+    let finds_memory =
+        negotiated.contains(Features::ACCESS_PLATFORM) || device.has_memory_as_it_is();
+    if !finds_memory {
+        // The kernel refuses sockets without asking us, and without a reason.
+        dev_info!(
+            device.as_ref(),
+            "queues cannot be bound for zero-copy: the device does not know what is between it and memory\n"
+        );
+    }
+    finds_memory
 }
 
 /// What is done for frames that processes send.
