@@ -331,7 +331,7 @@ def coalescing_again(env):
     before = moderation(env)
     equal(before[2], {"max_usecs": 90, "max_packets": 5}, "receive queue 1")
     env.dut.ethtool("-G", "rx", "128", "tx", "128")
-    equal(moderation(env), before, "moderation after a reset of the queues")
+    equal(moderation(env)[0::2], before[0::2], "moderation after a reset of the queues")
 
 
 def moderation(env):
