@@ -158,7 +158,7 @@ proptest! {
         let addresses = [unicast.as_flattened(), multicast.as_flattened()].concat();
         let entries = u8::try_from(unicast.len()).expect("few");
         let payload = bytes(&table, 1, &[&[entries][..], &addresses].concat());
-        let (first, second) = payload.split_at(table.unicast_len());
+        let (first, second) = payload.split_at(table.first_len());
         for (part, addresses) in [(first, &unicast), (second, &multicast)] {
             let (count, entries) = part.split_at(4);
             prop_assert_eq!(count, u32::try_from(addresses.len()).unwrap().to_le_bytes());

@@ -406,7 +406,7 @@ fn commands() {
                 "offsetof(struct virtio_net_ctrl_mac, macs) + ETH_ALEN",
                 ctrl::MacTable::new(&[[0; 6]], &[])
                     .expect("a short table")
-                    .unicast_len() as u64,
+                    .first_len() as u64,
             ),
         ],
     );

@@ -19,7 +19,7 @@ from .params import IOMMUS
 
 BOOT_SECONDS = 90
 # A kernel that says nothing for so long as it boots hangs.
-STILL_SECONDS = 30
+STILL_SECONDS = 40
 # What a guest may take to notice a case's own time limit before it is killed.
 GRACE_SECONDS = 25
 # What QEMU may take to answer.

@@ -38,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
             let addresses = input.rest().as_chunks_6();
             let (unicast, multicast) = addresses.split_at(unicast.min(addresses.len()));
             let table = MacTable::new(unicast, multicast).expect("a short one");
-            assert_eq!(table.unicast_len(), 4 + 6 * unicast.len());
+            assert_eq!(table.first_len(), 4 + 6 * unicast.len());
             sent.check(&table);
         }
         2 => sent.check(&SetMac(input.array())),
