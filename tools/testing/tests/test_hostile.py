@@ -520,6 +520,15 @@ def breaks_down(times):
     return body
 
 
+def is_back(made):
+    """Traffic goes on after a reset that was told of once, and none is lost."""
+    wait_for(made.alive, "traffic after the reset", 15)
+    equal(len(made.log.new("needs a reset")), 1, "lines that say so")
+    made.receive()
+    made.describe()
+    equal((made.received, made.changed), (made.sent, 0), "datagrams received and changed")
+
+
 def breaks_down_while_down(env, made):
     """Nobody hears of it before the interface goes up, which has commands for the device."""
     env.serve_dut()
@@ -529,11 +538,7 @@ def breaks_down_while_down(env, made):
     in_time("going up", PATIENCE, lambda: env.dut.ip("link set dev dut up"))
     wait_for(env.dut.carrier, "the link")
     env.dut.addresses()
-    wait_for(made.alive, "traffic after the reset", 15)
-    equal(len(made.log.new("needs a reset")), 1, "lines that say so")
-    made.receive()
-    made.describe()
-    equal((made.received, made.changed), (made.sent, 0), "datagrams received and changed")
+    is_back(made)
     made.note("reset, and goes on")
 
 
@@ -565,11 +570,7 @@ def breaks_down_for_long(env, made):
     made.model.lie("needs_reset", next=1)
     wait_for(lambda: made.told("reset_refused") == 1, "reset_refused was told")
     in_time("making another network device", PATIENCE, lambda: check_below(others_wait(), 2))
-    wait_for(made.alive, "traffic after the reset", 15)
-    equal(len(made.log.new("needs a reset")), 1, "lines that say so")
-    made.receive()
-    made.describe()
-    equal((made.received, made.changed), (made.sent, 0), "datagrams received and changed")
+    is_back(made)
     made.note("reset when the device is ready for it, and goes on")
 
 
