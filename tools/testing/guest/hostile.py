@@ -64,28 +64,33 @@ class Trial:
 
     # Traffic
 
-    def receive(self, frames=FRAMES, **template):
-        """The model sends counted datagrams to the server of the device under test."""
+    def receive(self, frames=FRAMES, lost=0, **template):
+        """The model sends counted datagrams to the server of the device under test; so many may be lost."""
         run = next(runs) * 1000 + int(time.monotonic()) % 1000
         number = self.model.generate(count=frames, run=run, **{"size": 300, **template})
         end = time.monotonic() + 2
         while not self.model.generators()[number]["done"] and time.monotonic() < end:
             time.sleep(0.05)
         self.sent += frames * template.get("segments", 1)
-        received, _, changed = self.model.wait_received(run, self.sent, 2)
+        received, _, changed = self.model.wait_received(run, self.sent - lost, 2)
+        if lost:
+            # Those that are not should have come by now as well.
+            time.sleep(0.2)
+            received, _, changed = self.model.received(run)
         self.received += received
         self.changed += changed
 
-    def send(self, frames=200):
-        """The device under test sends datagrams that the model swallows."""
+    def send(self, frames=200, lie=None):
+        """The device under test sends datagrams that the model swallows, until it has told `lie`."""
         env = self.env
         self.model.forward("sink")
         env.dut.knows(env.peer)
-        before = env.dut.counters()["tx_packets"]
+        before = env.dut.counters()["tx_packets"] + frames // 2
         sender = env.start(env.dut, "burst", env.peer.ip4, 7777, frames, 200, 500)
         # A queue that a lie has stopped sends no more.
         with contextlib.suppress(Failed):
-            wait_for(lambda: env.dut.counters()["tx_packets"] > before or self.given_up(), "a frame is sent", 2)
+            wait_for(lambda: env.dut.counters()["tx_packets"] > before or self.given_up()
+                     or lie and self.told(lie), "frames are sent", 4)
         time.sleep(0.6)
         sender.kill()
         sender.wait()

@@ -31,9 +31,11 @@ memory)
 esac
 
 exec </dev/null
-mountpoint -q /proc || mount -t proc proc /proc
+# Not every root has mountpoint(1).
+mounted() { grep -q " $1 " /proc/mounts 2>/dev/null; }
+mounted /proc || mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mountpoint -q /dev || mount -t devtmpfs dev /dev 2>/dev/null
+mounted /dev || mount -t devtmpfs dev /dev 2>/dev/null
 exec >/dev/console 2>&1
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts

@@ -4,7 +4,7 @@
 # sanitize.sh --samples TARGET - build the samples with it, for the guest that runs them.
 #
 # Cargo starts this script in place of the compiler, too, for the project's crates only:
-# the model's dependencies are those of build/model. What is generic in them, such as all of
+# dependencies are those of build/model and build/samples. What is generic in them, such as all of
 # the library's queues, is compiled with the test, and so it is checked.
 
 if [[ ${1:-} = *rustc ]]; then
@@ -18,7 +18,17 @@ if [[ ${1:-} = *rustc ]]; then
 fi
 
 . "$(dirname "$0")/inside.sh"
+
+# The dependencies of one target folder in another, without a copy's cost.
+begin_as() {
+	[ ! -e "$2/debug" ] || return 0
+	mkdir -p "$2/new"
+	cp -al "$1"/debug/{deps,build,.fingerprint} "$2/new/"
+	mv "$2/new" "$2/debug"
+}
+
 if [ "${1:-}" = --samples ]; then
+	begin_as build/samples "$2"
 	# Programs that run as the others are built, too.
 	RUSTC_WORKSPACE_WRAPPER=$project/tools/testing/host/sanitize.sh ASAN_OPTIONS=detect_leaks=0 \
 		cargo build --quiet --locked --workspace --manifest-path samples/Cargo.toml --target-dir "$2"
@@ -26,15 +36,10 @@ if [ "${1:-}" = --samples ]; then
 fi
 crate=(--locked --manifest-path tools/testing/model/Cargo.toml)
 # The program in build/model is that of the guests, which must stay as it is: hence a
-# folder of our own, that begins as a copy without a copy's cost.
+# folder of our own.
 tools/testing/host/libraries.sh take build/model tools/testing/model/Cargo.toml
 cargo build --quiet "${crate[@]}" --target-dir build/model --tests
-mkdir -p build/asan
-[ -e build/asan/debug ] || {
-	mkdir -p build/asan/new
-	cp -al build/model/debug/{deps,build,.fingerprint} build/asan/new/
-	mv build/asan/new build/asan/debug
-}
+begin_as build/model build/asan
 run() {
 	RUSTC_WORKSPACE_WRAPPER=$project/tools/testing/host/sanitize.sh ASAN_OPTIONS=detect_leaks=0 \
 		"$VNR_NEXTEST/cargo-nextest" nextest run "${crate[@]}" --test virtio_drivers \

@@ -137,7 +137,7 @@ def frame_lie(name, counter, program=None, words=None):
 
     def lied(env, made):
         made.model.lie(name, next=TIMES, queue=0)
-        made.receive()
+        made.receive(lost=TIMES)
         told = made.told(name)
         made.describe()
         equal(told, TIMES, f"times that the model told {name}")
@@ -228,7 +228,7 @@ def ring_lie(name, direction, words=None, sent=200):
         if direction == "rx":
             made.receive()
         else:
-            made.send(sent)
+            made.send(sent, name)
             # The receive queue's poll looks at what was sent.
             made.receive(20)
         told, said = made.told(name), made.given_up()

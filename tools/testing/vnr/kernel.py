@@ -27,6 +27,12 @@ class Kernel:
         return paths.OUT / f"{self.suffix}virtio_net_rs.ko"
 
     @property
+    def identity(self):
+        """What no other kernel has: a package's release, or the folder in the cache, whose name says of
+        what it was made."""
+        return self.image.parent.name if self.name == "debug" else self.release
+
+    @property
     def suffix(self):
         """Before the names of guests and files of another kernel than the stock one."""
         return "" if self.name == "stock" else f"{self.name}-"

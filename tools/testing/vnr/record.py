@@ -25,7 +25,7 @@ class Record:
         suites = sorted({entry["case"].partition(".")[0] for entry in plan.cases})
         places = (*inputs.COMMON, *inputs.DRIVER, *EXPECTED)
         digest = hashlib.sha256("\n".join(
-            [inputs.of_files(*places), plan.kernel.release, *map(inputs.of_suite, suites)]).encode())
+            [inputs.of_files(*places), plan.kernel.identity, *map(inputs.of_suite, suites)]).encode())
         for entry in plan.cases:
             digest.update(entry["id"].encode())
         return digest.hexdigest()
