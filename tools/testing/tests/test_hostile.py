@@ -228,7 +228,8 @@ def ring_lie(name, direction, words=None, sent=200):
         if direction == "rx":
             made.receive()
         else:
-            made.send(sent, name)
+            # One at a time, all buffers have the same id.
+            made.send(sent, name, gap=0)
             # The receive queue's poll looks at what was sent.
             made.receive(20)
         told, said = made.told(name), made.given_up()
