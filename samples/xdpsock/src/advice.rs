@@ -17,6 +17,8 @@ const AROUND: u32 = 26;
 /// What it leaves free behind frames that may be in several chunks, in lines of so many bytes.
 const TAILROOM: u32 = 320;
 const LINE: u32 = 128;
+/// Bytes of the largest chunk.
+const MOST_CHUNK: u32 = 4096;
 
 /// No socket, or none for such memory.
 pub fn memory(options: &Options, why: io::Error) -> Failure {
@@ -94,8 +96,8 @@ pub fn bind(device: &Device, options: &Options, why: io::Error) -> Failure {
     let claims = device.claims.unwrap_or_default();
     match why.raw_os_error() {
         Some(libc::EBUSY) => advice.push(format!(
-            "queue {queue} of {name} is taken by another socket: `ss --xdp -p` tells whose it is; \
-             end that, or take another --queue"
+            "queue {queue} of {name} is taken, by another socket or for another kind of memory: \
+             `ss --xdp -p` tells whose socket it is; end that, or take another --queue"
         )),
         Some(libc::ENETDOWN) => advice.push(format!("it is down: `ip link set dev {name} up`")),
         _ if device.queues.is_some_and(|queues| queue >= queues) => advice.push(format!(
@@ -144,11 +146,10 @@ fn no_zero_copy(device: &Device, options: &Options) -> Vec<String> {
     let segments = if options.frags { claims.zc_max_segs } else { 1 };
     let most = most_mtu(options, segments);
     if device.mtu > most {
-        let more = if options.frags { "" } else { "--frags, " };
+        let more = larger(options);
         return vec![format!(
             "{called} has zero-copy, but for frames that fit into {segments} chunks: with its MTU of {} they \
-             may not, whether they are received or not: set {more}a larger --frame-size, or an MTU of at \
-             most {most}; --copy goes without",
+             may not, whether they are received or not: set {more}an MTU of at most {most}; --copy goes without",
             device.mtu
         )];
     }
@@ -173,15 +174,31 @@ fn room(options: &Options) -> u32 {
         .saturating_sub(options.headroom)
 }
 
+/// What gives frames more room, before another way: chunks have a page at most.
+fn larger(options: &Options) -> String {
+    let mut ways = String::new();
+    if !options.frags {
+        ways += "--frags, ";
+    }
+    if options.frame_size < MOST_CHUNK {
+        ways += "a larger --frame-size, ";
+    }
+    if !ways.is_empty() {
+        ways += "or ";
+    }
+    ways
+}
+
 /// That received frames may not fit, if so.
 fn too_long(device: &Device, options: &Options) -> Option<String> {
     let (room, longest) = (room(options), device.mtu.saturating_add(ETHERNET));
     (options.mode() != Mode::TxOnly && !options.frags && longest > room).then(|| {
         format!(
             "frames of {} may have {longest} bytes (MTU {}), and a chunk has room for {room}: set \
-             --frags, a larger --frame-size, or an MTU of at most {}",
+             {}an MTU of at most {}",
             device.name,
             device.mtu,
+            larger(options),
             room.saturating_sub(ETHERNET)
         )
     })
@@ -194,6 +211,12 @@ pub fn warnings(device: &Device, options: &Options, zero_copy: bool) -> Vec<Stri
         .into_iter()
         .collect();
     let transmit = options.transmit();
+    if options.mode() != Mode::TxOnly && transmit.has_metadata() {
+        warnings.push(
+            "--tx-csum, --tx-tstamp and --launch-time are for --txonly: frames go without"
+                .to_owned(),
+        );
+    }
     let mut lacks = |option: &str, what: &str| {
         warnings.push(format!(
             "{option}: {} does not say that it {what}; frames go without",
@@ -290,7 +313,7 @@ mod tests {
             long.contains("MTU of 9000") && long.contains("at most 3814"),
             "{long}"
         );
-        assert!(long.contains("set --frags, "), "{long}");
+        assert!(long.contains("set --frags, or an MTU"), "{long}");
         device.mtu = 3814;
         assert!(refusal("-t -z", &device).contains("as it is now"));
         device.mtu = 3815;
@@ -313,7 +336,7 @@ mod tests {
         let device = device(None);
         let taken = text(&bind(&device, &options, error(libc::EBUSY)));
         assert!(taken.starts_with("queue 2 of eth0: "), "{taken}");
-        assert!(taken.contains("taken by another socket"));
+        assert!(taken.contains("is taken, by another socket"));
         let missing = text(&bind(&device, &options, error(libc::EINVAL)));
         assert!(missing.contains("has 2 queues"), "{missing}");
         let down = text(&bind(&device, &options, error(libc::ENETDOWN)));
@@ -341,6 +364,14 @@ mod tests {
         assert!(warned[0].contains("at most 3822"), "{warned:?}");
         assert!(warnings(&device, &options("-F").unwrap(), true).is_empty());
         assert!(warnings(&device, &options("-t").unwrap(), true).is_empty());
+        let warned = warnings(&device, &options("-f 2048").unwrap(), true);
+        assert!(
+            warned[0].contains("set --frags, a larger --frame-size, or an MTU"),
+            "{warned:?}"
+        );
+        device.mtu = 1500;
+        let warned = warnings(&device, &options("-l --tx-csum").unwrap(), true);
+        assert!(warned[0].contains("are for --txonly"), "{warned:?}");
         device.mtu = 1500;
         let warned = warnings(&device, &options("-t -s 2000").unwrap(), true);
         assert!(warned[0].contains("longer than the MTU"), "{warned:?}");

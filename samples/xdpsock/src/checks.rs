@@ -40,8 +40,10 @@ pub struct Checks {
     begun: Vec<Begun>,
     /// The numbers of frames with the content of their number.
     pub seen: Seen,
-    /// Frames with another content.
+    /// Frames of UDP with another content.
     pub wrong: u64,
+    /// Frames that are not UDP, such as those that ask for addresses.
+    pub foreign: u64,
     /// Where they were.
     pub places: Places,
     /// How long they took, all of them.
@@ -61,6 +63,7 @@ impl Checks {
             begun: (0..options.sockets()).map(|_| Begun::default()).collect(),
             seen: Seen::default(),
             wrong: 0,
+            foreign: 0,
             places: Places::default(),
             latency: Latency::new(),
             recent: Latency::new(),
@@ -116,6 +119,7 @@ impl Checks {
         if self.verifies {
             match content::number(frame) {
                 Some(number) => self.seen.see(number),
+                None if packet::payload(frame).is_none() => self.foreign += 1,
                 None => self.wrong += 1,
             }
         }
@@ -177,9 +181,7 @@ mod tests {
         wrong[150] ^= 1;
         checks.see(0, &descriptor(wrong.len(), false), 256, &wrong, 5);
         checks.see(0, &descriptor(60, false), 256, &[0; 60], 5);
-        assert_eq!(
-            (checks.wrong, checks.unstamped, checks.seen.count),
-            (2, 1, 0)
-        );
+        assert_eq!((checks.wrong, checks.foreign, checks.unstamped), (1, 1, 1));
+        assert_eq!(checks.seen.count, 0);
     }
 }

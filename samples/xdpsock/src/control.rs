@@ -7,9 +7,12 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 const PLACE: &str = "sock_cal_bpf_fd";
 const CLOSE: i32 = 1;
+/// How long the map may take to come.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The connection.
 pub struct Control(UnixStream);
@@ -23,6 +26,7 @@ impl Control {
     /// Asks for the map.
     pub fn ask() -> io::Result<(Self, OwnedFd)> {
         let stream = UnixStream::connect(PLACE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let map = receive(&stream)?;
         Ok((Self(stream), map))
     }

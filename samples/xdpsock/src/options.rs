@@ -195,9 +195,15 @@ impl Options {
         }
         let frame = self.tx_len();
         if self.mode() == Mode::TxOnly && frame > chunk && !self.frags {
+            // A page at most.
+            let larger = if size < 4096 {
+                " a larger --frame-size"
+            } else {
+                ""
+            };
             return Err(format!(
                 "frames of {frame} bytes do not fit chunks of {chunk}: \
-                 set --frags, a larger --frame-size or a smaller --tx-pkt-size"
+                 set --frags,{larger} or a smaller --tx-pkt-size"
             ));
         }
         self.transmit.check()

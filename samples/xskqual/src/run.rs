@@ -109,8 +109,12 @@ pub fn run(options: &InterfaceOptions) -> Result<i32, String> {
     let mut bench = prepare(options)?;
     println!("KTAP version 1");
     print!("{}", heading(&bench));
-    // If no program runs, tests will say so.
     if let Err(why) = bench.find_queue(options.queue) {
+        // Frames that cannot come would be the device's fault.
+        if bench.flows.is_empty() {
+            return Err(why);
+        }
+        // If no program runs, tests will say so.
         println!("# queue: {why}");
     }
     println!(
@@ -122,8 +126,16 @@ pub fn run(options: &InterfaceOptions) -> Result<i32, String> {
     let mut verdicts = Vec::new();
     for (test, number) in wanted.into_iter().zip(1..) {
         guard.step(test.name, limit);
+        let outcome = (test.run)(&mut bench);
+        if let Err(why) = bench.claims() {
+            println!(
+                "Bail out! {}: what is claimed cannot be read: {why}",
+                test.name
+            );
+            return Ok(TROUBLE);
+        }
         let (claim, measured) =
-            (test.run)(&mut bench).unwrap_or_else(|why| (Claim::NotMade, Measured::Unknown(why)));
+            outcome.unwrap_or_else(|why| (Claim::NotMade, Measured::Unknown(why)));
         let verdict = Verdict::new(test.name, claim, measured);
         // It may be the peer that has failed, and not the device.
         if (!verdict.holds || verdict.is_skipped) && !bench.far.is_there() {

@@ -188,7 +188,7 @@ def receives(env):
             time.sleep(0.5)
         end = said[-1]
         equal((end["right"], end["again"]), (100, 0), f"frames of {words}: {end}")
-        equal(end["rx"], 100 + end["wrong"], f"frames received by {words}: {end}")
+        equal(end["rx"], 100 + end["foreign"], f"frames received by {words}: {end}")
         equal(end["frames"]["misplaced"], 0, f"frames misplaced by {words}")
         check(len(said) == 2 or all("rx_pps" in line for line in said[1:-1]), f"reports: {said}")
         free(env.dut)
@@ -403,7 +403,7 @@ def refusals(env):
             check(nic.name == "nothing" or attached(nic) is None, f"a program is left of {words}")
     with Client(env, "--hold", mapped=False):
         _, errors = xdpsock(env, "--no-program", status=2, alone=False)
-        check("queue 0 of dut is taken by another socket" in errors and "ss --xdp" in errors, errors)
+        check("queue 0 of dut is taken, by another socket" in errors and "ss --xdp" in errors, errors)
     xdp = Xdp(env)
     xdp.attach("pass")
     _, errors = xdpsock(env, status=2)

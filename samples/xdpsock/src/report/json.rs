@@ -93,6 +93,7 @@ pub(super) struct End<'b> {
     /// Verified frames with a number that had been there.
     again: u64,
     wrong: u64,
+    foreign: u64,
     /// Frames without a time stamp, where there should be one.
     unstamped: u64,
     places: &'b Places,
@@ -129,6 +130,7 @@ impl<'b> End<'b> {
             right: bench.checks.seen.count,
             again: bench.checks.seen.again,
             wrong: bench.checks.wrong,
+            foreign: bench.checks.foreign,
             unstamped: bench.checks.unstamped,
             places: &bench.checks.places,
             frames: bench.bound.frames.owned(),

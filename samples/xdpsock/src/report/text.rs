@@ -296,19 +296,21 @@ pub(super) fn end(moment: &Moment<'_>, locale: &Locale) -> String {
     if options.verify && options.mode() != Mode::TxOnly {
         row!(
             writer.out,
-            "\n{:<18} {:<14} {:<14} {:<14}",
+            "\n{:<18} {:<14} {:<14} {:<14} {:<14}",
             "",
             "right",
             "again",
-            "wrong"
+            "wrong",
+            "foreign"
         );
         row!(
             writer.out,
-            "{:<18} {:<14} {:<14} {:<14}",
+            "{:<18} {:<14} {:<14} {:<14} {:<14}",
             "verified",
             locale.whole(checks.seen.count),
             locale.whole(checks.seen.again),
-            locale.whole(checks.wrong)
+            locale.whole(checks.wrong),
+            locale.whole(checks.foreign)
         );
     }
     writer.out

@@ -118,7 +118,7 @@ pub fn copy_rx(bench: &mut Bench) -> Outcome {
     let result = receive(bench, settings).map(|_| ());
     about(
         bench,
-        "basic",
+        "redirect",
         measured(result, "all were received, unchanged"),
     )
 }
@@ -138,7 +138,7 @@ pub fn copy_accounting(bench: &mut Bench) -> Outcome {
     let result = accounting(bench, settings);
     about(
         bench,
-        "basic",
+        "redirect",
         measured(result, "every chunk came back once"),
     )
 }
