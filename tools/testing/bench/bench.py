@@ -92,6 +92,8 @@ def measure(args, pace):
     bench.prepare()
     no_rates = bench.measure()
     probed = bench.evaluate()
+    if bench.void and not bench.results and not probed:
+        raise guest.GuestError("; ".join(bench.void))
     document = {
         "kernel": bench.release,
         "qemu": guest.run("qemu-system-x86_64", "--version").split("version ")[1].split()[0],
@@ -110,6 +112,7 @@ def measure(args, pace):
         "memory": [p for p in probed if p["what"] == "memory"],
         "bypass": [p for p in probed if p["what"] == "bypass"],
         "void": bench.void,
+        "repeats": bench.repeats,
     }
     return bench, document, no_rates
 
@@ -165,7 +168,10 @@ def main():
         print(f"To read: {os.path.relpath(OUT, PROJECT)}/report.html")
         return 0
     if args.publish:
-        PUBLISHED.write_text(rst.render(report.read(Path(args.publish))))
+        document = report.read(Path(args.publish))
+        if document["same_driver"]:
+            sys.exit("bench: that report has the C driver on both sides: it is not to be published")
+        PUBLISHED.write_text(rst.render(document))
         print(f"Wrote {os.path.relpath(PUBLISHED, PROJECT)}")
         return 0
     return run(args)

@@ -65,9 +65,14 @@ def compare(old, new):
     """Of what both have, in the order of the new one."""
     before, rows, notes = measures(old), [], []
     origin = {r["name"]: r for kind in KINDS for r in old.get(kind, [])}
+    later = {r["name"]: r for kind in KINDS for r in new.get(kind, [])}
+    # What an earlier run has measured may be what it is to be compared with.
+    reused = [name for name, r in later.items() if not r.get("fresh", True)]
+    if reused:
+        notes.append(f"not measured again, and so not compared: {', '.join(reused)}")
     for (name, what), now in measures(new).items():
         then = before.get((name, what))
-        if not then:
+        if not then or name in reused:
             continue
         if then.unit != now.unit:
             notes.append(f"{name}: counted by {then.unit} before, by {now.unit} now")
@@ -133,7 +138,8 @@ def remember(folder, document):
     origin = {key: document[key] for key in ("date", "module")}
     for kind in KINDS:
         by_name = {r["name"]: r for r in old.get(kind, [])}
-        by_name.update((r["name"], {**r, **origin}) for r in document[kind])
+        by_name.update((r["name"], {**r, **origin}) for r in document[kind]
+                       if r.get("fresh", True) or r["name"] not in by_name)
         merged[kind] = list(by_name.values())
     fresh = folder / (LATEST + ".new")
     fresh.write_text(json.dumps(merged, indent=1) + "\n")
@@ -141,7 +147,7 @@ def remember(folder, document):
 
 
 def main(old_path, new_path=None, default=None):
-    """Status: 0 nothing got worse, 1 something did, 2 nothing can be compared."""
+    """Status: 0 nothing got worse, 1 something did or stayed void, 2 nothing can be compared."""
     documents = []
     for path in (old_path, new_path or default):
         try:
@@ -154,6 +160,12 @@ def main(old_path, new_path=None, default=None):
             return 2
     comparison = compare(*documents)
     print(text(comparison))
+    old, new = ({r["name"] for kind in KINDS for r in document.get(kind, [])} for document in documents)
+    if old - new:
+        print(f"Only in the earlier report: {', '.join(sorted(old - new))}")
+    lost = documents[1].get("void", ())
+    for why in lost:
+        print(f"Void in the later one: {why}")
     if not comparison["rows"]:
         return 2
-    return 1 if of(comparison, "worse") else 0
+    return 1 if lost or of(comparison, "worse") else 0

@@ -33,7 +33,7 @@ def render(document, drawn):
         out += ["", f"**{len(failing)} of {len(results)} scenarios above their bounds**"
                     + (": " + ", ".join(r["name"] for r in failing) if failing else "") + "."]
         out += ["", *table([terminal.HEAD, *terminal.table(results)])]
-    out += [line for why in document.get("void", ()) for line in ("", f"**Void, twice, and left out**: {why}.")]
+    out += [line for why in document.get("void", ()) for line in ("", f"**Void, and left out**: {why}.")]
     if document["same_driver"]:
         out += ["", "**Both sides ran the same driver**: this shows the noise floor, not a comparison."]
     out += [line for name in drawn for line in ("", f"![{name.replace('-', ' ')}]({name}.svg)")]

@@ -91,6 +91,8 @@ def tiles(document):
             values = sorted(r["ratio"][what] for r in results)
             extent = f"{values[0]:.2f} – {values[-1]:.2f}" if len(values) > 1 else f"{values[0]:.3f}"
             shown.append(("", extent, f"{what}, Rust / C; the median is {median(values):.2f}"))
+    if void := document.get("void"):
+        shown.append(("bad", str(len(void)), "repeats or guests void, and left out"))
     if found := document["comparison"]:
         worse = sum(r["verdict"] == "worse" for r in found["rows"])
         better = sum(r["verdict"] == "better" for r in found["rows"])
@@ -103,13 +105,14 @@ def tiles(document):
 
 def failures(document):
     failed = [r for r in gate.failing_first(document["scenarios"]) if r["gate"]]
-    if not failed:
-        return ""
-    out = ['<h2 id="failures" class="bad">Above their bounds</h2>']
+    out = [f'<p class="bad">Void, and left out: {escape(why)}.</p>' for why in document.get("void", ())]
+    if failed:
+        out.append('<h2 id="failures" class="bad">Above their bounds</h2>')
     for r in failed:
         bound = gate.limits(r)
-        sentences = "; ".join(f"{what} {r['ratio'][what]:.3f} of C’s, at most {bound[what]:.3f} is allowed"
-                              for what in bound if r["ratio"][what] > bound[what])
+        above = [f"{what} {r['ratio'][what]:.3f} of C’s, at most {bound[what]:.3f} is allowed"
+                 for what in bound if r["ratio"][what] > bound[what]]
+        sentences = "; ".join(above or r["gate"])
         out.append(f'<section class="failure"><h3>{escape(r["name"])}: {escape(sentences)}</h3>'
                    f'<p>{escape(about.of(r["name"]))}</p><div class="columns">'
                    f'<div><h4>By group, Rust’s growth first</h4>{parts.groups(r, by_growth=True)}</div>'
@@ -238,10 +241,9 @@ def comparison(document):
 
 
 def scenarios(document):
-    void = [f'<p class="bad">Void, twice, and left out: {escape(why)}.</p>' for why in document.get("void", ())]
     if not document["scenarios"]:
-        return "\n".join(void)
-    out = [*void, '<h2 id="each">By scenario</h2><p class="note">Groups, modules and symbols, in instructions per packet or '
+        return ""
+    out = ['<h2 id="each">By scenario</h2><p class="note">Groups, modules and symbols, in instructions per packet or '
            'MiB. Functions of the drivers have no counterparts by name.</p>']
     for r in gate.failing_first(document["scenarios"]):
         css = "failed" if r["gate"] else ""
@@ -282,8 +284,9 @@ def scenario(r):
 def method(document):
     return (f'<h2 id="method">How this was counted</h2><p>A plugin of QEMU’s emulator counts every instruction that the '
             'guest executes between two marks around the traffic, with the C and the Rust driver bound to the same '
-            'device in turn, in one boot; the figures are medians of the repeats, without the traffic’s source. Counts '
-            'repeat to a fraction of a percent on any machine, while times under emulation say little; they say '
+            'device in turn, in one boot; the figures are medians of the repeats, without the traffic’s source. Core '
+            'counts repeat to a fraction of a percent on any machine, but for TCP, whose counts depend on how segments '
+            'meet; times under emulation say little. Counts say '
             f'nothing of caches and stalls. <a href="{DOCUMENTATION}">Documentation/benchmarks.rst</a> has the '
             'whole method and its limits.</p>'
             f'<p class="note">Made from report.json, {escape(document["accel"])}.</p>')

@@ -33,6 +33,7 @@ def render(document):
         f"Run: {document['date']}, kernel {document['kernel']}, QEMU {document['qemu'] or 'unknown'}, driver "
         f"{document['driver'] or 'unknown'}, on {document['machine'] or 'an unknown machine'}.",
         *section("Instructions", "="),
+        *(line for why in document.get("void", ()) for line in (f"Void, and left out: {why}.", "")),
         f"{len(results) - len(failing)} of {len(results)} scenarios are within their bounds"
         + (f"; above them: {', '.join(failing)}." if failing else "."),
         "Rate is by the clock, Rust / C, and says little under emulation.", "",
@@ -40,6 +41,9 @@ def render(document):
     ]
     if any(not (r["same_features"] and r["same_rings"]) for r in results):
         out += ["", "(*): the two drivers negotiated different features or ring sizes."]
+    for r in results:
+        if r["repeats"] < r["repeats_run"]:
+            out += ["", f"{terminal.used(r)}."]
     out += ["", "The scenarios:", ""]
     for r in results:
         out += [r["name"], f"    {about.of(r['name']) or '(no description)'}; of the driver's own code "
@@ -56,4 +60,9 @@ def render(document):
         worse = [r for r in comparison["rows"] if r["verdict"] == "worse"]
         out += section("Since the report before", "=")
         out += [f"Compared with {comparison['with']}: {len(worse)} of {len(comparison['rows'])} figures are worse."]
+        if comparison["same_module"]:
+            out += ["The module is the same: what differs is noise, or conditions."]
+    if (repeats := document.get("repeats")) and repeats["before"]:
+        out += ["", f"{repeats['now']} repeats were measured by this run, {repeats['before']} by earlier ones of the same "
+                    "module."]
     return "\n".join(out) + "\n"

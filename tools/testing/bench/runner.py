@@ -32,6 +32,8 @@ class Bench:
         self.rate_accel = "not measured"
         self.results, self.texts = [], {}
         self.void = []  # of repeats that are missing, why
+        self.fresh = set()  # (kind, name) of what this run measures
+        self.repeats = {"now": 0, "before": 0}
 
     def prepare(self):
         tools = self.out / "tools"
@@ -85,19 +87,21 @@ class Bench:
         return found
 
     def measure(self):
-        """All guests; returns why there are no rates, or None. What was counted before is
-        worth a report without them."""
+        """All guests; returns why there are no rates, or None. What was counted is worth a
+        report without them."""
         kinds = (*COUNTING, "probe", "rate")
         work = {kind: self.missing(kind) for kind in kinds}
-        there = 0
         for kind, found in work.items():
             for scenario, numbers in found.items():
                 # What an earlier run found is not to stand for what this one does not find.
                 self.store.forget(kind, scenario.name, self.definition(kind, scenario), numbers)
-                there += self.wanted(kind)[scenario] - len(numbers)
+                self.repeats["now"] += len(numbers)
+                self.repeats["before"] += self.wanted(kind)[scenario] - len(numbers)
+                if numbers:
+                    self.fresh.add((kind, scenario.name))
                 self.pace.plan(kind, scenario.name, len(numbers))
-        if there:
-            sys.stderr.write(f"bench: goes on from {there} repeats that were measured before "
+        if self.repeats["before"]:
+            sys.stderr.write(f"bench: goes on from {self.repeats['before']} repeats that were measured before "
                              "(FRESH=1 measures all anew)\n")
         no_rates = None
         for kind in kinds:
@@ -105,9 +109,12 @@ class Bench:
                 try:
                     self.run(kind, {s: n for s, n in work[kind].items() if n})
                 except guest.GuestError as error:
-                    if kind != "rate":
-                        raise
-                    no_rates = error
+                    if kind == "rate":
+                        no_rates = error
+                    else:
+                        # What else there is is worth a report as well.
+                        sys.stderr.write(f"bench: {error}\n")
+                        self.void.append(f"the {kind} guest ended too early: {error}")
             self.pace.skip(kind)
         return no_rates
 
@@ -198,11 +205,13 @@ class Bench:
     def evaluate(self):
         for scenario in self.args.scenarios:
             if stored := self.stored(scenario.guest, scenario):
-                self.results.append(self.scenario(scenario, stored))
+                self.results.append(self.scenario(scenario, stored)
+                                    | {"fresh": (scenario.guest, scenario.name) in self.fresh})
         if not self.args.no_rates:
             self.rates()
         found = [(probe, self.stored("probe", probe)) for probe in self.args.probes]
-        return [probes.result(probe, stored) for probe, stored in found if stored]
+        return [probes.result(probe, stored) | {"fresh": ("probe", probe.name) in self.fresh}
+                for probe, stored in found if stored]
 
     def scenario(self, scenario, stored):
         costs, sources = {side: [] for side in SIDES}, []

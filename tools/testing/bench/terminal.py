@@ -77,6 +77,12 @@ def memory_table(result):
     return rows
 
 
+def used(result):
+    """That some repeats were not, and what all of them differ by."""
+    return (f"{result['name']}: the lowest {result['repeats']} of {result['repeats_run']} repeats were used; the total "
+            f"of all of them has a spread of {100 * result['spread_of_all']:.1f} %")
+
+
 def remarks(result):
     """What a reader of the numbers has to know, or would like to."""
     out = []
@@ -86,6 +92,8 @@ def remarks(result):
     if not result["same_rings"]:
         out.append(f"(*) {result['name']}: ring sizes (rx, tx) differ: "
                    f"C {result['c']['rings']}, Rust {result['rust']['rings']}")
+    if result["repeats"] < result["repeats_run"]:
+        out.append(used(result))
     for grown in result["grown"]:
         out.append(f"{result['name']}: {grown['symbol']} grew: "
                    f"{grown['c']:.1f} -> {grown['rust']:.1f} per {result['unit']}")
@@ -94,7 +102,7 @@ def remarks(result):
 
 def failures(document):
     """What is missing or above its bound, and where that goes: the last that is seen of a run."""
-    out = [red(f"VOID, twice: {why}") for why in document.get("void", ())]
+    out = [red(f"VOID: {why}") for why in document.get("void", ())]
     for r in gate.failing_first(document["scenarios"]):
         out += [red(f"ABOVE ITS BOUND {r['name']}: {sentence}") for sentence in r["gate"]]
         rows = sorted(r["costly"], key=lambda row: row["c"] - row["rust"])[:COSTLY_SHOWN]
@@ -116,6 +124,8 @@ def summary(document):
         out += ["", *aligned(bypass_table(document))]
     for result in document["memory"]:
         out += ["", *aligned(memory_table(result))]
+    if repeats := document.get("repeats"):
+        out += ["", f"{repeats['now']} repeats were measured now, {repeats['before']} by earlier runs of the same module."]
     if document["same_driver"]:
         out.append("The C driver ran on both sides: this is the noise, not a comparison.")
     if comparison := document.get("comparison"):

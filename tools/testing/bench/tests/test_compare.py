@@ -66,6 +66,22 @@ class Comparison(unittest.TestCase):
         self.assertEqual(verdicts(self.old, new), {
             ("latency-udp", "p99"): "worse", ("memory", "four queues"): "worse"})
 
+    def test_what_was_not_measured_again_is_not_compared(self):
+        new = scaled(self.old, "udp-rx", "core", 1.1)
+        for r in new["scenarios"]:
+            r["fresh"] = r["name"] != "udp-rx"
+        self.assertEqual(verdicts(self.old, new), {})
+        self.assertIn("not measured again, and so not compared: udp-rx", compare.compare(self.old, new)["notes"])
+
+    def test_what_was_not_measured_again_is_remembered_as_it_was(self):
+        with tempfile.TemporaryDirectory() as folder:
+            compare.remember(Path(folder), dict(self.old, date="then"))
+            new = copy.deepcopy(dict(self.old, date="now"))
+            new["scenarios"][0]["fresh"] = False
+            compare.remember(Path(folder), new)
+            dates = [r["date"] for r in compare.latest(Path(folder))["scenarios"]]
+        self.assertEqual((dates[0], set(dates[1:])), ("then", {"now"}))
+
     def test_reports_without_what_came_later(self):
         old = {key: self.old[key] for key in ("kernel", "date", "scenarios")}
         self.assertEqual(verdicts(old, self.old), {})

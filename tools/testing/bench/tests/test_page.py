@@ -12,6 +12,7 @@ import charts
 import compare
 import page_check
 import report
+import rst
 import terminal
 
 
@@ -53,6 +54,18 @@ class Reports(unittest.TestCase):
         failure = self.html[order[0]:order[1]]
         self.assertIn("virtqueue_kick", failure)
         self.assertIn("at most 0.950", failure)
+
+    def test_what_is_missing_is_said_first(self):
+        document = sample.document() | {"void": ["tcp-rx, repeat 1: a part was lost"],
+                                        "repeats": {"now": 7, "before": 5}}
+        with tempfile.TemporaryDirectory() as folder:
+            report.write(document, Path(folder))
+            html = (Path(folder) / "report.html").read_text()
+        self.assertLess(html.index("tcp-rx, repeat 1: a part was lost"), html.index('id="all"'))
+        self.assertIn("void, and left out</span>", html)
+        page = rst.render(document)
+        self.assertLess(page.index("tcp-rx, repeat 1"), page.index("within their bounds"))
+        self.assertIn("7 repeats were measured by this run, 5 by earlier ones", page)
 
     def test_passing_report_has_no_red(self):
         with tempfile.TemporaryDirectory() as folder:
