@@ -46,7 +46,8 @@ pub struct Request {
 }
 
 /// When a frame was sent, and when it should have been, or 0; of the frame at `address`, for which this
-/// checksum was asked. None if there is no time, but still what was asked.
+/// checksum was asked. None if no time was asked for, as for all but the first part of a frame, or there
+/// is still what was asked.
 pub fn times(
     area: &mut Area,
     address: u64,
@@ -58,6 +59,9 @@ pub fn times(
         let (bytes, _) = metadata.get(at..)?.split_first_chunk()?;
         Some(u64::from_ne_bytes(*bytes))
     };
+    if get(offset_of!(Metadata, flags))? & XDP_TXMD_FLAGS_TIMESTAMP == 0 {
+        return None;
+    }
     let sent = get(offset_of!(Metadata, csum_start))?;
     let launch = get(offset_of!(Metadata, launch_time)).unwrap_or(0);
     (sent != in_place_of_time(asked)).then_some((sent, launch))
@@ -99,4 +103,37 @@ pub fn ask(area: &mut Area, address: u64, len: usize, request: Request) -> Optio
         &partial.offset.to_ne_bytes(),
     );
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_asked_for_is_a_time() {
+        let mut area = Area::new(4096, false).unwrap();
+        let (at, len) = (256, len(true));
+        let checksum = Some(Partial {
+            start: 34,
+            offset: 6,
+        });
+        let mut asked = |stamp, written: Option<u64>| {
+            let request = Request {
+                checksum,
+                stamp,
+                launch: None,
+            };
+            ask(&mut area, at, len, request).unwrap();
+            if let Some(time) = written {
+                let place = at - len as u64 + offset_of!(Metadata, csum_start) as u64;
+                area.frame(place, 8)
+                    .unwrap()
+                    .copy_from_slice(&time.to_ne_bytes());
+            }
+            times(&mut area, at, len, checksum)
+        };
+        assert_eq!(asked(true, Some(77)), Some((77, 0)));
+        assert_eq!(asked(true, None), None);
+        assert_eq!(asked(false, Some(77)), None);
+    }
 }

@@ -148,7 +148,13 @@ impl Writer<'_> {
         );
     }
 
-    fn latency(&mut self, latency: &Latency) {
+    fn latency(&mut self, latency: &Latency, mode: Mode) {
+        let advice = match mode {
+            Mode::TxOnly => {
+                "the device's clock is not that of the system (TAI), to which phc2sys sets it"
+            }
+            _ => "set --clock to one that both ends share",
+        };
         let summary = latency.summary();
         let time = |nanoseconds: u64| self.locale.fraction(nanoseconds as f64 / 1000.0, 3);
         let (p50, p99, max) = (time(summary.p50), time(summary.p99), time(summary.max));
@@ -170,7 +176,7 @@ impl Writer<'_> {
         if summary.negative != 0 {
             row!(
                 self.out,
-                "{:<18} {} frames came before they were sent: set --clock to one that both ends share",
+                "{:<18} {} frames came before they were sent: {advice}",
                 "",
                 summary.negative
             );
@@ -230,7 +236,7 @@ pub(super) fn report(moment: &Moment<'_>, locale: &Locale) -> String {
             locale,
             seconds: moment.seconds,
         };
-        writer.latency(moment.latency);
+        writer.latency(moment.latency, moment.options.mode());
         out = writer.out;
     }
     out

@@ -105,6 +105,9 @@ fn judge_stamps(stamps: &[u64], count: usize) -> Result<(), String> {
     if stamps.windows(2).any(|pair| pair[0] > pair[1]) {
         return Err("times go back".into());
     }
+    if count > 1 && stamps.first() == stamps.last() {
+        return Err("all have the same time".into());
+    }
     Ok(())
 }
 
@@ -180,6 +183,8 @@ mod tests {
         assert!(judge_stamps(&[1, 0, 2], 3).is_err());
         assert!(judge_stamps(&[1, 3, 2], 3).is_err());
         assert!(judge_stamps(&[1], 2).is_err());
+        assert!(judge_stamps(&[1, 1, 1], 3).is_err());
+        assert_eq!(judge_stamps(&[1], 1), Ok(()));
     }
 
     #[test]

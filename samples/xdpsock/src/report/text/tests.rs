@@ -169,7 +169,7 @@ fn latency_is_a_table() {
         locale: &locale,
         seconds: 1.0,
     };
-    writer.latency(&latency);
+    writer.latency(&latency, Mode::RxDrop);
     writer.bars(&latency.bars());
     assert_eq!(
         lines(&writer.out),
