@@ -7,18 +7,33 @@ use crate::checks::XDP_PKT_CONTD;
 use crate::frames::{place, Owner};
 use crate::packet;
 use crate::report::Report;
+use std::time::{Duration, Instant};
+
+/// How long the rest of a frame may take to come, at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Bench<'_> {
     /// Receives frames, and sends them.
     pub(super) fn l2_fwd(&mut self, report: &mut Report<'_>) {
         let mut go_on = vec![false; self.bound.lanes.len()];
-        // The kernel sends whole frames only, and has given the rest of one that goes on.
-        while go_on.contains(&true) || !self.is_over() && !self.received_all() {
+        let mut end = None;
+        loop {
+            if self.is_over() || self.received_all() {
+                let end = *end.get_or_insert_with(|| Instant::now() + PATIENCE);
+                // The kernel sends whole frames only, and has given the rest of one that goes on; older
+                // ones may not have.
+                if !go_on.contains(&true) || Instant::now() > end {
+                    break;
+                }
+            }
             self.wait(libc::POLLIN);
             for (socket, goes_on) in go_on.iter_mut().enumerate() {
                 self.forward(socket, goes_on, report);
             }
             report.tick(self);
+        }
+        for parts in std::mem::take(&mut self.carried) {
+            self.keep(&parts);
         }
     }
 
