@@ -8,6 +8,7 @@ use crate::interface::Interface;
 use crate::listener::Listener;
 use crate::programs::{Action, Actions};
 use crate::request::Request;
+use crate::run;
 use crate::tally::Tally;
 use crate::verdict::Measured;
 use crate::xsk::Settings;
@@ -124,6 +125,13 @@ impl Bench {
                 }
             })
             .map_err(|error| format!("attaching a program: {error}"))
+            .and_then(|link| self.settled(link))
+    }
+
+    /// What is attached, when the interface has its carrier again: some devices start anew for it.
+    fn settled(&self, link: Link) -> Result<Link, String> {
+        run::find(&self.interface.name, self.patience)?;
+        Ok(link)
     }
 
     /// Attaches the program for frames over several buffers.
@@ -133,6 +141,7 @@ impl Bench {
             .map_err(|error| {
                 format!("attaching a program for frames over several buffers: {error}")
             })
+            .and_then(|link| self.settled(link))
     }
 
     /// Has the far end send.

@@ -307,22 +307,40 @@ pub fn traffic(bench: &mut Bench) -> Outcome {
     let result = without_program(bench, settings);
     of_zero_copy(
         bench,
-        measured(result, "the peer's answers get to the stack"),
+        measured(
+            result,
+            "the stack got all, unchanged, and the peer's answers",
+        ),
     )
 }
 
-/// The peer's answers come by the queue of a socket, for whose frames there is no program.
+/// Frames come by the queue of a socket, for which there is no program; the peer's answers, too, unless
+/// it is reached by another way.
 fn without_program(bench: &mut Bench, settings: Settings) -> Result<(), String> {
     let xsk = Xsk::open(&bench.interface, settings)?;
-    let is_there = bench.far.is_there();
+    let got = if bench.far.is_there() {
+        let plan = bench.plan();
+        Some(to_the_stack(bench, &plan))
+    } else {
+        None
+    };
     drop(xsk);
-    if is_there {
-        Ok(())
+    if let Some(result) = got {
+        result
     } else if bench.far.is_there() {
         Err("the peer's answers get to the stack only when the socket has gone".into())
     } else {
         Err("the peer's answers do not get to the stack, nor when the socket has gone".into())
     }
+}
+
+fn to_the_stack(bench: &mut Bench, plan: &Plan) -> Result<(), String> {
+    bench.send(plan)?;
+    bench
+        .listener
+        .wait(plan.test, plan.count, bench.patience)
+        .map_err(|error| error.to_string())?
+        .judge(plan.count)
 }
 
 pub fn rebind(bench: &mut Bench) -> Outcome {
