@@ -4,8 +4,8 @@ counted and said, what became of the traffic, and whether it recovers."""
 
 import contextlib
 import itertools
+import os
 import re
-import subprocess
 import time
 
 from nic import DRIVERS, write
@@ -35,18 +35,27 @@ def in_time(what, seconds, action):
 
 
 class Log:
-    """Lines of the kernel log that come after the beginning."""
+    """Lines of the kernel log that come after the beginning: the log may forget what was before."""
 
     def __init__(self):
-        self.seen = len(self._lines())
+        self.lines = []
+        self.file = open("/dev/kmsg", "rb", buffering=0)
+        os.set_blocking(self.file.fileno(), False)
+        self.file.seek(0, os.SEEK_END)
 
-    @staticmethod
-    def _lines():
-        return subprocess.run(["dmesg", "-t"], capture_output=True, text=True,
-                              timeout=20).stdout.splitlines()
+    def _next(self):
+        while True:
+            with contextlib.suppress(BrokenPipeError):
+                return self.file.read(8192)
+            # Some have been forgotten since the last look.
 
     def new(self, pattern):
-        return [line for line in self._lines()[self.seen:] if re.search(pattern, line)]
+        """Those so far that match."""
+        while record := self._next():
+            # Numbers, a semicolon, the line, and then what else is known of it.
+            text = record.decode(errors="replace").partition(";")[2]
+            self.lines.append(text.partition("\n")[0])
+        return [line for line in self.lines if re.search(pattern, line)]
 
 
 class Trial:
