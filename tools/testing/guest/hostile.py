@@ -89,14 +89,15 @@ class Trial:
         self.received += received
         self.changed += changed
 
-    def send(self, frames=200, lie=None, gap=500):
-        """The device under test sends datagrams that the model swallows, with so many microseconds
-        between them, until it has told `lie`."""
+    def send(self, frames=200, lie=None):
+        """The device under test sends datagrams that the model swallows, until it has told `lie`: 64
+        together, so that there are several in the ring, or alone if that is all."""
         env = self.env
         self.model.forward("sink")
         env.dut.knows(env.peer)
+        env.dut.offload(tx_udp_segmentation=False)
         before = env.dut.counters()["tx_packets"] + frames // 2
-        sender = env.start(env.dut, "burst", env.peer.ip4, 7777, frames, 200, gap)
+        sender = env.start(env.dut, "burst", env.peer.ip4, 7777, frames, 200, 500, 200)
         # A queue that a lie has stopped sends no more.
         with contextlib.suppress(Failed):
             wait_for(lambda: env.dut.counters()["tx_packets"] > before or self.given_up()

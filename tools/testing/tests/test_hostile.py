@@ -228,8 +228,7 @@ def ring_lie(name, direction, words=None, sent=200):
         if direction == "rx":
             made.receive()
         else:
-            # One at a time, all buffers have the same id.
-            made.send(sent, name, gap=0)
+            made.send(sent, name)
             # The receive queue's poll looks at what was sent.
             made.receive(20)
         told, said = made.told(name), made.given_up()
