@@ -5,7 +5,7 @@
 
 use crate::device::Device;
 use crate::failure::Failure;
-use crate::options::{Mode, Options};
+use crate::options::{Mode, Options, MOST_CHUNK};
 use std::io;
 
 /// What XDP leaves free in front of a frame.
@@ -17,8 +17,6 @@ const AROUND: u32 = 26;
 /// What it leaves free behind frames that may be in several chunks, in lines of so many bytes.
 const TAILROOM: u32 = 320;
 const LINE: u32 = 128;
-/// Bytes of the largest chunk.
-const MOST_CHUNK: u32 = 4096;
 
 /// No socket, or none for such memory.
 pub fn memory(options: &Options, why: io::Error) -> Failure {
@@ -372,7 +370,6 @@ mod tests {
         device.mtu = 1500;
         let warned = warnings(&device, &options("-l --tx-csum").unwrap(), true);
         assert!(warned[0].contains("are for --txonly"), "{warned:?}");
-        device.mtu = 1500;
         let warned = warnings(&device, &options("-t -s 2000").unwrap(), true);
         assert!(warned[0].contains("longer than the MTU"), "{warned:?}");
     }

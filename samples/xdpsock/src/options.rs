@@ -27,6 +27,9 @@ pub enum Mode {
     L2Fwd,
 }
 
+/// Bytes of the largest chunk: a page.
+pub const MOST_CHUNK: u32 = 4096;
+
 /// Sockets that share memory with `--shared-umem`.
 pub const SHARED: usize = 4;
 
@@ -195,8 +198,7 @@ impl Options {
         }
         let frame = self.tx_len();
         if self.mode() == Mode::TxOnly && frame > chunk && !self.frags {
-            // A page at most.
-            let larger = if size < 4096 {
+            let larger = if size < MOST_CHUNK {
                 " a larger --frame-size"
             } else {
                 ""

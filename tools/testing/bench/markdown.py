@@ -34,6 +34,8 @@ def render(document, drawn):
                     + (": " + ", ".join(r["name"] for r in failing) if failing else "") + "."]
         out += ["", *table([terminal.HEAD, *terminal.table(results)])]
     out += [line for why in document.get("void", ()) for line in ("", f"**Void, and left out**: {why}.")]
+    if found := terminal.repeats(document):
+        out += ["", found]
     if document["same_driver"]:
         out += ["", "**Both sides ran the same driver**: this shows the noise floor, not a comparison."]
     out += [line for name in drawn for line in ("", f"![{name.replace('-', ' ')}]({name}.svg)")]

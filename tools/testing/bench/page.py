@@ -289,4 +289,4 @@ def method(document):
             'meet; times under emulation say little. Counts say '
             f'nothing of caches and stalls. <a href="{DOCUMENTATION}">Documentation/benchmarks.rst</a> has the '
             'whole method and its limits.</p>'
-            f'<p class="note">Made from report.json, {escape(document["accel"])}.</p>')
+            f'<p class="note">Made from report.json, {escape(document["accel"])}. {terminal.repeats(document)}</p>')

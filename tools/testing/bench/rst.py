@@ -62,7 +62,6 @@ def render(document):
         out += [f"Compared with {comparison['with']}: {len(worse)} of {len(comparison['rows'])} figures are worse."]
         if comparison["same_module"]:
             out += ["The module is the same: what differs is noise, or conditions."]
-    if (repeats := document.get("repeats")) and repeats["before"]:
-        out += ["", f"{repeats['now']} repeats were measured by this run, {repeats['before']} by earlier ones of the same "
-                    "module."]
+    if found := terminal.repeats(document):
+        out += ["", found]
     return "\n".join(out) + "\n"

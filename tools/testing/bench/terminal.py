@@ -77,6 +77,13 @@ def memory_table(result):
     return rows
 
 
+def repeats(document):
+    """How much of the report is of earlier runs; nothing of a report that does not say."""
+    found = document.get("repeats")
+    return (f"{found['now']} repeats were measured by this run, {found['before']} by earlier ones of the same module."
+            if found else "")
+
+
 def used(result):
     """That some repeats were not, and what all of them differ by."""
     return (f"{result['name']}: the lowest {result['repeats']} of {result['repeats_run']} repeats were used; the total "
@@ -124,8 +131,8 @@ def summary(document):
         out += ["", *aligned(bypass_table(document))]
     for result in document["memory"]:
         out += ["", *aligned(memory_table(result))]
-    if repeats := document.get("repeats"):
-        out += ["", f"{repeats['now']} repeats were measured now, {repeats['before']} by earlier runs of the same module."]
+    if found := repeats(document):
+        out += ["", found]
     if document["same_driver"]:
         out.append("The C driver ran on both sides: this is the noise, not a comparison.")
     if comparison := document.get("comparison"):
