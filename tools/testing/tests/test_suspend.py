@@ -177,7 +177,8 @@ def function_reset_under_traffic(env):
 @case(60, MODEL)
 def reset_heals(env):
     """Queues that were given up work after a reset of the function."""
-    env.model.lie("used_id_beyond", next=1)
+    env.dut.ethtool("-L", "combined", "1")
+    env.model.lie("used_id_beyond", next=1, queue=0)
     wait_for(lambda: not env.reachable(), "the end of traffic", 30)
     env.model.honest()
     function_reset(env)

@@ -18,6 +18,9 @@ FULL_CPUS = (1, 2, 4)
 PARAMS = ["queues=3", "packed=on,mode=big,queues=8"]
 FULL_PARAMS = [f"{ring}mode={mode},queues={pairs}" for ring in ("", "packed=on,")
                for mode in ("mergeable", "small", "big") for pairs in (1, 2, 3, 4, 8)]
+# Where buffers cannot be had back, where the offloads of receiving cannot be changed, and both.
+FULL_PARAMS += [f"mode={mode},queues=4,{lacks}" for mode in ("mergeable", "small", "big")
+                for lacks in ("queue_reset=off", "ctrl_guest_offloads=off", "queue_reset=off,ctrl_guest_offloads=off")]
 PORT, COUNT = 4001, 96
 
 
