@@ -67,8 +67,8 @@ pub(crate) const TABLE_LEGACY: &[u32] = &table::<{ OF_LEGACY.count() }>(OF_LEGAC
 const MOST_PAIRS: u16 = 1024;
 
 /// The features that are to be taken back: those that require what the device does
-/// not offer (section 5.1.3.1), and an MTU, limits of hashing, or a number of queue pairs that
-/// are none.
+/// not offer (section 5.1.3.1), an MTU, limits of hashing, or a number of queue pairs that
+/// are none, and use of rings in order beside resets of queues.
 pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
     let offered = Features::from_words(device.features());
     let mut mtu = Features::empty();
@@ -79,6 +79,11 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
         }
     }
     let mut useless = mtu;
+    // The kernel's reset of a queue (virtqueue_reset, 7.3) leaves the place in an in-order ring as it
+    // was, where both sides must begin anew: of the two features, queue reset is worth more.
+    if offered.contains(Features::RING_RESET) {
+        useless |= Features::IN_ORDER & offered;
+    }
     if offered.intersects(rss::FEATURES) && rss::limits(device, offered).is_none() {
         useless |= rss::FEATURES;
     }

@@ -34,7 +34,9 @@ def connectivity(env):
         check(not env.dut.negotiated("GUEST_TSO4"), "small mode has GUEST_TSO4")
     for bit, key in (("ACCESS_PLATFORM", "iommu_platform"), ("IN_ORDER", "in_order")):
         if f"{key}=on" in label:
-            check(env.dut.negotiated(bit), f"{bit} is not negotiated")
+            # The kernel cannot reset a queue that is used in order: ours has one or the other.
+            given_up = key == "in_order" and env.driver == "rust" and env.dut.negotiated("RING_RESET")
+            equal(env.dut.negotiated(bit), not given_up, f"feature {bit}")
     pairs = int(re.search(r"-(\d)q", label)[1])
     if pairs > 1:
         equal(env.dut.channels(), pairs, "queue pairs in use")

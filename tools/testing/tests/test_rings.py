@@ -15,7 +15,7 @@ from xdp import Xdp
 from xsk import Client, adds_up, forwarded, mode, numbered
 
 ORDER = 35
-PARAMS = ["queues=4", "packed=on,queues=2", "queues=4,queue_reset=off"]
+PARAMS = ["queues=4", "packed=on,queues=2", "queues=4,queue_reset=off", "in_order=on,queues=2"]
 TURNS, FULL_TURNS = 24, 1000
 # Of frames that a process gets.
 PORT = 4001
