@@ -82,7 +82,7 @@ pub(crate) fn to_be_cleared(device: &virtio::Device) -> Features {
     // The kernel's reset of a queue (virtqueue_reset, 7.3) leaves the place in an in-order ring as it
     // was, where both sides must begin anew: of the two features, queue reset is worth more.
     if offered.contains(Features::RING_RESET) {
-        useless |= Features::IN_ORDER & offered;
+        useless |= Features::IN_ORDER;
     }
     if offered.intersects(rss::FEATURES) && rss::limits(device, offered).is_none() {
         useless |= rss::FEATURES;
