@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # host.sh - the cases that need no guest, for test.sh: one line for each in
-# build/test/host.results, "NAME STATUS SECONDS LOG COMMAND".
+# build/test/host.results, "NAME STATUS SECONDS LOG COMMAND", then "end".
 
 . "$(dirname "$0")/../env/lib.sh"
 cd "$project"
@@ -10,7 +10,10 @@ host=tools/testing/host
 mkdir -p $out
 : >$out/host.results
 # With one driver or parameters of one's own, the guests are what is wanted.
-[ -z "${PARAMS:-}" ] && [[ ${DRIVER:-both} = both ]] || exit 0
+[ -z "${PARAMS:-}" ] && [[ ${DRIVER:-both} = both ]] || {
+	echo end >>$out/host.results
+	exit 0
+}
 
 # wanted NAME - does $T (globs, separated by commas) mean it?
 wanted() {
@@ -77,3 +80,4 @@ codecs &
 lane=$!
 model_and_module
 wait $lane
+echo end >>$out/host.results

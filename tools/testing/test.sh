@@ -53,11 +53,25 @@ flock -n 8 || {
 	flock 8
 }
 rm -f "build/$VNR_OUT/host.results"
+host=''
 [ $VNR_KERNELS = debug ] || {
-	"$project/tools/testing/host.sh"
 	"$project/tools/testing/canary.sh"
+	if [ -n "${T:-}" ]; then
+		"$project/tools/testing/host.sh"
+	else
+		# Beside the guests, which wait now and then. The runner waits for them at its end.
+		"$project/tools/testing/host.sh" &
+		host=$!
+		export VNR_HOST=$host
+	fi
 }
 # The runner builds the device model where there is no network.
 "$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path tools/testing/model/Cargo.toml
-exec "$env_dir/in-tree.sh" unshare --net -- \
-	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@"
+"$env_dir/in-tree.sh" unshare --net -- \
+	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@" &
+runner=$!
+trap 'kill $runner $host 2>/dev/null; wait; exit 143' INT TERM HUP
+status=0
+wait $runner || status=$?
+[ -z "$host" ] || kill "$host" 2>/dev/null || :
+exit $status

@@ -48,7 +48,8 @@ def main():
         signal.signal(number, lambda *_: sys.exit(143))
     paths.OUT.mkdir(parents=True, exist_ok=True)
     print("KTAP version 1", flush=True)
-    host.read_results(results)
+    if not host.runs_beside():
+        host.read_results(results)
     unknown = [part for part in filter(None, pattern.split(","))
                if part != plan.CI and not any(plan.matches(case, part) for case in plan.collect()[0].values())
                and not any(host_case(result.variant, part) for result in results.all)]
@@ -95,6 +96,9 @@ def main():
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
     guests.run_all(plans, results, full, record, known)
+    if host.runs_beside():
+        host.wait()
+        host.read_results(results)
     (paths.OUT / "results.ktap").write_text(results.ktap())
     (paths.OUT / "seconds").write_text(results.seconds())
     results.write_observations(paths.OUT / "observations.json")

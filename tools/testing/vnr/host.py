@@ -3,7 +3,10 @@
 Debian's."""
 
 import hashlib
+import os
 import subprocess
+import time
+from pathlib import Path
 
 from . import paths
 from .results import Result
@@ -11,12 +14,28 @@ from .results import Result
 SKIPPED = "77"  # of a case that cannot be had here; the last line of its log says why
 
 
+def runs_beside():
+    """Whether host.sh is still at work: test.sh has it run beside the guests if all is to be tested."""
+    return "VNR_HOST" in os.environ
+
+
+def wait():
+    """For the end of host.sh, of which every step has a time limit."""
+    while Path("/proc", os.environ["VNR_HOST"]).exists():
+        time.sleep(1)
+
+
 def read_results(results):
-    """The verdicts of host.sh: lines "NAME STATUS SECONDS LOG COMMAND"."""
+    """The verdicts of host.sh: lines "NAME STATUS SECONDS LOG COMMAND", and "end"."""
     file = paths.OUT / "host.results"
     if not file.exists():
         return
-    for line in file.read_text().splitlines():
+    lines = file.read_text().splitlines()
+    if lines[-1:] != ["end"]:
+        results.add(Result("host.all", "host", "fail", "host.sh did not come to its end"))
+    for line in lines:
+        if line == "end":
+            continue
         name, status, seconds, log, command = line.split(None, 4)
         why = ""
         if status == SKIPPED:
