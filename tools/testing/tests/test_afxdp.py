@@ -18,7 +18,8 @@ from xsk import (FCS, Client, adds_up, can, forwarded, gather, in_place, mode, n
 ORDER = 56
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,hash=on,iommu_platform=on", "mode=small,iommu_platform=on",
           "queue_reset=off,iommu_platform=on", ""]
-FULL_PARAMS = [*PARAMS, "in_order=on,iommu_platform=on", "packed=on,in_order=on,queues=4,iommu_platform=on",
+FULL_PARAMS = [*PARAMS, "in_order=on,queue_reset=off,iommu_platform=on",
+               "packed=on,in_order=on,queue_reset=off,queues=4,iommu_platform=on",
                "queues=4,iommu_platform=on", "packed=on,mode=small,queues=4,iommu_platform=on",
                "packed=on,queues=4,queue_reset=off,iommu_platform=on", "packed=on,queues=4",
                "mode=small,queue_reset=off,iommu_platform=on"]

@@ -16,6 +16,7 @@ from xsk import Client, adds_up, forwarded, mode, numbered
 
 ORDER = 35
 PARAMS = ["queues=4", "packed=on,queues=2", "queues=4,queue_reset=off", "in_order=on,queues=2"]
+FULL_PARAMS = [*PARAMS, "in_order=on,queue_reset=off,queues=2", "packed=on,in_order=on,queue_reset=off,queues=2"]
 TURNS, FULL_TURNS = 24, 1000
 # Of frames that a process gets.
 PORT = 4001

@@ -12,7 +12,8 @@ from xsk import Client, Traffic, adds_up, mode, numbered, pinned, queues
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
           "queue_reset=off,queues=2,iommu_platform=on", "tx=timer,x-txtimer=200000000,iommu_platform=on"]
-FULL_PARAMS = [*PARAMS, "in_order=on,queues=4,iommu_platform=on", "packed=on,in_order=on,iommu_platform=on",
+FULL_PARAMS = [*PARAMS, "in_order=on,queue_reset=off,queues=4,iommu_platform=on",
+               "packed=on,in_order=on,queue_reset=off,iommu_platform=on",
                "packed=on,mode=small,queues=4,iommu_platform=on", "packed=on,queue_reset=off,iommu_platform=on"]
 SLOW, OTHERS = "*-tx=timer*", "*-iommu_platform=on*[nf]"
 ROUNDS, FULL_ROUNDS = 12, 1000

@@ -201,6 +201,35 @@ def large_receive(env):
     check(xdp.seen()["longest"] > 8192, "large frames again")
 
 
+@case(90, nics=LARGE, sample=PLAIN)
+def large_after_change(env):
+    """Large frames find buffers that were posted for something else: they are whole all the same."""
+    xdp = Xdp(env)
+
+    def large(step):
+        xdp.attach("pass", frags=True, overwrite=True)
+        before = env.dut.statistics()
+        xdp.set()
+        for _ in range(2):
+            env.stream("recv", env.peer.ip4, 4 << 20)
+        check(xdp.seen()["longest"] > 8192, f"no large frames {step}")
+        equal(env.dut.statistics()["rx_xdp_drops"] - before["rx_xdp_drops"], 0, f"frames lost {step}")
+
+    for turn in range(6):
+        # Buffers become as small as these packets are.
+        env.echo("udp", env.peer.ip4, 1, 1000, 2)
+        rests(env)
+        large("after none")
+        rests(env)
+        xdp.attach("pass", overwrite=True)
+        env.stream("recv", env.peer.ip4, 1 << 20)
+        rests(env)
+        large("after a program for single buffers")
+        rests(env)
+        xdp.detach()
+        env.stream("recv", env.peer.ip4, turn << 18)
+
+
 @case(90, nics=LONG)
 def jumbo(env):
     """Frames of 9000 bytes pass, are dropped, and come back whole; a program for one buffer is

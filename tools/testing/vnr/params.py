@@ -308,4 +308,6 @@ def covering():
             if _allowed(params):
                 extras.append(params)
                 break
+    # Where queues can be reset, our driver does not take IN_ORDER.
+    extras.append(Params(queues="4", in_order="on", queue_reset="off"))
     return base + extras

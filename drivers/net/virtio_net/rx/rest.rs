@@ -76,6 +76,9 @@ pub(super) fn of_frame<'r, 'p>(
         common.stats.length_errors.add(1);
         return None;
     }
+    if let Some(frame) = &mut frame {
+        frame.expect(buffers);
+    }
     for _ in 1..buffers {
         let Some(received) = next(pages) else {
             common.stats.length_errors.add(1);

@@ -25,6 +25,9 @@ pub struct XdpAssembly<'r, 'p> {
     /// Bytes of the frame behind `END`, which must go into a fragment before there is a list
     /// of them.
     overhang: usize,
+    /// Further buffers are copied, so that all pages are full: the list of fragments takes the
+    /// longest frame however short the buffers are.
+    copies: bool,
 }
 
 impl<'p> XdpRoom<'p> {
@@ -52,7 +55,11 @@ impl<'p> XdpRoom<'p> {
         // counted as the frame's yet.
         let buff =
             unsafe { self.take_page(buffer.location().0, headroom, len.wrapping_sub(overhang)) };
-        Some(XdpAssembly { buff, overhang })
+        Some(XdpAssembly {
+            buff,
+            overhang,
+            copies: false,
+        })
     }
 
     /// Begins with a copy of `bytes`. None if there is no memory.
@@ -78,7 +85,11 @@ impl<'p> XdpRoom<'p> {
             );
             self.take_page(buffer.location().0, XDP_HEADROOM, first.len())
         };
-        let mut this = XdpAssembly { buff, overhang: 0 };
+        let mut this = XdpAssembly {
+            buff,
+            overhang: 0,
+            copies: true,
+        };
         this.append_copy(rest, pages).then_some(this)
     }
 
@@ -105,17 +116,24 @@ impl<'p> XdpRoom<'p> {
 }
 
 impl<'r, 'p> XdpAssembly<'r, 'p> {
+    /// Is told how many buffers the frame has, the first included: more than there can be
+    /// fragments, if they are shorter than programs want them.
+    pub fn expect(&mut self, buffers: u16) {
+        self.copies |= usize::from(buffers) > bindings::MAX_SKB_FRAGS + 1;
+    }
+
     /// What is behind `END`.
     fn overhanging(&self) -> *const u8 {
         self.buff.0.raw.data_end.cast()
     }
 
-    /// Appends a received buffer, without copying it if it is in a whole page. False if there
-    /// is no memory, or the frame is too long for a list of fragments.
+    /// Appends a received buffer, without copying it if it is in a whole page and none was copied
+    /// before. False if there is no memory, or the frame is too long for a list of fragments.
     pub fn append(&mut self, received: Received, pages: &mut Pages<'_>) -> bool {
         let overhang = self.overhang;
         let before = received.headroom().checked_sub(overhang);
-        let (true, Some(start)) = (received.buffer().capacity() == PAGE_SIZE, before) else {
+        let is_whole = received.buffer().capacity() == PAGE_SIZE;
+        let (true, Some(start)) = (is_whole && !self.copies, before) else {
             return self.settle(pages) && self.append_copy(received.data(), pages);
         };
         let len = received.len().wrapping_add(overhang);
@@ -156,6 +174,7 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
         if self.overhang != 0 && !self.settle(pages) {
             return false;
         }
+        self.copies = true;
         let mut rest = self.fill_last(bytes);
         while !rest.is_empty() {
             let Some(buffer) = pages.alloc(PAGE_SIZE, Memory::Atomic) else {

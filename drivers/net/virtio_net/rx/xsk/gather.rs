@@ -44,6 +44,9 @@ pub(super) fn frame(
     pages: &mut Pages<'_>,
     batch: &mut RxBatch,
 ) {
+    if let Some(frame) = &mut frame {
+        frame.expect(buffers);
+    }
     let is_whole = rest(vq, buffers, runner.common, |arrived| {
         match (&mut frame, arrived) {
             (None, _) => false,
