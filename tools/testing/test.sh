@@ -59,8 +59,9 @@ host=''
 	if [ -n "${T:-}" ]; then
 		"$project/tools/testing/host.sh"
 	else
-		# Beside the guests, which wait now and then. The runner waits for them at its end.
-		"$project/tools/testing/host.sh" &
+		# Beside the guests, which wait now and then, and whose cases are timed. The runner waits for
+		# them at its end.
+		nice -n 5 "$project/tools/testing/host.sh" &
 		host=$!
 		export VNR_HOST=$host
 	fi
