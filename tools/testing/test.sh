@@ -52,27 +52,36 @@ flock -n 8 || {
 	echo "another test run is using build/$VNR_OUT; waiting for it" >&2
 	flock 8
 }
-rm -f "build/$VNR_OUT/host.results"
-host=''
+rm -f "build/$VNR_OUT/host.results" "build/$VNR_OUT/host.begin"
+host='' runner=''
+# Who ends this ends both.
+finish() {
+	# shellcheck disable=SC2086
+	kill $host $runner 2>/dev/null || :
+	wait
+}
+trap finish EXIT
+trap 'exit 143' INT TERM HUP
 [ $VNR_KERNELS = debug ] || {
 	"$project/tools/testing/canary.sh"
 	if [ -n "${T:-}" ]; then
 		"$project/tools/testing/host.sh"
 	else
-		# Beside the guests, which wait now and then, and whose cases are timed. The runner waits for
-		# them at its end.
-		nice -n 5 "$project/tools/testing/host.sh" &
+		# Beside the guests, which wait now and then, and whose cases are timed: from when the runner
+		# has built what the guests need. It waits for them at its end.
+		{
+			until [ -e "build/$VNR_OUT/host.begin" ]; do sleep 1; done
+			exec nice -n 5 "$project/tools/testing/host.sh"
+		} &
 		host=$!
 		export VNR_HOST=$host
 	fi
 }
-# The runner builds the device model where there is no network.
-"$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path tools/testing/model/Cargo.toml
+# The runner builds the device model and the samples where there is no network.
+for crate in tools/testing/model samples; do
+	"$env_dir/in-tree.sh" cargo fetch --quiet --locked --manifest-path "$crate/Cargo.toml"
+done
 "$env_dir/in-tree.sh" unshare --net -- \
 	env PYTHONPATH="$PYTHONPATH" python3 -m vnr "$@" &
 runner=$!
-trap 'kill $runner $host 2>/dev/null; wait; exit 143' INT TERM HUP
-status=0
-wait $runner || status=$?
-[ -z "$host" ] || kill "$host" 2>/dev/null || :
-exit $status
+wait $runner

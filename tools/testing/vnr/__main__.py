@@ -95,6 +95,8 @@ def main():
             kernel.missing_debug(results)
         print(f"# accelerator: {accel.choose()[1]}; {len(plans)} guests, "
               f"{sum(len(p.cases) for p in plans)} cases; VNR_SEED={SEED}", flush=True)
+    if host.runs_beside():
+        host.begin()
     guests.run_all(plans, results, full, record, known)
     if host.runs_beside():
         host.wait()
