@@ -78,6 +78,8 @@ CORE_BUGS = (
      (re.compile(r"page dumped because: page_pool leak"), re.compile(r"\bbpf_xdp_adjust_tail\+"),
       re.compile(r"\bbpf_prog_run_generic_xdp\+"))),
 )
+# It is said of a queue of the C driver's every 5 s, until the next case's devices are fresh.
+STUCK_STILL = re.compile(r"\bvirtio_net virtio\d+ \S+: NETDEV WATCHDOG")
 END = "</TASK>"
 CASE = re.compile(r"vnr: (start|end) (\S+)")
 
@@ -115,16 +117,17 @@ def stale_int3(text):
 
 def splats(text):
     """[(case or None, line)]: each splat line with the case that was running."""
-    found, case, ignored = [], None, set()
+    found, case, before, ignored = [], None, "", set()
     lines = text.splitlines()
     for number, line in enumerate(lines):
         mark = CASE.search(line)
         if mark:
-            case = mark[2] if mark[1] == "start" else None
+            before, case = case or "", mark[2] if mark[1] == "start" else None
             continue
         ignored |= known(case, lines, number)
         if number in ignored:
             continue
-        if SPLAT.search(line) and not HARMLESS.search(line) and not provoked(case, line):
-            found.append((case, line.strip()))
+        whose = before if not case and before.endswith("@c") and STUCK_STILL.search(line) else case
+        if SPLAT.search(line) and not HARMLESS.search(line) and not provoked(whose, line):
+            found.append((whose, line.strip()))
     return found

@@ -81,6 +81,18 @@ class Splats(unittest.TestCase):
                           "[1.3] vnr: end smoke.ping/x@c", "[1.4] " + BAD[2]))
         self.assertEqual([case for case, _ in splats(text)], [None, "smoke.ping/x@c", None])
 
+    def test_a_queue_of_the_c_driver_is_stuck_still(self):
+        def blamed(case, driver):
+            line = f"{driver} virtio3 dut: NETDEV WATCHDOG: CPU: 3: transmit queue 1 timed out 5380 ms"
+            text = f"[1.1] vnr: start {case}\n[1.2] {line}\n[1.3] vnr: end {case}\n[1.4] {line}\n"
+            return [found for found, _ in splats(text)]
+        reset = "suspend.function_reset_under_traffic/x"
+        self.assertEqual(blamed(f"{reset}@c", "virtio_net"), [f"{reset}@c"] * 2)
+        self.assertEqual(blamed(f"{reset}@c", "virtio_net_rs"), [f"{reset}@c", None])
+        self.assertEqual(blamed(f"{reset}@rust", "virtio_net"), [f"{reset}@rust", None])
+        # Where a case brings that about, neither counts.
+        self.assertEqual(blamed("rings.tx_timeout_recovers/x@c", "virtio_net"), [])
+
     def test_only_the_bug_of_the_core_is_ignored(self):
         report = ("[ cut here ]", "WARNING: fs/proc/generic.c:742 at remove_proc_entry+0x310/0x4b0",
                   "RIP: 0010:remove_proc_entry+0x314/0x4b0", "Call Trace:",
