@@ -15,13 +15,13 @@ memory)
 *)
 	mount -t proc proc /proc
 	ram=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.ram=//p')
+	# The same root again, cached: its files do not change under a test.
+	mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 vnr.cached /mnt || exit
 	if [ -z "$ram" ]; then
-		# The same root again, cached: its files do not change under a test.
-		mount -t 9p -o ro,trans=virtio,version=9p2000.L,access=any,cache=loose,msize=512000 \
-			vnr.cached /mnt && exec chroot /mnt "$0" cached
+		exec chroot /mnt "$0" cached
 	else
 		# What is needed of it, in memory; and no file system of a device any more.
-		mount -t tmpfs -o mode=755 ram /mnt && tar -C /mnt -xf "$ram" && cd /mnt || exit
+		mount -t tmpfs -o mode=755 ram /media && tar -C /media -xf "/mnt$ram" && cd /media || exit
 		mkdir -p old proc sys dev tmp run var/tmp mnt root etc usr/sbin
 		busybox --install -s usr/bin 2>/dev/null
 		mount -t devtmpfs dev dev && mount -t proc proc proc
