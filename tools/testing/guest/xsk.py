@@ -27,12 +27,14 @@ def payload(number, length):
     return number.to_bytes(NUMBER, "big") + (PATTERN * (length // 251 + 2))[number % 251:][:length - NUMBER]
 
 
-def numbered(env, count, port, longest=1472, first=0, step=37):
-    """Frames of the peer for the DUT, of all sizes, the longest last, each with its number."""
+def numbered(env, count, port, longest=1472, first=0, step=37, flows=1):
+    """Frames of the peer for the DUT, of all sizes, the longest last, each with its number. Several flows come by
+    several queues."""
     def frame(number):
         length = longest if number == first + count - 1 else 18 + number * step % (longest - 17)
         return ethernet(env.dut.mac, env.peer.mac, 0x0800,
-                        udp4(env.peer.ip4, env.dut.ip4, payload(number, length), ports=(4000, port)))
+                        udp4(env.peer.ip4, env.dut.ip4, payload(number, length),
+                             ports=(4000 - number % flows, port)))
     return [frame(number) for number in range(first, first + count)]
 
 

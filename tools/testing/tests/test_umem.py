@@ -23,8 +23,9 @@ CHUNKS = ((), ("-u",), ("-f", 2048), ("-u", "-f", 2048))
 
 
 def traffic(env, longest=1472):
-    """Frames from the peer, some for sockets, some for the stack, until the end; a context."""
-    return Traffic(env, numbered(env, 40, PORT, longest, step=911), numbered(env, 10, PORT + 1, longest, step=911))
+    """Frames from the peer, some for sockets, some for the stack, by all queues, until the end; a context."""
+    return Traffic(env, numbered(env, 40, PORT, longest, step=911, flows=16),
+                   numbered(env, 10, PORT + 1, longest, step=911))
 
 
 def change(env, what, chance, xdp, client, frags):
