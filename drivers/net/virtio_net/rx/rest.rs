@@ -77,7 +77,7 @@ pub(super) fn of_frame<'r, 'p>(
         return None;
     }
     if let Some(frame) = &mut frame {
-        frame.expect(buffers);
+        frame.has_buffers(buffers);
     }
     for _ in 1..buffers {
         let Some(received) = next(pages) else {

@@ -118,7 +118,7 @@ impl<'p> XdpRoom<'p> {
 impl<'r, 'p> XdpAssembly<'r, 'p> {
     /// Is told how many buffers the frame has, the first included: more than there can be
     /// fragments, if they are shorter than programs want them.
-    pub fn expect(&mut self, buffers: u16) {
+    pub fn has_buffers(&mut self, buffers: u16) {
         self.copies |= usize::from(buffers) > bindings::MAX_SKB_FRAGS + 1;
     }
 

@@ -45,7 +45,7 @@ pub(super) fn frame(
     batch: &mut RxBatch,
 ) {
     if let Some(frame) = &mut frame {
-        frame.expect(buffers);
+        frame.has_buffers(buffers);
     }
     let is_whole = rest(vq, buffers, runner.common, |arrived| {
         match (&mut frame, arrived) {
