@@ -77,13 +77,15 @@ impl Xsk for Nic {
         }
         let received = paused.rx().0.unbind();
         for result in [sent.map(|_| ()), received] {
-            if let Err(error) = result {
-                dev_err!(
+            match result {
+                // No queue is reset alone here, and a device that goes is reset whole.
+                Ok(()) | Err(ENOENT) => {}
+                Err(error) => dev_err!(
                     self.device.as_ref(),
                     "a queue of pair {} did not come back from a process: {:?}\n",
                     index,
                     error
-                );
+                ),
             }
         }
         self.fill(&mut paused);

@@ -8,6 +8,7 @@ import time
 import test_hash
 import test_xdp
 from genl import claims_zero_copy
+from hostile import Log
 from nic import read
 from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
@@ -646,10 +647,11 @@ def changes_while_bound(env):
     transmit(env, mode(env), count=100)
 
 
-@case(90, nics=ZERO_COPY, sample=PLAIN)
+@case(90, nics=ZERO_COPY, sample=PLAIN + "*")
 def driver_goes(env):
     """The driver goes from under a socket, and the device from its slot: all is free, and it can come back."""
     ready(env)
+    log = Log()
     unbound, *removed = env.dut.departures(env.driver)
     turns = [(words, unbound) for words in (("-r",), ("-t", "-G", env.peer.mac), ("-l", "-p"))]
     turns += [(("-l", "-p"), way) for way in removed]
@@ -661,6 +663,8 @@ def driver_goes(env):
         wait_for(lambda: pinned() == 0, "the memory of a socket is free")
         come_back()
         ready(env)
+    said = log.new("did not come back")
+    check(not said, f"a device that goes is said to keep a queue: {said}")
     env.ping()
     xdp = ready(env)
     receive(env, xdp, mode(env), "-p", count=100)
