@@ -38,7 +38,7 @@ make_debug() {
 	progress 9>&- &
 	local watch=$!
 	# shellcheck disable=SC2064
-	trap "kill $watch 2>/dev/null" EXIT
+	trap "kill $watch 2>/dev/null || :" EXIT
 	step "building the debug kernel (about $DEBUG_MINUTES minutes on two idle cores, once)" \
 		"$env_dir/in-tree.sh" "$env_dir/debug-kernel.sh" \
 		"/usr/src/linux-source-$KERNEL_SERIES.tar.xz" "$env_dir/debug.config" "$work" "$debug.new"
