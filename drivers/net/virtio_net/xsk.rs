@@ -78,7 +78,7 @@ impl Xsk for Nic {
         let received = paused.rx().0.unbind();
         for result in [sent.map(|_| ()), received] {
             match result {
-                // No queue is reset alone here, and a device that goes is reset whole.
+                // No queue is reset alone here: a device that goes, or is given up, is reset whole.
                 Ok(()) | Err(ENOENT) => {}
                 Err(error) => dev_err!(
                     self.device.as_ref(),
