@@ -79,9 +79,9 @@ CORE_BUGS = (
       re.compile(r"\bbpf_prog_run_generic_xdp\+"))),
 )
 # It is said of a queue of the C driver's every 5 s, until the next case's devices are fresh.
-STUCK_STILL = re.compile(r"\bvirtio_net virtio\d+ \S+: NETDEV WATCHDOG")
+STUCK_STILL = re.compile(r"\[ *(\d+\.\d+)\] virtio_net virtio\d+ \S+: NETDEV WATCHDOG: .* timed out (\d+) ms")
 END = "</TASK>"
-CASE = re.compile(r"vnr: (start|end) (\S+)")
+CASE = re.compile(r"\[ *(\d+\.\d+)\] vnr: (start|end) (\S+)")
 
 
 def provoked(case, line):
@@ -115,19 +115,29 @@ def stale_int3(text):
     return bool(before) and before[1] != "cc"
 
 
+def stuck_since(begun, line):
+    """The case of the C driver that was running when the queue got stuck of which the line says so; of
+    [(second, case)]."""
+    still = STUCK_STILL.search(line)
+    since = float(still[1]) - int(still[2]) / 1000 if still else 0
+    case = next((case for second, case in reversed(begun) if second <= since), "")
+    return case if case.endswith("@c") else None
+
+
 def splats(text):
     """[(case or None, line)]: each splat line with the case that was running."""
-    found, case, before, ignored = [], None, "", set()
+    found, case, begun, ignored = [], None, [], set()
     lines = text.splitlines()
     for number, line in enumerate(lines):
         mark = CASE.search(line)
         if mark:
-            before, case = case or "", mark[2] if mark[1] == "start" else None
+            case = mark[3] if mark[2] == "start" else None
+            begun += [(float(mark[1]), case)] if case else []
             continue
         ignored |= known(case, lines, number)
         if number in ignored:
             continue
-        whose = before if not case and before.endswith("@c") and STUCK_STILL.search(line) else case
+        whose = stuck_since(begun, line) or case
         if SPLAT.search(line) and not HARMLESS.search(line) and not provoked(whose, line):
             found.append((whose, line.strip()))
     return found

@@ -83,15 +83,18 @@ class Splats(unittest.TestCase):
 
     def test_a_queue_of_the_c_driver_is_stuck_still(self):
         def blamed(case, driver):
-            line = f"{driver} virtio3 dut: NETDEV WATCHDOG: CPU: 3: transmit queue 1 timed out 5380 ms"
-            text = f"[1.1] vnr: start {case}\n[1.2] {line}\n[1.3] vnr: end {case}\n[1.4] {line}\n"
+            def line(ms):
+                return f"{driver} virtio3 dut: NETDEV WATCHDOG: CPU: 3: transmit queue 1 timed out {ms} ms"
+            text = (f"[ 1.1] vnr: start {case}\n[ 8.2] {line(5380)}\n[12.5] vnr: end {case}\n[13.3] {line(10480)}\n"
+                    f"[13.4] vnr: start suspend.next/x@rust\n[18.4] {line(15580)}\n[ 30.0] {line(5380)}")
             return [found for found, _ in splats(text)]
-        reset = "suspend.function_reset_under_traffic/x"
-        self.assertEqual(blamed(f"{reset}@c", "virtio_net"), [f"{reset}@c"] * 2)
-        self.assertEqual(blamed(f"{reset}@c", "virtio_net_rs"), [f"{reset}@c", None])
-        self.assertEqual(blamed(f"{reset}@rust", "virtio_net"), [f"{reset}@rust", None])
-        # Where a case brings that about, neither counts.
-        self.assertEqual(blamed("rings.tx_timeout_recovers/x@c", "virtio_net"), [])
+        reset, after = "suspend.function_reset_under_traffic/x", "suspend.next/x@rust"
+        # Also when the next case has begun; not what has got stuck in that.
+        self.assertEqual(blamed(f"{reset}@c", "virtio_net"), [f"{reset}@c"] * 3 + [after])
+        self.assertEqual(blamed(f"{reset}@c", "virtio_net_rs"), [f"{reset}@c", None, after, after])
+        self.assertEqual(blamed(f"{reset}@rust", "virtio_net"), [f"{reset}@rust", None, after, after])
+        # Where a case brings that about, none of them counts.
+        self.assertEqual(blamed("rings.tx_timeout_recovers/x@c", "virtio_net"), [after])
 
     def test_only_the_bug_of_the_core_is_ignored(self):
         report = ("[ cut here ]", "WARNING: fs/proc/generic.c:742 at remove_proc_entry+0x310/0x4b0",
