@@ -44,7 +44,9 @@ class Bench:
             tools, self.release, agent, extra
         )
         here = Path(__file__).resolve().parent
-        sources = sorted([*here.glob("guest/*"), *here.glob("plugin/*"), guest.DPDK])
+        # What a stored repeat depends on beside its definition: who counts, sends and collects.
+        host = [here / f"{name}.py" for name in ("collect", "counts", "guest", "peer")]
+        sources = sorted([*here.glob("guest/*"), *here.glob("plugin/*"), *host, guest.DPDK])
         self.module_key = store.digest(*map(Path, extra))
         self.store = store.Store(self.out / "parts", store.digest(
             *sources, *map(Path, extra), self.release, Path(f"/boot/vmlinuz-{self.release}"),
