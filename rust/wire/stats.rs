@@ -3,6 +3,8 @@
 //! Statistics that the device keeps (section 5.1.6.5.10): which there are, and what a
 //! device answers when it is asked for them.
 
+use crate::Features;
+
 /// A type of statistics of one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -32,12 +34,12 @@ impl Kind {
     /// Those of the control queue.
     pub const CONTROL: [Self; 1] = [Self::Control];
 
+    fn all() -> impl Iterator<Item = Self> {
+        Self::RX.into_iter().chain(Self::TX).chain(Self::CONTROL)
+    }
+
     fn from_type(kind: u8) -> Option<Self> {
-        Self::RX
-            .into_iter()
-            .chain(Self::TX)
-            .chain(Self::CONTROL)
-            .find(|known| *known as u8 == kind)
+        Self::all().find(|known| *known as u8 == kind)
     }
 
     /// The bit by which it is asked for, and by which a device says that it has it.
@@ -90,10 +92,30 @@ impl Kind {
         }
     }
 
+    /// Whether a device with which these features were negotiated can be asked for it; any other
+    /// refuses all that it is asked together with it.
+    pub fn is_permitted(self, negotiated: Features) -> bool {
+        let any = match self {
+            Self::RxChecksum => Features::GUEST_CSUM,
+            Self::TxChecksum => Features::CSUM,
+            Self::RxGso => Features::GUEST_TSO4 | Features::GUEST_TSO6,
+            Self::TxGso => Features::HOST_TSO4 | Features::HOST_TSO6 | Features::HOST_USO,
+            _ => return true,
+        };
+        negotiated.intersects(any)
+    }
+
     /// Bytes of the answer.
     pub const fn reply_len(self) -> usize {
         HEADER_LEN.wrapping_add(self.counters().len().wrapping_mul(size_of::<u64>()))
     }
+}
+
+/// Those of `types` that a device can be asked for, by their bits.
+pub fn permitted(types: u64, negotiated: Features) -> u64 {
+    Kind::all()
+        .filter(|kind| kind.is_permitted(negotiated))
+        .fold(0, |bits, kind| bits | types & kind.bit())
 }
 
 /// The kinds of `all` among the bits of `types`.

@@ -8,7 +8,7 @@ use kernel::prelude::*;
 use knet::net::{RxQueueStats, Statistics, TxQueueStats};
 use virtio_net_wire::{
     ctrl::{GetStats, QueryStats},
-    stats::{kinds, records, Kind, MOST},
+    stats::{kinds, permitted, records, Kind, MOST},
     Features,
 };
 
@@ -92,7 +92,9 @@ impl Nic {
                 let types = reply
                     .first_chunk()
                     .map_or(0, |bytes| u64::from_le_bytes(*bytes));
-                self.device_stats.types.store(types, Ordering::Relaxed);
+                self.device_stats
+                    .types
+                    .store(permitted(types, self.negotiated), Ordering::Relaxed);
             }
             Err(error) => dev_warn!(
                 self.device.as_ref(),

@@ -2,7 +2,7 @@
 
 //! A device that has met an error which it does not get out of without a reset (section 2.1.2).
 
-use crate::nic::Nic;
+use crate::{control::Control, nic::Nic};
 use core::sync::atomic::{AtomicI64, Ordering};
 use kernel::{
     prelude::*,
@@ -54,8 +54,10 @@ pub(crate) fn look(nic: &Nic) {
         return;
     }
     dev_warn!(nic.device.as_ref(), "the device needs a reset\n");
-    // Without the locks that all network devices share, as it may never be done.
-    if !nic.device.reset_if_needed() {
+    // Without the locks that all network devices share, as it may never be done. Who waits for the
+    // answer to a command, which does not come, has them.
+    let wake = || nic.control.iter().for_each(Control::interrupt);
+    if !nic.device.reset_if_needed(wake) {
         return;
     }
     nic.netdev.with_rtnl(|rtnl| {

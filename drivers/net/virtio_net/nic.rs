@@ -265,10 +265,28 @@ impl Nic {
     /// packets are hashed.
     pub(crate) fn use_queue_pairs(&self, pairs: usize) -> Result {
         // The table goes with a number of pairs, and this command would end RSS.
-        if !self.rss.as_ref().is_some_and(Rss::steers) {
+        if !self.steers() {
             self.choose_pairs(pairs)?;
         }
         self.hash_over(pairs)
+    }
+
+    /// The same of a device that has forgotten it; one that refuses to hash packets now spreads
+    /// them as it likes.
+    pub(crate) fn use_queue_pairs_again(&self) -> Result {
+        let steered = self.steers() && self.hashes()?;
+        if !steered {
+            // One pair is what it begins with.
+            if is_refused(self.choose_pairs(self.pairs()))? && self.pairs() > 1 {
+                return Err(EINVAL);
+            }
+            self.hashes()?;
+        }
+        Ok(())
+    }
+
+    fn steers(&self) -> bool {
+        self.rss.as_ref().is_some_and(Rss::steers)
     }
 
     fn choose_pairs(&self, pairs: usize) -> Result {
@@ -290,7 +308,7 @@ impl Nic {
     /// The first time: a device that refuses to hash packets spreads them as it likes, and one
     /// that refuses the number of queue pairs uses one.
     fn agree_on_queues(&self) -> Result {
-        let steered = self.rss.as_ref().is_some_and(Rss::steers) && self.hashes()?;
+        let steered = self.steers() && self.hashes()?;
         if !steered && is_refused(self.choose_pairs(self.pairs()))? {
             dev_warn!(
                 self.device.as_ref(),

@@ -291,6 +291,8 @@ impl Nic {
             }
         }
         if let Err(error) = self.use_queue_pairs(pairs) {
+            // The device may have taken a part of it.
+            let _ = self.use_queue_pairs(now);
             let _ = self.netdev.use_tx_queues(now, rtnl, lock);
             return Err(error);
         }

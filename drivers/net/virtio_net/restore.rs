@@ -151,11 +151,7 @@ impl Nic {
     /// Tells the device what it was told before. It has taken all of that once: a refusal is
     /// worth no more than a warning, but for the number of queue pairs.
     fn tell_all_again(&self, rtnl: &Rtnl<'_>) -> Result {
-        match self.use_queue_pairs(self.pairs()) {
-            // One pair is what it begins with.
-            Err(error) if error == EINVAL && self.pairs() == 1 => {}
-            result => result?,
-        }
+        self.use_queue_pairs_again()?;
         let warn = |result: Result, what: &str| {
             if let Err(error) = result {
                 dev_warn!(

@@ -149,6 +149,7 @@ impl Queue {
     /// The end of the queue. What was in it is lost, and counted.
     pub(crate) fn discard(self) {
         let Self { vq, stats, .. } = self;
+        stats.xdp_tx_drops.add(vq.left_parts() as u64);
         vq.discard(|packet| stats.lose(packet));
     }
 

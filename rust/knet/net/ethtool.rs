@@ -157,6 +157,8 @@ impl<D: Driver> Operations<D> {
         let mut ops: bindings::ethtool_ops = unsafe { core::mem::zeroed() };
         ops.get_drvinfo = Some(Self::drvinfo);
         ops.get_link = Some(Self::link);
+        // `ethtool_op_get_link` does what the link's watcher has put off.
+        ops.op_needs_rtnl |= bindings::ETHTOOL_OP_NEEDS_RTNL_GLINK;
         ops.get_ringparam = Some(Self::ringparam);
         ops.get_channels = Some(Self::channels);
         ops.get_strings = Some(Self::strings);

@@ -172,8 +172,10 @@ impl<T: Driver> Bound<T> {
         // that the data is ours alone.
         unsafe {
             bindings::disable_work_sync((*bound).work.get());
-            for registered in (*bound).registered.take() {
-                registered.unregister();
+            // Who was registered last may need what was before.
+            let mut registered = (*bound).registered.take();
+            while let Some(last) = registered.pop() {
+                last.unregister();
             }
             (*bound).data.as_ref().remove();
             bindings::virtio_reset_device(vdev);

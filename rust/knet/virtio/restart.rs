@@ -38,14 +38,16 @@ impl Restart<'_> {
 
 impl BoundDevice {
     /// Resets the device if it says that it needs that; until its queues are found anew it is
-    /// broken. Whether it was. Process context; lasts as long as the device wants, which may be
-    /// for ever, so that nobody should wait for who calls this.
-    pub fn reset_if_needed(&self) -> bool {
+    /// broken, which `wake` lets those know who wait for it. Whether it was. Process context; lasts
+    /// as long as the device wants, which may be for ever, so that nobody should wait for who calls
+    /// this.
+    pub fn reset_if_needed(&self, wake: impl FnOnce()) -> bool {
         let _status = self.0.status.lock();
         if !self.needs_reset() {
             return false;
         }
         self.mark_broken();
+        wake();
         self.0.reset_device();
         true
     }

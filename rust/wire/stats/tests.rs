@@ -70,3 +70,25 @@ proptest! {
         prop_assert!(records(&reply).count() <= reply.len() / HEADER_LEN);
     }
 }
+
+#[test]
+fn what_may_be_asked_for() {
+    let all = Kind::all().fold(0, |bits, kind| bits | kind.bit());
+    let rest = Kind::all()
+        .filter(|kind| kind.place() == 0 || kind.place() == 3)
+        .fold(0, |bits, kind| bits | kind.bit());
+    assert_eq!(permitted(u64::MAX, Features::all()), all);
+    assert_eq!(permitted(all, Features::empty()), rest);
+    for (feature, kind) in [
+        (Features::GUEST_CSUM, Kind::RxChecksum),
+        (Features::CSUM, Kind::TxChecksum),
+        (Features::GUEST_TSO4, Kind::RxGso),
+        (Features::GUEST_TSO6, Kind::RxGso),
+        (Features::HOST_TSO4, Kind::TxGso),
+        (Features::HOST_TSO6, Kind::TxGso),
+        (Features::HOST_USO, Kind::TxGso),
+    ] {
+        assert_eq!(permitted(all, feature), rest | kind.bit());
+        assert_eq!(permitted(rest, feature), rest);
+    }
+}

@@ -81,7 +81,12 @@ impl Queue {
         }
         // A poll of less than the longest frame, as processes have of their own, would never send it.
         let budget = poll.budget().max(MAX_SEGMENTS.wrapping_sub(1));
-        let most = budget.min(room);
+        // A broken queue takes nothing, which the process then still has.
+        let most = if self.vq.is_broken() {
+            0
+        } else {
+            budget.min(room)
+        };
         let offloads = xsk::offloads(self.negotiated, sw_time.load(Ordering::Relaxed));
         let XskQueued {
             frames,

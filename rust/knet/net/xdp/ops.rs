@@ -65,9 +65,8 @@ impl<D: Driver> Builder<D> {
         // SAFETY: The device is not registered, and these fields are ours.
         unsafe {
             (*dev).xdp_features = bits;
-            if features.zero_copy {
-                (*dev).xdp_zc_max_segs = MAX_PARTS as u32;
-            }
+            // Without zero-copy, which may be possible later, nobody looks at it.
+            (*dev).xdp_zc_max_segs = MAX_PARTS as u32;
             (*dev).xsk_tx_metadata_ops = operations(features.offloads);
             let times = features.offloads.times;
             (*dev).xdp_metadata_ops = metadata::operations(features.rx_hash, times);
@@ -232,10 +231,6 @@ impl<D: Driver> Operations<D> {
         }
         // SAFETY: By the caller's promise.
         unsafe {
-            let state = (&raw const (*dev).state).read_volatile();
-            if state & 1 << bindings::netdev_state_t___LINK_STATE_START == 0 {
-                return ENETDOWN.to_errno();
-            }
             let Priv { driver, tx, .. } = &*Priv::<D>::of(dev);
             let queues = (&raw const (*dev).real_num_tx_queues)
                 .read_volatile()
@@ -245,6 +240,13 @@ impl<D: Driver> Operations<D> {
             let Some(mut guard) = slot.and_then(|slot| TxGuard::lock(slot)) else {
                 return EBUSY.to_errno();
             };
+            // Who takes the device away says so before each queue's lock is taken; who gives it
+            // back, after it is live.
+            let up = 1 << bindings::netdev_state_t___LINK_STATE_START
+                | 1 << bindings::netdev_state_t___LINK_STATE_PRESENT;
+            if (&raw const (*dev).state).read_volatile() & up != up {
+                return ENETDOWN.to_errno();
+            }
             let mut frames = XdpFrames {
                 frames: core::slice::from_raw_parts(
                     frames.cast::<NonNull<bindings::xdp_frame>>(),

@@ -6,6 +6,7 @@
 use super::{Device, Role};
 use crate::hostile::Random;
 use serde::Serialize;
+use virtio_net_wire::Features;
 
 /// Counters of one direction of a queue pair, from the driver's point of view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -129,6 +130,9 @@ impl Device {
             if (wanted >> kind) & 1 == 0 {
                 continue;
             }
+            if !self.has_what_it_takes(kind) {
+                return Err(format!("statistics of type {kind} without their feature"));
+            }
             let Some(counters) = self.counters(index, role, kind) else {
                 return Err(format!("queue {index} has no statistics of type {kind}"));
             };
@@ -142,6 +146,18 @@ impl Device {
             }
         }
         Ok(())
+    }
+
+    /// Whether a feature that this type is about was negotiated; without, the whole command is an error.
+    fn has_what_it_takes(&self, kind: u32) -> bool {
+        let any = match kind {
+            types::RX_CSUM => Features::GUEST_CSUM,
+            types::TX_CSUM => Features::CSUM,
+            types::RX_GSO => Features::GUEST_TSO4 | Features::GUEST_TSO6,
+            types::TX_GSO => Features::HOST_TSO4 | Features::HOST_TSO6 | Features::HOST_USO,
+            _ => return true,
+        };
+        self.negotiated.intersects(any)
     }
 
     fn counters(&self, index: u16, role: Role, kind: u32) -> Option<Vec<u64>> {
