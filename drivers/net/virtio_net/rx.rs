@@ -197,6 +197,9 @@ impl Queue {
     ///
     /// Those of [`knet::virtio::Virtqueue::reset`]; the ring is broken then.
     pub(crate) fn unbind(&mut self) -> Result {
+        if self.has_pool() {
+            self.drop_filled();
+        }
         let mut result = Ok(());
         knet::transform(&mut self.ring, |ring| xsk::unbind(ring, &mut result));
         result
@@ -213,7 +216,16 @@ impl Queue {
     ///
     /// Those of [`knet::virtio::Virtqueue::resize`].
     pub(crate) fn resize(&mut self, size: usize) -> Result {
+        if size != self.sizes().0 {
+            self.drop_filled();
+        }
         each_ring!(&mut self.ring, ring => ring.resize(size))
+    }
+
+    /// Drops what the device has filled and nobody has looked at: a packet for each buffer is counted.
+    fn drop_filled(&mut self) {
+        let lost = each_ring!(&mut self.ring, ring => ring.vq.drop_used());
+        self.common.stats.drops.add(lost as u64);
     }
 
     /// Takes all buffers back from the device, also those that it has filled.
@@ -222,6 +234,7 @@ impl Queue {
     ///
     /// Those of [`knet::virtio::Virtqueue::reset`].
     pub(crate) fn empty(&mut self) -> Result {
+        self.drop_filled();
         each_ring!(&mut self.ring, ring => ring.empty())
     }
 

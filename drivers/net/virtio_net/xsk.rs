@@ -105,6 +105,16 @@ fn reason(error: Error) -> &'static str {
     }
 }
 
+/// Has both queues of a pair use the pool, or none.
+fn bind(paused: &mut PausedPair<'_, '_, Nic>, pool: &XskPool) -> Result {
+    let rx = paused.rx().0;
+    rx.empty().and_then(|()| rx.bind(pool))?;
+    // What the stack has in the transmit ring stays there.
+    paused.tx().bind(pool).inspect_err(|_| {
+        let _ = paused.rx().0.unbind();
+    })
+}
+
 impl Nic {
     /// Exchanges the buffers of the pair while the others run.
     fn bind_pair(
@@ -113,11 +123,12 @@ impl Nic {
         offer: XskOffer<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<XskPool> {
+        let pool = self.map(index, offer, lock)?;
         let mut paused = self.netdev.queues().pause_pair(index, lock)?;
-        let result = self.bind(&mut paused, offer);
+        let result = bind(&mut paused, &pool);
         self.fill(&mut paused);
         self.coalesce_again(index);
-        result
+        result.map(|()| pool)
     }
 
     /// Has the whole device begin again, with the pool. What can be refused is before.
@@ -126,6 +137,18 @@ impl Nic {
         index: usize,
         offer: XskOffer<'_>,
         rtnl: &Rtnl<'_>,
+        lock: &mut OpsLocked<'_, Self>,
+    ) -> Result<XskPool> {
+        let pool = self.map(index, offer, lock)?;
+        self.restart_for(Some((index, &pool)), rtnl, lock)?;
+        Ok(pool)
+    }
+
+    /// Maps the pool for the pair, if it can have one.
+    fn map(
+        &self,
+        index: usize,
+        offer: XskOffer<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<XskPool> {
         let queues = self.netdev.queues();
@@ -138,9 +161,7 @@ impl Nic {
         if self.netdev.is_running() {
             queues.resume(index, lock);
         }
-        let pool = pool??;
-        self.restart_for(Some((index, &pool)), rtnl, lock)?;
-        Ok(pool)
+        pool?
     }
 
     /// A device that is given up is nothing for processes.
@@ -154,19 +175,6 @@ impl Nic {
             return Err(EIO);
         }
         self.restart(new, rtnl, lock)
-    }
-
-    fn bind(&self, paused: &mut PausedPair<'_, '_, Self>, offer: XskOffer<'_>) -> Result<XskPool> {
-        let pool = paused.rx().0.map(offer)?;
-        paused.tx().check_pool()?;
-        let rx = paused.rx().0;
-        rx.empty().and_then(|()| rx.bind(&pool))?;
-        // What the stack has in the transmit ring stays there.
-        if let Err(error) = paused.tx().bind(&pool) {
-            let _ = paused.rx().0.unbind();
-            return Err(error);
-        }
-        Ok(pool)
     }
 
     /// Fills the receive queue of a pair that is to run again.

@@ -344,6 +344,12 @@ impl<T: Token> Virtqueue<T> {
     pub fn end(mut self) -> usize {
         // Nothing is used any more from here on.
         self.set.binding().reset_device();
+        self.drop_used()
+    }
+
+    /// Takes and drops the tokens that the device has used; how many. For queues that are about to be
+    /// emptied, or to end.
+    pub fn drop_used(&mut self) -> usize {
         let mut used = 0usize;
         while self.take().is_some() {
             used = used.wrapping_add(1);

@@ -4,6 +4,7 @@
 import select
 import socket
 import struct
+import time
 
 from environment import Streams
 from nic import run, settle
@@ -42,6 +43,20 @@ def link_state_at_open(env):
     check(not env.dut.carrier(), "carrier although the host's link is down")
     env.link(True)
     env.dut.wait_carrier(True)
+
+
+@case(60)
+def link_asked_for_at_once(env):
+    """Who asks for the link just after it has gone is told so. What follows from a link is put off for a second
+    when it changes that often, and done for who asks."""
+    for _ in range(3):
+        for up in (False, True, False):
+            env.link(up)
+            time.sleep(0.15)
+        check("Link detected: no" in env.dut.command("ethtool", env.dut.name), "the link is gone")
+        env.link(True)
+        env.dut.wait_carrier(True)
+    wait_for(env.reachable, "traffic after the link is back")
 
 
 @case(60, ci=True)

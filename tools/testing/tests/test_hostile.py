@@ -15,7 +15,7 @@ from nic import run, settle
 from test_hash import KEY
 from test_suspend import function_reset
 from toeplitz import accept_only_hash
-from vnrtest import Failed, Skip, case, check, equal, wait_for
+from vnrtest import Background, Failed, Skip, case, check, equal, wait_for
 from xdp import Xdp
 from xsk import Client, pinned
 
@@ -438,6 +438,23 @@ def refused(env, made):
     check(made.alive(), "no traffic afterwards")
 
 
+def done_and_refused(env, made):
+    """Fewer queue pairs, which the device uses and says that it does not."""
+    made.model.lie("ctrl_reply_wrong", next=1)
+    try:
+        env.dut.ethtool("-L", "combined", "1")
+        raise Failed("ethtool -L was not refused")
+    except Failed as failed:
+        check("Invalid argument" in str(failed), str(failed))
+    equal(made.told("ctrl_reply_wrong"), 1, "times that ctrl_reply_wrong was told")
+    equal(env.dut.channels(), 2, "queue pairs in use")
+    equal(env.model.port()["control"]["pairs"], 2, "queue pairs that the device uses")
+    check(made.alive(), "no traffic afterwards")
+    made.note("an error, and all as before")
+
+
+declare("fewer_pairs_refused", "Fewer queue pairs, which it uses although it says that it does not.",
+        done_and_refused, nics=KEEPS_STATISTICS)
 declare("commands_refused", "A command that a user wants is not carried out.", refused, nics=RICH)
 
 
@@ -592,10 +609,28 @@ def breaks_down_and_is_slow(env, made):
     made.note("given up when it takes too long to tell it all again")
 
 
+def breaks_down_in_a_command(env, made):
+    """Who waits for the answer to a command, which does not come any more, does not keep others waiting."""
+    env.serve_dut()
+    run("modprobe", "8021q")
+    made.model.lie("ctrl_reply_never", next=1)
+    waiting = Background(lambda: run("ip", "link", "add", "link", "dut", "name", "dut.100", "type", "vlan",
+                                     "id", "100", check=False))
+    waiting.start()
+    wait_for(lambda: made.told("ctrl_reply_never") == 1, "ctrl_reply_never was told")
+    made.model.lie("needs_reset", next=1)
+    wait_for(lambda: made.told("needs_reset") == 1, "needs_reset was told")
+    in_time("making another network device", PATIENCE, lambda: check_below(others_wait(), 2))
+    check(waiting.done(10), "the command has ended")
+    is_back(made)
+    made.note("reset, and goes on; the command fails at once")
+
+
 declare("needs_reset", "The device says that it needs a reset.", breaks_down(1))
 declare("needs_reset_again", "It says so again at once.", breaks_down(2))
 declare("needs_reset_down", "It says so while the interface is down.", breaks_down_while_down)
 declare("needs_reset_long", "It says so, and the reset takes four seconds.", breaks_down_for_long)
+declare("needs_reset_in_a_command", "It says so instead of answering a command.", breaks_down_in_a_command)
 declare("needs_reset_slow", "It says so, and then answers slowly.", breaks_down_and_is_slow)
 declare("needs_reset_healed", "It says so after it was given up and its PCI function was reset.", healed)
 

@@ -54,8 +54,8 @@ SAMPLES = ("xdpsock", "xskqual")
 
 
 def needs_samples(case):
-    return (case.startswith(("afxdp.", "canary.", "hostile.", "iommu.", "metadata.", "restart.", "samples", "umem.",
-                             "unplug.", "xdp_faults."))
+    return (case.startswith(("afxdp.", "allocations.", "canary.", "hostile.", "iommu.", "metadata.", "restart.",
+                             "samples", "umem.", "unplug.", "xdp_faults."))
             or case in ("suspend.sockets_survive", "rings.tx_timeout_with_socket"))
 
 
