@@ -410,6 +410,21 @@ def refused_at_bind(env, made):
 
 declare("commands_refused_at_bind", "Commands that are not carried out while it is bound.", refused_at_bind, nics=RICH)
 
+
+def refused_after_reset(env, made):
+    """Hashing, by a device that has taken it before: packets come as it likes."""
+    made.model.lie("ctrl_refused", next=1)
+    function_reset(env)
+    wait_for(lambda: made.told("ctrl_refused") == 1, "ctrl_refused was told")
+    wait_for(made.alive, "traffic after the reset")
+    equal(env.dut.channels(), 2, "queue pairs in use")
+    equal(len(made.log.new("refuses to hash packets")), 1, "lines that say so")
+    made.note("goes on without")
+
+
+declare("hashing_refused_after_reset", "Hashing, which it refuses after a reset of its PCI function.",
+        refused_after_reset, nics=RICH)
+
 SETTINGS = {"-C": ("-c", "rx-usecs", "33"), "-X": ("-x", "hkey", KEY.hex(":")), "-K": ("-k", "rx-gro-hw", "off"),
             "-L": ("-l", "combined", "1")}
 
