@@ -350,12 +350,17 @@ fn every_lie_has_one_name() {
 
 #[test]
 fn statistics_are_garbled() {
-    let mut bench = Bench::new(1, false, Features::DEVICE_STATS);
     // All that the receive queue and the control queue have.
     let mut question = [0; 32];
     question[8] = 7;
     question[16] = 2;
     question[28] = 1;
+    // Without the features that they are about, none is told.
+    let mut lacking = Bench::new(1, false, Features::DEVICE_STATS | Features::GUEST_CSUM);
+    let refused = lacking.command(8, 1, &question).expect("an answer");
+    assert_eq!(refused[0], 1);
+    let features = Features::DEVICE_STATS | Features::GUEST_CSUM | Features::GUEST_TSO4;
+    let mut bench = Bench::new(1, false, features);
     let honest = bench.command(8, 1, &question).expect("an answer");
     assert_eq!((honest[0], honest.len()), (0, 1 + 56 + 40 + 40 + 24));
     bench
