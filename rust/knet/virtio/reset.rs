@@ -76,6 +76,16 @@ impl<T: Token> Virtqueue<T> {
         })
     }
 
+    /// Takes and drops the tokens that the device has used; how many. For queues that are about to be
+    /// emptied, or to end.
+    pub fn drop_used(&mut self) -> usize {
+        let mut used = 0usize;
+        while self.take().is_some() {
+            used = used.wrapping_add(1);
+        }
+        used
+    }
+
     fn recycling(
         &mut self,
         mut recycle: impl FnMut(T),

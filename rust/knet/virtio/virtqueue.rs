@@ -347,16 +347,6 @@ impl<T: Token> Virtqueue<T> {
         self.drop_used()
     }
 
-    /// Takes and drops the tokens that the device has used; how many. For queues that are about to be
-    /// emptied, or to end.
-    pub fn drop_used(&mut self) -> usize {
-        let mut used = 0usize;
-        while self.take().is_some() {
-            used = used.wrapping_add(1);
-        }
-        used
-    }
-
     /// Has the queue take tokens of another type, and gives back where those of this one
     /// came from.
     ///
