@@ -41,14 +41,14 @@ int rust_helper_virtio_net_handle_csum_offload(struct sk_buff *skb, struct virti
 int rust_helper_virtio_net_hdr_tnl_to_skb(struct sk_buff *skb,
 					  const struct virtio_net_hdr_v1_hash_tunnel *hdr,
 					  bool tunnel, bool tunnel_csum, bool little_endian);
-void rust_helper_skb_orphan(struct sk_buff *skb);
+int rust_helper_skb_orphan(struct sk_buff *skb);
 bool rust_helper_netif_needs_gso(struct sk_buff *skb, netdev_features_t features);
 
 /* xdp.c */
 u32 rust_helper_bpf_prog_run_xdp(const struct bpf_prog *prog, struct xdp_buff *xdp);
 void rust_helper_trace_xdp_exception(const struct net_device *dev,
 				     const struct bpf_prog *prog, u32 act);
-bool rust_helper_xdp_redirects_to_socket(void);
+int rust_helper_xdp_redirect_to_socket(struct xdp_buff *xdp, const struct bpf_prog *prog);
 
 /* netdev.c */
 void rust_helper_local_bh_disable(void);

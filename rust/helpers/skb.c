@@ -23,10 +23,14 @@ int rust_helper_virtio_net_hdr_tnl_to_skb(struct sk_buff *skb,
 }
 
 /* Safety: the caller owns the packet. */
-void rust_helper_skb_orphan(struct sk_buff *skb)
+int rust_helper_skb_orphan(struct sk_buff *skb)
 {
+	int err = skb_orphan_frags(skb, GFP_ATOMIC);
+
 	skb_orphan(skb);
+	skb_dst_drop(skb);
 	nf_reset_ct(skb);
+	return err;
 }
 
 /* Safety: the packet is valid. */

@@ -16,8 +16,10 @@ void rust_helper_trace_xdp_exception(const struct net_device *dev,
 	trace_xdp_exception(dev, prog, act);
 }
 
-/* Safety: this is a NAPI poll, in which a program has asked for a redirection. */
-bool rust_helper_xdp_redirects_to_socket(void)
+/* Safety: the program has just run on the frame, in this poll. Returns 1 if no socket is meant. */
+int rust_helper_xdp_redirect_to_socket(struct xdp_buff *xdp, const struct bpf_prog *prog)
 {
-	return bpf_net_ctx_get_ri()->map_type == BPF_MAP_TYPE_XSKMAP;
+	if (bpf_net_ctx_get_ri()->map_type != BPF_MAP_TYPE_XSKMAP)
+		return 1;
+	return xdp_do_redirect(xdp->rxq->dev, xdp, prog);
 }

@@ -73,5 +73,5 @@ pub use xdp::{
 };
 pub use xsk::{
     Arrived, ArrivedChain, ArrivedFrame, Filled, RxFrame, RxNext, Xsk, XskFrags, XskFrame,
-    XskOffer, XskOffloads, XskPool, XskQueued, XskSent, XskTx,
+    XskOffer, XskOffloads, XskPool, XskQueued, XskSent, XskTarget, XskTx,
 };

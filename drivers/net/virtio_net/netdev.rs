@@ -134,14 +134,8 @@ impl Driver for Nic {
         })
     }
 
-    fn xmit_frames(
-        &self,
-        tx: &mut tx::Queue,
-        queue: &TxQueue,
-        frames: &mut XdpFrames<'_>,
-        flush: bool,
-    ) {
-        tx.xmit_frames(queue, frames, flush);
+    fn xmit_frames(&self, tx: &mut tx::Queue, queue: &TxQueue, frames: &mut XdpFrames<'_>) {
+        tx.xmit_frames(queue, frames);
     }
 
     #[inline]

@@ -13,7 +13,7 @@ use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 use knet::{
     net::{
         self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, RxPoll, RxSkb, XdpFrame,
-        XskOffer, XskPool, XDP_HEADROOM,
+        XskPool, XDP_HEADROOM,
     },
     virtio::{FoundQueue, Rearm},
 };
@@ -160,20 +160,6 @@ impl Queue {
     #[inline]
     fn has_pool(&self) -> bool {
         matches!(self.ring, Ring::Xsk(_))
-    }
-
-    /// The pool of its buffers' mappings: see [`XskOffer::map`].
-    ///
-    /// # Errors
-    ///
-    /// As there; `EOPNOTSUPP` for a layout whose packets do not fit in frames.
-    pub(crate) fn map(&self, offer: XskOffer<'_>) -> Result<XskPool> {
-        match &self.ring {
-            Ring::Mergeable(ring) => offer.map(&ring.vq),
-            Ring::Small(ring) => offer.map(&ring.vq),
-            Ring::Big(_) => Err(EOPNOTSUPP),
-            Ring::Xsk(_) => Err(EBUSY),
-        }
     }
 
     /// Has the queue receive into the frames of a process. It must be empty.

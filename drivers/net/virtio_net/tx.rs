@@ -246,8 +246,8 @@ impl Queue {
             self.reclaim(queue, TxSkb::consume_any);
         }
         skb.tx_timestamp();
-        skb.orphan();
-        if self.queue(skb).is_err() {
+        let sent = skb.orphan().and_then(|()| self.queue(skb));
+        if sent.is_err() {
             self.stats.drops.add(1);
             self.kick();
         } else {

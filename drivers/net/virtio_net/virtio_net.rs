@@ -20,6 +20,8 @@
 //! | [`device_stats`] | counters that the device keeps |
 //! | [`xdp`] | which programs can see received frames first |
 //! | [`xsk`] | which processes receive into, and send from, memory of their own |
+//! | [`needs_reset`] | a device that asks for a reset |
+//! | [`private_flags`] | switches that only this driver has |
 //! | [`affinity`] | which processors serve which queue pair |
 
 #![forbid(unsafe_code)]

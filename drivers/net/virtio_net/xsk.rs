@@ -123,7 +123,7 @@ impl Nic {
         offer: XskOffer<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<XskPool> {
-        let pool = self.map(index, offer, lock)?;
+        let pool = self.map(index, offer)?;
         let mut paused = self.netdev.queues().pause_pair(index, lock)?;
         let result = bind(&mut paused, &pool);
         self.fill(&mut paused);
@@ -139,29 +139,22 @@ impl Nic {
         rtnl: &Rtnl<'_>,
         lock: &mut OpsLocked<'_, Self>,
     ) -> Result<XskPool> {
-        let pool = self.map(index, offer, lock)?;
+        let pool = self.map(index, offer)?;
         self.restart_for(Some((index, &pool)), rtnl, lock)?;
         Ok(pool)
     }
 
-    /// Maps the pool for the pair, if it can have one.
-    fn map(
-        &self,
-        index: usize,
-        offer: XskOffer<'_>,
-        lock: &mut OpsLocked<'_, Self>,
-    ) -> Result<XskPool> {
-        let queues = self.netdev.queues();
-        queues
-            .with_tx(index, |tx, _| tx.check_pool())
-            .map_err(|_| ENODEV)??;
-        // Many pages take a while to be mapped, for which the stack can go on sending.
-        queues.pause(index, lock);
-        let pool = queues.with_paused_rx(index, lock, |rx, _| rx.map(offer));
-        if self.netdev.is_running() {
-            queues.resume(index, lock);
+    /// Maps the pool for the pair, if it can have one. Many pages take a while, for which the pair goes on.
+    fn map(&self, index: usize, offer: XskOffer<'_>) -> Result<XskPool> {
+        if !self.zero_copy {
+            return Err(EOPNOTSUPP);
         }
-        pool?
+        let target = self
+            .netdev
+            .queues()
+            .with_tx(index, |tx, _| tx.target())
+            .map_err(|_| ENODEV)??;
+        offer.map(&target)
     }
 
     /// A device that is given up is nothing for processes.

@@ -25,6 +25,8 @@ struct Chain {
     /// Bytes at the start of the first buffer that are not posted, when it was last
     /// posted: those between header and frame.
     gap: usize,
+    /// Bytes that a device can have written since then; none where buffers have changed.
+    posted: usize,
 }
 
 // SAFETY: A box is its pointer.
@@ -60,7 +62,14 @@ impl BufferChain {
             Memory::Atomic => kernel::alloc::flags::GFP_ATOMIC,
         };
         let buffers = KVec::with_capacity(n, flags)?;
-        Ok(Self(KBox::new(Chain { buffers, gap: 0 }, flags)?))
+        Ok(Self(KBox::new(
+            Chain {
+                buffers,
+                gap: 0,
+                posted: 0,
+            },
+            flags,
+        )?))
     }
 
     /// How many buffers it has.
@@ -76,6 +85,7 @@ impl BufferChain {
     /// Adds a buffer at the end. One that there is no room for, or of another pool than
     /// those before, is freed.
     pub fn push(&mut self, buffer: RxBuffer) {
+        self.0.posted = 0;
         let first = self.0.buffers.first();
         if first.is_none_or(|first| first.pool() == buffer.pool()) {
             let _ = self.0.buffers.push_within_capacity(buffer);
@@ -84,6 +94,7 @@ impl BufferChain {
 
     /// Frees the first buffer.
     pub fn drop_first(&mut self) {
+        self.0.posted = 0;
         let _ = self.0.buffers.remove(0);
     }
 
@@ -99,11 +110,9 @@ impl BufferChain {
         least: usize,
         most: usize,
     ) -> Result<ReceivedChain<'_>, LengthError> {
-        let (gap, mut posted) = (self.0.gap, 0usize);
-        for buffer in &self.0.buffers {
-            posted = posted.saturating_add(buffer.capacity());
-        }
-        let len = len.checked(least, most.min(posted.saturating_sub(gap)))?;
+        // Buffers may be taken from here on.
+        let (gap, posted) = (self.0.gap, core::mem::take(&mut self.0.posted));
+        let len = len.checked(least, most.min(posted))?;
         Ok(ReceivedChain {
             rest: len.wrapping_add(gap),
             len,
@@ -216,7 +225,9 @@ impl Virtqueue<BufferChain> {
         if let Some(last) = used.last_mut() {
             last.page_link |= crate::virtio::SG_END;
         }
+        let all: usize = chain.0.buffers.iter().map(RxBuffer::capacity).sum();
         chain.0.gap = gap.wrapping_sub(header);
+        chain.0.posted = all.saturating_sub(chain.0.gap);
         // SAFETY: The chain owns the bytes; the entries are filled as `mapped` says.
         unsafe { self.push_in(used, mapped, chain) }
     }

@@ -54,15 +54,10 @@ pub trait Driver:
 
     /// Sends a packet, or drops and counts it (`ndo_start_xmit`).
     fn start_xmit(&self, tx: &mut Self::Tx, queue: &TxQueue, skb: TxSkb);
-    /// Sends frames beside the stack, as many as there is room for, and tells the device of
-    /// them if `flush` (`ndo_xdp_xmit`).
-    fn xmit_frames(
-        &self,
-        tx: &mut Self::Tx,
-        queue: &TxQueue,
-        frames: &mut XdpFrames<'_>,
-        flush: bool,
-    );
+    /// Sends frames beside the stack, as many as there is room for (`ndo_xdp_xmit`). The device is to be told of
+    /// them whether the core says so (`XDP_XMIT_FLUSH`) or not: where it means to do so later, and a program of a
+    /// map then drops all of the rest, it does not.
+    fn xmit_frames(&self, tx: &mut Self::Tx, queue: &TxQueue, frames: &mut XdpFrames<'_>);
     /// Receives up to [`Poll::budget`] packets. `pages` are those of the queue's pool.
     fn poll_rx<'q>(&self, rx: &'q mut Self::Rx, pages: Pages<'_>, poll: &RxPoll<'_>) -> Polled<'q>;
     /// Reclaims what the device has sent.

@@ -27,7 +27,8 @@ pub struct PausedPair<'a, 'l, D: Driver> {
     rx_body: &'a mut RxBody<D::Rx>,
     tx_body: &'a mut D::Tx,
     lock: &'a mut OpsLocked<'l, D>,
-    was_running: bool,
+    /// Whether polls of the receive queue, and of the transmit queue, ran.
+    was_running: (bool, bool),
     was_stopped: bool,
 }
 
@@ -52,7 +53,7 @@ impl<D: Driver> Queues<D> {
         if tx.locked(|| tx.held.get()) {
             return Err(ENODEV);
         }
-        let was_running = rx.enabled.get();
+        let was_running = (rx.enabled.get(), tx.enabled.get());
         self.disable(index, lock);
         // Who is in the queue has the lock; who comes later finds it stopped or held.
         let was_stopped = tx.locked(|| {
@@ -81,9 +82,9 @@ impl<D: Driver> Queues<D> {
 }
 
 impl<D: Driver> PausedPair<'_, '_, D> {
-    /// Whether the pair will run again.
+    /// Whether the receive queue will run again.
     pub fn was_running(&self) -> bool {
-        self.was_running
+        self.was_running.0
     }
 
     /// The receive queue, and the pages of its pool.
@@ -119,8 +120,11 @@ impl<D: Driver> Drop for PausedPair<'_, '_, D> {
                 TxQueue::of(self.tx).wake();
             }
         });
-        if self.was_running {
+        let (rx, tx) = self.was_running;
+        if rx {
             self.rx.enable(self.lock.netdev(), RX);
+        }
+        if tx {
             self.tx.enable(self.lock.netdev(), TX);
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     virtio::{PushError, SgTable, Token, Virtqueue},
 };
 use core::{ops::Deref, ptr::NonNull};
-use kernel::{ffi::c_void, prelude::*};
+use kernel::{error::to_result, ffi::c_void, prelude::*};
 pub use virtio_net_wire::tx::TxOffload;
 use virtio_net_wire::tx::{Gso, GsoKind, PartialChecksum, Tunnel};
 use zerocopy::{Immutable, IntoBytes};
@@ -81,11 +81,15 @@ impl TxSkb {
         unsafe { bindings::dev_kfree_skb_any_reason(skb, bindings::skb_drop_reason_SKB_CONSUMED) };
     }
 
-    /// Lets go of the socket and of connection tracking, as nobody says when the packet
-    /// is freed (`skb_orphan`, `nf_reset_ct`).
-    pub fn orphan(&mut self) {
+    /// Lets go of the socket, of connection tracking, of the route, and of pages that are lent, as nobody
+    /// says when the packet is freed (`skb_orphan_frags`, `skb_orphan`, `skb_dst_drop`, `nf_reset_ct`).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`: there was none to copy lent pages to; the packet is to be dropped.
+    pub fn orphan(&mut self) -> Result {
         // SAFETY: By the type invariant.
-        unsafe { bindings::skb_orphan(self.0.as_ptr()) };
+        to_result(unsafe { bindings::skb_orphan(self.0.as_ptr()) })
     }
 
     /// Whether the stack leaves nothing to the device; then [`Self::tx_offload`] is

@@ -34,7 +34,7 @@ pub use metadata::XskOffloads;
 pub(super) use metadata::{now, operations};
 pub(super) use ops::Pools;
 pub use ops::Xsk;
-pub use pool::{XskOffer, XskPool};
+pub use pool::{XskOffer, XskPool, XskTarget};
 pub use receive::RxNext;
 pub use rx::{Filled, RxFrame};
 pub use send::XskQueued;

@@ -106,6 +106,15 @@ class Environment:
         self.dut.configure()
         self.serve()
 
+    def reload(self, *words):
+        """The driver is loaded anew, with other parameters; both NICs as `fresh`."""
+        for nic in self.nics:
+            nic.unbind()
+        self.stop_serving()
+        self.modules.unload(self.driver)
+        self.modules.load(self.driver, *words)
+        self.fresh()
+
     def serve(self):
         """The traffic server in the peer's namespace."""
         with self.peer.enter():

@@ -152,9 +152,9 @@ def pinned():
     return int(counts["nr_foll_pin_acquired"]) - int(counts["nr_foll_pin_released"])
 
 
-def send(env, frames, gap=0.0):
-    """Frames of the peer, with a pause after each 32."""
-    with env.peer.packet_socket(protocol=0) as sender:
+def send(env, frames, gap=0.0, nic=None):
+    """Frames of the peer, or by another NIC, with a pause after each 32."""
+    with (nic or env.peer).packet_socket(protocol=0) as sender:
         for at, frame in enumerate(frames):
             sender.send(frame)
             if at % 32 == 31:
@@ -162,16 +162,16 @@ def send(env, frames, gap=0.0):
 
 
 class Traffic:
-    """Frames of the peer, again and again until the end, in bursts; a context."""
+    """Frames of the peer, or by another NIC, again and again until the end, in bursts; a context."""
 
-    def __init__(self, env, *bursts, pause=0.01):
-        self.env, self.bursts, self.pause, self.ended = env, bursts, pause, threading.Event()
+    def __init__(self, env, *bursts, pause=0.01, nic=None):
+        self.env, self.bursts, self.pause, self.ended, self.nic = env, bursts, pause, threading.Event(), nic
         self.thread = Background(self._send)
 
     def _send(self):
         while not self.ended.is_set():
             for frames in self.bursts:
-                send(self.env, frames, gap=0.005)
+                send(self.env, frames, gap=0.005, nic=self.nic)
             self.ended.wait(self.pause)
 
     def __enter__(self):

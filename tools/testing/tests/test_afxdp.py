@@ -432,40 +432,87 @@ def refusals(env):
     env.ping()
 
 
+def available():
+    """Bytes of memory that anybody could have."""
+    with open("/proc/meminfo") as file:
+        return 1024 * next(int(line.split()[1]) for line in file if line.startswith("MemAvailable:"))
+
+
+@case(90, nics=PLAIN)
+def redirects_that_fail(env):
+    """Frames that a program sends to a device that is down are dropped and counted, and cost no memory."""
+    count, xdp = 8000, Xdp(env)
+    with env.joined() as (va, _), Client(env, mode(env), "-r", "-p") as client:
+        target = int(read("/sys/class/net/va/ifindex"))
+        xdp.update("devices", 0, little(target, 4))
+        va.ip("link set dev va down")
+        for program in ("redirect", "devmap"):
+            xdp.set(port=7777, target=target)
+            xdp.attach(program, overwrite=True)
+            before, dropped = available(), env.dut.statistics()["rx_drops"]
+            burst = env.start(env.peer, "burst", env.dut.ip4, 7777, 10000000, 200, 100)
+            wait_for(lambda: xdp.seen()["frames"] >= count, "frames at the program", 40)
+            env.stop(burst)
+            lost, frames = before - available(), xdp.seen()["frames"]
+            check(lost < 1024 * frames, f"{program}: {lost} bytes lost with {frames} frames")
+            if env.driver == "rust":
+                check(env.dut.statistics()["rx_drops"] - dropped >= count, "frames that were dropped are counted")
+        xdp.detach()
+        adds_up(client.end())
+    env.ping()
+
+
+def use_napi(env, on):
+    """Whether NAPI may be told to reclaim what was sent, or not to."""
+    env.dut.ip("link set dev dut down")
+    try:
+        env.dut.ethtool("-C", "tx-frames", str(int(on)))
+        return True
+    except Failed:
+        return False
+    finally:
+        env.dut.ip("link set dev dut up")
+        env.dut.wait_carrier()
+        env.dut.addresses()
+
+
+def claims(env):
+    """Whether the NIC says that it has zero-copy."""
+    with env.dut.enter():
+        return claims_zero_copy(socket.if_nametoindex(env.dut.name))
+
+
 @case(60, nics=ZERO_COPY, sample=PLAIN)
 def without_transmit_napi(env):
     """Where NAPI does not reclaim what was sent, a process is refused or served; and NAPI stays while
     there is one."""
-    def use_napi(on):
-        env.dut.ip("link set dev dut down")
-        try:
-            env.dut.ethtool("-C", "tx-frames", str(int(on)))
-            return True
-        except Failed:
-            return False
-        finally:
-            env.dut.ip("link set dev dut up")
-            env.dut.wait_carrier()
-            env.dut.addresses()
-
-    def claimed():
-        with env.dut.enter():
-            return claims_zero_copy(socket.if_nametoindex(env.dut.name))
-
-    equal(claimed(), can(env) or env.driver == "c", "claim of zero-copy")
-    check(use_napi(False), "transmit NAPI cannot be turned off")
-    equal(claimed(), False, "claim of zero-copy without transmit NAPI")
+    equal(claims(env), can(env) or env.driver == "c", "claim of zero-copy")
+    check(use_napi(env, False), "transmit NAPI cannot be turned off")
+    equal(claims(env), False, "claim of zero-copy without transmit NAPI")
     client = Client(env, mode(env), "-t", "--hold", mapped=False)
     if client.zero_copy is None:
         check(f"os error {EOPNOTSUPP}" in client.error, client.error)
     else:
         client.end()
         transmit(env, mode(env))
-    check(use_napi(True), "transmit NAPI cannot be turned on")
+    check(use_napi(env, True), "transmit NAPI cannot be turned on")
     with Client(env, mode(env), "-t", "--hold", mapped=False) as client:
-        check(not use_napi(False), "transmit NAPI can be turned off while a socket is bound")
+        check(not use_napi(env, False), "transmit NAPI can be turned off while a socket is bound")
         adds_up(client.end())
     transmit(env, mode(env))
+
+
+@case(90, nics=JUMBO, sample=PLAIN)
+def jumbo_with_napi_later(env):
+    """A driver that came without transmit NAPI has all of zero-copy once that is switched on."""
+    try:
+        env.reload("napi_tx=0")
+        check(not claims(env), "zero-copy is claimed without transmit NAPI")
+        check(use_napi(env, True), "transmit NAPI cannot be turned on")
+        large_mtu(env)
+        transmit(env, mode(env), "-F", count=60, size=9014)
+    finally:
+        env.reload()
 
 
 @case(60, nics="modern-split-mergeable-1q")

@@ -176,14 +176,6 @@ def module_parameters(env):
     """The parameters have the C driver's names, types and permissions, and their effect."""
     module = DRIVERS[env.driver]
 
-    def reload(*words):
-        for nic in env.nics:
-            nic.unbind()
-        env.stop_serving()
-        env.modules.unload(env.driver)
-        env.modules.load(env.driver, *words)
-        env.fresh()
-
     def parameters():
         folder = f"/sys/module/{module}/parameters"
         return {name: (read(f"{folder}/{name}"), os.stat(f"{folder}/{name}").st_mode & 0o777)
@@ -192,7 +184,7 @@ def module_parameters(env):
                          "napi_weight": ("64", 0o444)}, "parameters")
     offloads = {name for name, (on, _) in env.dut.features().items() if on}
     try:
-        reload("csum=0", "gso=0", "napi_tx=0", "napi_weight=16")
+        env.reload("csum=0", "gso=0", "napi_tx=0", "napi_weight=16")
         equal({name: value for name, (value, _) in parameters().items()},
               {"csum": "N", "gso": "N", "napi_tx": "N", "napi_weight": "16"}, "parameters given")
         now = env.dut.features()
@@ -210,7 +202,7 @@ def module_parameters(env):
         env.dut.configure()
         env.ping()
     finally:
-        reload()
+        env.reload()
 
 
 @case(40)

@@ -11,11 +11,13 @@ from nic import read, run, settle, write
 from packet import Capture, ethernet, udp4
 from test_afxdp import PORT, clients, ready, transmit
 from test_hash import KEY
+from test_metadata import switch
 from test_suspend import function_reset, seen, set_all, told
 from test_umem import traffic
-from vnrtest import Background, case, check, equal, wait_for
+from vnrtest import Background, Skip, case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, adds_up, all_dropped, can, forwarded, mode, numbered, payload, pinned, queues, send
+from xsk import (Client, Traffic, adds_up, all_dropped, can, forwarded, gather, mode, numbered, payload, pinned, queues,
+                 send)
 
 ORDER = 57
 OWN_GUEST = True
@@ -225,6 +227,54 @@ def queue_is_full(env):
             result = client.end()
         adds_up(result)
         check(result["tx"] > 0, f"frames sent: {result}")
+    env.works()
+
+
+@case(150)
+def others_send_by_it(env):
+    """What another device redirects here leaves while sockets come and go: the device, and the stack's
+    queues, work on, and no queue stays stopped."""
+    Xdp(env).attach("pass")
+    timeouts = env.dut.statistics()["tx_tx_timeouts"]
+    with env.joined() as (va, vb):
+        xdp = Xdp(env, va)
+        xdp.set(port=PORT, target=int(read("/sys/class/net/dut/ifindex")))
+        xdp.attach("redirect")
+        frames = [ethernet(env.peer.mac, env.dut.mac, 0x0800,
+                           udp4(env.dut.ip4, env.peer.ip4, payload(number, 64), ports=(4000, PORT)))
+                  for number in range(64)]
+        with Traffic(env, frames, nic=vb):
+            for turn in range(20):
+                comes_and_goes(env, queue=turn % len(queues(env)))
+                before = env.dut.statistics()["tx_xdp_tx"]
+                wait_for(lambda past=before: env.dut.statistics()["tx_xdp_tx"] > past + 64,
+                         f"frames of the other device leave after turn {turn + 1}")
+                wait_for(env.reachable, f"traffic of the stack after turn {turn + 1}")
+        # Longer than the watchdog waits.
+        settle(7)
+    equal(env.dut.statistics()["tx_tx_timeouts"], timeouts, "queues that stayed stopped")
+    env.works()
+
+
+@case(60, nics=PAIRS)
+def frames_that_wait(env):
+    """Frames with a launch time, and a socket that comes to the other queue: each frame is sent, or counted
+    as lost, and the process has all of its memory back."""
+    if not is_ours(env):
+        raise Skip("the driver knows no launch times")
+    switch(env, True)
+    before = env.dut.statistics()["tx_xdp_tx_drops"]
+    with Capture(env.peer) as capture:
+        with Client(env, "-z", "-t", "-C", 8, "-b", 8, "-G", env.peer.mac, "--launch-time", 900000, queue=1,
+                    mapped=False) as client:
+            settle(0.2)
+            with Client(env, "-z", "--hold", queue=0, mapped=False) as other:
+                adds_up(other.end())
+            adds_up(client.finish(30))
+        sent = len(gather(capture, 8, 4096))
+    lost = env.dut.statistics()["tx_xdp_tx_drops"] - before
+    equal(sent + lost, 8, f"frames sent, {sent}, and lost, {lost}")
+    all_is_free()
     env.works()
 
 

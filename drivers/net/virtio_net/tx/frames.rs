@@ -7,7 +7,9 @@ use super::Queue;
 use crate::xsk;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
-use knet::net::{Poll, TxQueue, TxSkb, XdpFrame, XdpFrames, XskPool, XskQueued, MAX_SEGMENTS};
+use knet::net::{
+    Poll, TxQueue, TxSkb, XdpFrame, XdpFrames, XskPool, XskQueued, XskTarget, MAX_SEGMENTS,
+};
 
 /// Descriptors that a part of a frame of a process takes, at most: one for the header.
 const SEGMENTS_OF_SOCKET: usize = 2;
@@ -27,11 +29,11 @@ impl Queue {
             }
         }
         self.frames = self.frames.wrapping_add(n.wrapping_sub(lost));
-        self.end_frames(queue, n, lost, true);
+        self.end_frames(queue, n, lost);
     }
 
     /// Sends frames that others have, as many as there is room for.
-    pub(crate) fn xmit_frames(&mut self, queue: &TxQueue, frames: &mut XdpFrames<'_>, flush: bool) {
+    pub(crate) fn xmit_frames(&mut self, queue: &TxQueue, frames: &mut XdpFrames<'_>) {
         self.begin_frames(queue);
         let n = frames.len();
         let mut sent = 0usize;
@@ -41,7 +43,7 @@ impl Queue {
             sent = sent.wrapping_add(1);
         }
         self.frames = self.frames.wrapping_add(sent);
-        self.end_frames(queue, n, n.wrapping_sub(sent), flush);
+        self.end_frames(queue, n, n.wrapping_sub(sent));
     }
 
     /// Makes room, where there is little.
@@ -117,18 +119,13 @@ impl Queue {
     }
 
     #[inline]
-    fn end_frames(&mut self, queue: &TxQueue, n: usize, lost: usize, flush: bool) {
+    fn end_frames(&mut self, queue: &TxQueue, n: usize, lost: usize) {
         self.stats.xdp_tx.add(n as u64);
         if lost != 0 {
             self.stats.xdp_tx_drops.add(lost as u64);
         }
         self.leave_room(queue);
-        if flush {
-            self.flush(queue);
-        } else if !self.vq.enable_interrupts_delayed() {
-            // Who flushes may not come: a program of a map may drop all of the rest.
-            queue.schedule_poll(|| self.vq.disable_interrupts());
-        }
+        self.flush(queue);
     }
 
     /// Whether the queue could send frames of a process too.
@@ -137,7 +134,7 @@ impl Queue {
     ///
     /// `EOPNOTSUPP` if NAPI does not reclaim what was sent; `ENOSPC` if packets of the stack
     /// leave no room for others.
-    pub(crate) fn check_pool(&self) -> Result {
+    fn check_pool(&self) -> Result {
         if !self.napi {
             return Err(EOPNOTSUPP);
         }
@@ -145,6 +142,16 @@ impl Queue {
             return Err(ENOSPC);
         }
         Ok(())
+    }
+
+    /// What memory of processes is to be mapped for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::check_pool`] and of [`Virtqueue::xsk_target`].
+    pub(crate) fn target(&self) -> Result<XskTarget> {
+        self.check_pool()?;
+        self.vq.xsk_target()
     }
 
     /// Has the queue send them.

@@ -255,7 +255,7 @@ impl<D: Driver> Operations<D> {
                 taken: 0,
             };
             let (tx, queue): (&mut D::Tx, &TxQueue) = guard.parts();
-            (**driver).xmit_frames(tx, queue, &mut frames, flags != 0);
+            (**driver).xmit_frames(tx, queue, &mut frames);
             frames.taken as c_int
         }
     }

@@ -15,6 +15,7 @@ use super::{
         Pages, RxSkb,
     },
     chain::{start_of, Frame},
+    frame::{to_socket, ToSocket},
     XskFrame,
 };
 use crate::{bindings, virtio::virt_to_page};
@@ -307,8 +308,12 @@ impl AnyFrame for XskFrags<'_, '_> {
 
     /// Others than sockets get a copy: the core would give them the first frame only.
     fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
-        // SAFETY: This is a poll, in which a program was run.
-        if !unsafe { bindings::xdp_redirects_to_socket() } {
+        let Some(program) = poll.program() else {
+            return Err(self);
+        };
+        // SAFETY: The program has just run on the frame. `XskFrame::redirect` says why an error is no harm.
+        let done = unsafe { to_socket(self.first.xdp_mut(), &program) };
+        if matches!(done, ToSocket::NotMeant) {
             let Some(mut room) = XdpRoom::new(poll) else {
                 return Err(self);
             };
@@ -321,15 +326,7 @@ impl AnyFrame for XskFrags<'_, '_> {
                 Err(self)
             };
         }
-        let Some(program) = poll.program() else {
-            return Err(self);
-        };
-        // SAFETY: As in `XskFrame::redirect`, which also says why an error is no harm.
-        let ret = unsafe {
-            let xdp = self.first.xdp_mut();
-            bindings::xdp_do_redirect((*xdp.rxq).dev, xdp, program.as_ptr())
-        };
-        if ret != 0 {
+        if matches!(done, ToSocket::Refused) {
             self.first.trace(poll, bindings::xdp_action_XDP_REDIRECT);
             return Err(self);
         }

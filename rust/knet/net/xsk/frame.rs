@@ -4,7 +4,7 @@
 
 use super::super::{
     napi::RxPoll,
-    xdp::{refuse, trace, Frame, Record, Verdict, XdpFrame},
+    xdp::{refuse, trace, Frame, Program, Record, Verdict, XdpFrame},
     RxSkb, XDP_HEADROOM,
 };
 use crate::bindings;
@@ -79,12 +79,65 @@ impl<'q> XskFrame<'q> {
         (end.wrapping_sub(data), data.saturating_sub(meta))
     }
 
+    /// Sends a copy where a program has said. `xdp_do_redirect` would make it too, and lose it where
+    /// nobody takes it: each frame for a device that is down would cost a page.
+    #[inline(never)]
+    fn redirect_copy(mut self, poll: &RxPoll<'_>, program: &Program<'_>) -> Result<(), Self> {
+        let xdp = self.xdp_mut();
+        // SAFETY: The frame is ours, and goes away if there is a copy. Without one, the core is told
+        // so, as it wants. Device and program are valid; this is the poll that has run it.
+        let (copy, ret) = unsafe {
+            let dev = (*xdp.rxq).dev;
+            let copy = bindings::xdp_convert_zc_to_xdp_frame(xdp);
+            (
+                copy,
+                bindings::xdp_do_redirect_frame(dev, xdp, copy, program.as_ptr()),
+            )
+        };
+        if ret == 0 {
+            poll.redirected();
+            let _ = ManuallyDrop::new(self);
+            return Ok(());
+        }
+        if let Some(copy) = NonNull::new(copy) {
+            // SAFETY: Nobody has taken it: it is ours.
+            drop(unsafe { XdpFrame::from_ptr(copy) });
+        }
+        self.trace(poll, bindings::xdp_action_XDP_REDIRECT);
+        Err(self)
+    }
+
     #[cold]
     pub(super) fn trace(&self, poll: &RxPoll<'_>, action: u32) {
         if let Some(program) = poll.program() {
             // SAFETY: The frame is described.
             unsafe { trace(program, self.xdp(), action) };
         }
+    }
+}
+
+/// What became of a redirection.
+pub(super) enum ToSocket {
+    /// The socket that the program has chosen has the frame.
+    Done,
+    /// It does not take it.
+    Refused,
+    /// The program has chosen something else, and nothing was done.
+    NotMeant,
+}
+
+/// Gives a frame to the socket that a program has chosen.
+///
+/// # Safety
+///
+/// The frame is valid, and the program has just run on it, in this poll.
+#[inline(always)]
+pub(super) unsafe fn to_socket(xdp: &mut bindings::xdp_buff, program: &Program<'_>) -> ToSocket {
+    // SAFETY: By the caller's promise.
+    match unsafe { bindings::xdp_redirect_to_socket(xdp, program.as_ptr()) } {
+        0 => ToSocket::Done,
+        1 => ToSocket::NotMeant,
+        _ => ToSocket::Refused,
     }
 }
 
@@ -142,12 +195,14 @@ impl Frame for XskFrame<'_> {
         let Some(program) = poll.program() else {
             return Err(self);
         };
-        let xdp = self.xdp_mut();
-        // SAFETY: Device, frame and program are valid; this is the poll that has run it.
-        let ret = unsafe { bindings::xdp_do_redirect((*xdp.rxq).dev, xdp, program.as_ptr()) };
-        if ret != 0 {
-            self.trace(poll, bindings::xdp_action_XDP_REDIRECT);
-            return Err(self);
+        // SAFETY: The program has just run on the frame.
+        match unsafe { to_socket(self.xdp_mut(), &program) } {
+            ToSocket::Done => {}
+            ToSocket::NotMeant => return self.redirect_copy(poll, &program),
+            ToSocket::Refused => {
+                self.trace(poll, bindings::xdp_action_XDP_REDIRECT);
+                return Err(self);
+            }
         }
         poll.redirected();
         // Another has the memory.

@@ -13,9 +13,10 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 use kernel::{
+    device::Device,
     error::to_result,
     prelude::*,
-    sync::{Arc, Completion},
+    sync::{aref::ARef, Arc, Completion},
 };
 
 /// A pool that a process offers for a queue pair.
@@ -70,24 +71,49 @@ impl Drop for Mapped {
 #[derive(Clone)]
 pub struct XskPool(Arc<Mapped>);
 
+/// What memory of processes is mapped for.
+pub struct XskTarget {
+    device: *mut bindings::device,
+    _held: ARef<Device>,
+    /// Whether the device is given what the DMA API says.
+    uses_dma: bool,
+}
+
+impl<T: Token> Virtqueue<T> {
+    /// What memory is mapped for that the queue is to have.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` for transports that map in a way of their own.
+    pub fn xsk_target(&self) -> Result<XskTarget> {
+        let vdev = self.device().as_raw();
+        // SAFETY: The device is valid, and has a parent.
+        let device = unsafe {
+            match (self.dma_device(), (*vdev).map.is_null()) {
+                (dma, _) if !dma.is_null() => dma,
+                (_, true) => (*vdev).dev.parent,
+                (_, false) => return Err(EOPNOTSUPP),
+            }
+        };
+        Ok(XskTarget {
+            device,
+            // SAFETY: The device is there as long as its queue.
+            _held: unsafe { Device::get_device(device.cast()) },
+            uses_dma: self.uses_dma(),
+        })
+    }
+}
+
 impl XskOffer<'_> {
-    /// Maps the pool for the device of `queue` (`xsk_pool_dma_map`). A device that does without
+    /// Maps the pool for a device (`xsk_pool_dma_map`). A device that does without
     /// the DMA API is given addresses of memory itself: then every one must be what the DMA API
     /// has for its bus, too, or else an IOMMU or a bounce buffer were in between.
     ///
     /// # Errors
     ///
     /// `EOPNOTSUPP` if the addresses are others; `ENOMEM`.
-    pub fn map<T: Token>(self, queue: &Virtqueue<T>) -> Result<XskPool> {
-        let vdev = queue.device().as_raw();
-        // SAFETY: The device is valid, and has a parent.
-        let device = unsafe {
-            match (queue.dma_device(), (*vdev).map.is_null()) {
-                (dma, _) if !dma.is_null() => dma,
-                (_, true) => (*vdev).dev.parent,
-                (_, false) => return Err(EOPNOTSUPP),
-            }
-        };
+    pub fn map(self, target: &XskTarget) -> Result<XskPool> {
+        let device = target.device;
         let raw = self.raw.as_ptr();
         // SAFETY: The core offers a live pool with its memory, and RTNL is held.
         unsafe {
@@ -114,7 +140,7 @@ impl XskOffer<'_> {
         if unsafe { (*raw).dev } != device {
             return Err(EINVAL);
         }
-        if !queue.uses_dma() && (mapped.needs_sync || !mapped.is_physical()) {
+        if !target.uses_dma && (mapped.needs_sync || !mapped.is_physical()) {
             return Err(EOPNOTSUPP);
         }
         // SAFETY: The pool is live.
