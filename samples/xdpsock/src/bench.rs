@@ -9,30 +9,37 @@ mod tx_only;
 use crate::checks::{Checks, XDP_PKT_CONTD};
 use crate::counters::{Calls, Rings};
 use crate::cycle::Cycle;
+use crate::failure::Failure;
 use crate::frames::{place, Owner};
 use crate::metadata;
 use crate::options::{Mode, Options};
 use crate::report::Report;
 use crate::socket::{self, Bound};
 use crate::times::Times;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use xdpilone::xdp::XdpDesc;
 
 /// How long `poll` waits.
 const POLL_MS: libc::c_int = 100;
 
-static ENDED: AtomicBool = AtomicBool::new(false);
+/// How often sockets are asked whether their device is still there.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long the end waits before it looks again whether what was sent has come back.
+const PAUSE: Duration = Duration::from_millis(1);
+
+static SIGNALS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn end(_signal: libc::c_int) {
-    ENDED.store(true, Ordering::Relaxed);
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Has signals end the run in good order.
+/// Has a signal end the run in good order, and a second one at once.
 pub fn end_by_signals() {
     let end = end as extern "C" fn(libc::c_int);
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGABRT] {
-        // SAFETY: All that the handler does is to set a flag.
+        // SAFETY: All that the handler does is to count.
         unsafe { libc::signal(signal, end as libc::sighandler_t) };
     }
 }
@@ -63,6 +70,9 @@ pub struct Bench<'o> {
     given: Vec<u64>,
     /// By sockets: parts that are to be sent, of a frame that goes on in the next batch.
     carried: Vec<Vec<XdpDesc>>,
+    /// Why nothing can be sent or received any more.
+    fault: Option<io::Error>,
+    looked: Instant,
 }
 
 impl<'o> Bench<'o> {
@@ -90,6 +100,8 @@ impl<'o> Bench<'o> {
                 Vec::new()
             },
             carried: vec![Vec::new(); sockets],
+            fault: None,
+            looked: Instant::now(),
         }
     }
 
@@ -113,9 +125,37 @@ impl<'o> Bench<'o> {
         self.drain();
     }
 
-    fn is_over(&self) -> bool {
+    /// Why it has ended before it should, if it has.
+    pub fn fault(&mut self) -> Option<Failure> {
+        let name = &self.options.interface;
+        let why = self.fault.take()?;
+        Some(
+            Failure::new(format!("sockets on {name}"), why).advise([
+                "the device, its driver, or who had it bound may be gone: `ip link`, `dmesg`"
+                    .to_owned(),
+            ]),
+        )
+    }
+
+    fn is_over(&mut self) -> bool {
+        if self.looked.elapsed() >= LOOK {
+            self.look();
+        }
         let seconds = self.options.duration;
-        ENDED.load(Ordering::Relaxed) || seconds != 0 && self.started.elapsed().as_secs() >= seconds
+        self.fault.is_some()
+            || SIGNALS.load(Ordering::Relaxed) != 0
+            || seconds != 0 && self.started.elapsed().as_secs() >= seconds
+    }
+
+    /// Sockets have an error when their device goes.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        for lane in &self.bound.lanes {
+            match socket::error(lane.user.as_raw_fd()) {
+                Ok(()) => {}
+                Err(why) => self.fault = Some(why),
+            }
+        }
     }
 
     fn received_all(&self) -> bool {
@@ -135,8 +175,16 @@ impl<'o> Bench<'o> {
         let begin = Instant::now();
         let launch = Duration::from_micros(self.options.transmit().launch_time);
         let patience = Duration::from_secs(self.options.retries + 1) + launch;
-        while self.completed < self.tx && begin.elapsed() < patience {
+        while self.completed < self.tx
+            && begin.elapsed() < patience
+            && self.fault.is_none()
+            && SIGNALS.load(Ordering::Relaxed) < 2
+        {
+            let before = self.completed;
             self.complete();
+            if self.completed == before {
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 
@@ -322,7 +370,7 @@ impl<'o> Bench<'o> {
             calls.tx_wakeup_sendtos += 1;
         }
         // SAFETY: Nothing is sent but what is in the ring.
-        unsafe {
+        let ret = unsafe {
             libc::sendto(
                 lane.user.as_raw_fd(),
                 std::ptr::null(),
@@ -332,6 +380,15 @@ impl<'o> Bench<'o> {
                 0,
             )
         };
+        if ret < 0 {
+            let why = io::Error::last_os_error();
+            // These pass.
+            match why.raw_os_error() {
+                Some(libc::ENOBUFS | libc::EAGAIN | libc::EBUSY | libc::ENETDOWN | libc::EINTR) => {
+                }
+                _ => self.fault = Some(why),
+            }
+        }
     }
 }
 

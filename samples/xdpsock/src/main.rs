@@ -95,10 +95,11 @@ fn run(options: &Options) -> Result<bool, Failure> {
     report.ready(&advice::warnings(&device, options, zero_copy));
     bench.run(&mut report);
     let good = report.end(&mut bench);
+    let fault = bench.fault();
     // The sockets go first, as the program may be somebody else's.
     drop(bench);
     if let Some(program) = program {
         program.end();
     }
-    Ok(good)
+    fault.map_or(Ok(good), Err)
 }

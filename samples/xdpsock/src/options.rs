@@ -91,7 +91,7 @@ pub struct Options {
     #[arg(short = 'M', long, conflicts_with = "reduce_cap")]
     pub shared_umem: bool,
     /// Frames over several chunks.
-    #[arg(short = 'F', long)]
+    #[arg(short = 'F', long, alias = "force")]
     pub frags: bool,
     /// Seconds to run (default: no end).
     #[arg(
@@ -354,6 +354,16 @@ pub mod tests {
         assert!(options.zero_copy);
         assert_eq!((options.frame_size, options.batch_size), (2048, 5));
         assert_eq!(options.mode(), Mode::TxOnly);
+        // The usual name of -F.
+        assert!(super::tests::options("--force").unwrap().frags);
+    }
+
+    #[test]
+    fn tags_have_a_number_and_a_priority() {
+        let tag = |words| options(words).unwrap().flow().vlan;
+        assert_eq!(tag("-t -V -J 7 -K 3"), Some(0x6007));
+        assert_eq!(tag("-t -V"), Some(1));
+        assert_eq!(tag("-t -J 7 -K 3"), None);
     }
 
     #[test]

@@ -221,6 +221,27 @@ impl Lane {
     }
 }
 
+/// What has befallen a socket, if anything.
+pub fn error(fd: libc::c_int) -> io::Result<()> {
+    let mut error: libc::c_int = 0;
+    let mut len = size_of_val(&error) as libc::socklen_t;
+    // SAFETY: The kernel writes an integer.
+    let ret = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            std::ptr::from_mut(&mut error).cast(),
+            &mut len,
+        )
+    };
+    match (ret, error) {
+        (0, 0) => Ok(()),
+        (0, error) => Err(io::Error::from_raw_os_error(error)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn busy_poll(fd: libc::c_int, options: &Options) -> Result<(), Failure> {
     for (option, value) in [
         (SO_PREFER_BUSY_POLL, 1),

@@ -64,6 +64,9 @@ pub struct InterfaceOptions {
     /// Only tests whose names begin so; can be given several times
     #[arg(short, long)]
     pub only: Vec<String>,
+    /// A claim that cannot be measured does not hold
+    #[arg(long, conflicts_with = "peer")]
+    pub strict: bool,
 }
 
 /// Of the table of drivers.

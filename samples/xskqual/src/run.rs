@@ -147,7 +147,8 @@ pub fn run(options: &InterfaceOptions) -> Result<i32, String> {
     }
     guard.rest();
     println!("{}", summary(&verdicts));
-    Ok(i32::from(verdicts.iter().any(|verdict| !verdict.holds)))
+    let fails = |verdict: &Verdict| !verdict.holds || options.strict && verdict.is_open;
+    Ok(i32::from(verdicts.iter().any(fails)))
 }
 
 fn heading(bench: &Bench) -> String {
@@ -167,12 +168,16 @@ fn heading(bench: &Bench) -> String {
 
 fn summary(verdicts: &[Verdict]) -> String {
     let count = |is: fn(&&Verdict) -> bool| verdicts.iter().filter(is).count();
-    format!(
+    let sums = format!(
         "# {} passed, {} failed, {} skipped",
         count(|verdict| verdict.holds && !verdict.is_skipped),
         count(|verdict| !verdict.holds),
         count(|verdict| verdict.holds && verdict.is_skipped)
-    )
+    );
+    match count(|verdict| verdict.is_open) {
+        0 => sums,
+        open => format!("{sums}; {open} of these are claimed, and were not measured"),
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +206,11 @@ mod unit {
             verdict(Claim::NotMade, Measured::Fails(String::new())),
         ]);
         assert_eq!(text, "# 1 passed, 1 failed, 1 skipped");
+        let open = summary(&[verdict(Claim::Made, Measured::Unknown(String::new()))]);
+        assert_eq!(
+            open,
+            "# 0 passed, 0 failed, 1 skipped; 1 of these are claimed, and were not measured"
+        );
     }
 
     #[test]

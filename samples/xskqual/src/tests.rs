@@ -91,7 +91,7 @@ pub const ALL: &[Test] = &[
     },
     Test {
         name: "copy.rx",
-        what: "AF_XDP in copy mode receives (claimed by basic)",
+        what: "AF_XDP in copy mode receives (claimed by redirect)",
         run: sockets::copy_rx,
     },
     Test {

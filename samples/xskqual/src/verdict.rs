@@ -54,6 +54,8 @@ pub struct Verdict {
     pub holds: bool,
     /// Whether there was nothing to hold, or nothing was measured.
     pub is_skipped: bool,
+    /// Whether there is a claim of which nothing was measured.
+    pub is_open: bool,
     /// Why.
     pub reason: String,
 }
@@ -62,6 +64,7 @@ impl Verdict {
     /// Only a claim that is made can be false. A feature that works without a claim is worth a
     /// word, and no more: users who ask first will not use it, and nobody is told wrong things.
     pub fn new(name: &str, claim: Claim, measured: Measured) -> Self {
+        let is_open = claim == Claim::Made && matches!(measured, Measured::Unknown(_));
         let (holds, is_skipped, reason) = match (claim, measured) {
             (Claim::Made, Measured::Works(how)) => (true, false, format!("claimed, works: {how}")),
             (Claim::Made, Measured::Fails(why)) => (false, false, format!("claimed, fails: {why}")),
@@ -79,6 +82,7 @@ impl Verdict {
             name: name.into(),
             holds,
             is_skipped,
+            is_open,
             // One line, without what begins a directive.
             reason: reason.replace(['\n', '#'], " "),
         }
@@ -138,7 +142,9 @@ mod tests {
             (Claim::NotMade, Measured::Fails(String::new()), true),
             (Claim::Made, Measured::Unknown(String::new()), true),
         ] {
-            assert_eq!(Verdict::new("x", claim, measured).holds, holds);
+            let is_open = measured == Measured::Unknown(String::new());
+            let verdict = Verdict::new("x", claim, measured);
+            assert_eq!((verdict.holds, verdict.is_open), (holds, is_open));
         }
     }
 

@@ -11,6 +11,7 @@ NEEDS_CSUM = 1
 GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 0, 1, 4, 5, 0x80
 EXPERIMENTAL = 0x88B5  # EtherType for local experiments
 OUTGOING = 4
+SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 1 << 4
 
 
 def mac_bytes(text):
@@ -34,6 +35,7 @@ class Frame:
     gso_size: int
     outgoing: bool
     data: bytes
+    vlan: int | None = None
 
     @property
     def ethertype(self):
@@ -70,6 +72,7 @@ class Capture:
 
     def __init__(self, nic, limit=20000):
         self.socket = nic.packet_socket(vnet_header=True)
+        self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.limit = limit
 
     def __enter__(self):
@@ -82,10 +85,19 @@ class Capture:
         while time.monotonic() < end and len(found) < self.limit:
             if not select.select([self.socket], [], [], quiet)[0]:
                 break
-            data, address = self.socket.recvfrom(1 << 17)
+            data, beside, _, address = self.socket.recvmsg(1 << 17, socket.CMSG_SPACE(20))
             flags, gso_type, _, gso_size, _, _ = struct.unpack_from("<BBHHHH", data)
-            found.append(Frame(flags, gso_type, gso_size, address[2] == OUTGOING, data[10:]))
+            found.append(Frame(flags, gso_type, gso_size, address[2] == OUTGOING, data[10:], self._vlan(beside)))
         return found
+
+    @staticmethod
+    def _vlan(beside):
+        """The tag that the kernel has taken off a frame."""
+        for level, kind, data in beside:
+            if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+                status, tag = struct.unpack_from("=I12xH", data)
+                return tag if status & TP_STATUS_VLAN_VALID else None
+        return None
 
     def __exit__(self, *_):
         self.socket.close()

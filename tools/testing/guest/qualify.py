@@ -36,9 +36,9 @@ def far_end(env, nic, *words):
         process.wait()
 
 
-def start(env, nic, address, *only):
+def start(env, nic, address, *only, more=()):
     """The tests whose names begin so, or all, in the background."""
-    words = [word for name in only for word in ("--only", name)]
+    words = [*more, *(word for name in only for word in ("--only", name))]
     with nic.enter():
         return subprocess.Popen([program(env), "-i", nic.name, "--with", address, "--patience", PATIENCE, *words],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -135,6 +135,17 @@ def veth(env):
         compare(env, found, VETH, [("*", "basic.tx", "works")])
 
 
+@case(60, nics=PLAIN)
+def claims_that_nobody_measures(env):
+    """They are counted, and do not hold where that is asked for."""
+    with far_end(env, env.peer):
+        for words, status in (((), 0), (("--strict",), 1)):
+            process = start(env, env.dut, env.peer.ip4, "basic.pass", "multibuffer.pass", more=words)
+            output, _ = process.communicate(timeout=50)
+            equal(process.returncode, status, f"status with {words}: {output}")
+            check(output.endswith("; 1 of these are claimed, and were not measured\n"), output)
+
+
 def refused(env, wanted, address, interface="dut"):
     """A run ends with an error that says why."""
     words = [program(env), "-i", interface, "--with", address, "--patience", "1"]

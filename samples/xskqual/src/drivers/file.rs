@@ -126,7 +126,12 @@ fn judge(needed: &BTreeSet<&str>, tables: &Tables) -> Option<Evidence> {
     };
     Some(Evidence {
         basic: Some(basic),
-        redirect: Some(needs(&["xdp_do_redirect"])),
+        // Who has others run programs, as bonding has, may have them redirect too.
+        redirect: if needs(&["xdp_do_redirect"]) {
+            Some(true)
+        } else {
+            (!tables.bpf || needs(&RUNS_PROGRAMS)).then_some(false)
+        },
         ndo_xmit: table(tables.xdp_xmit),
         zero_copy: Some(
             needs(&ZERO_COPY) || tables.xsk_wakeup && needs(&["xsk_get_pool_from_qid"]),
@@ -162,6 +167,19 @@ mod tests {
         assert_eq!(evidence.zero_copy, Some(true));
         assert_eq!(evidence.offload, Some(false));
         assert_eq!(evidence.hints, [Some(true), Some(false), Some(false)]);
+    }
+
+    #[test]
+    fn who_runs_no_program_itself_may_have_it_redirected() {
+        let needed = BTreeSet::from(["register_netdevice"]);
+        let tables = Tables {
+            is_there: true,
+            bpf: true,
+            ..Tables::default()
+        };
+        assert_eq!(judge(&needed, &tables).unwrap().redirect, None);
+        let needed = BTreeSet::from(["register_netdevice", "bpf_dispatcher_xdp_func"]);
+        assert_eq!(judge(&needed, &tables).unwrap().redirect, Some(false));
     }
 
     #[test]
