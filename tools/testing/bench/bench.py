@@ -164,8 +164,10 @@ def main():
     if args.compare:
         return compare.main(*args.compare[:2], default=OUT / "report.json")
     if args.render:
-        report.write(report.read(Path(args.render)), OUT)
-        print(f"To read: {os.path.relpath(OUT, PROJECT)}/report.html")
+        # The last report stays the one that others are compared with.
+        (OUT / "again").mkdir(exist_ok=True)
+        report.write(report.read(Path(args.render)), OUT / "again")
+        print(f"To read: {os.path.relpath(OUT, PROJECT)}/again/report.html")
         return 0
     if args.publish:
         document = report.read(Path(args.publish))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What got worse from one report to another, beyond what repeats differ by.
 
-Two reports may come of different kernels or versions of QEMU. So something is worse only if
-both grew beyond the spread: what the Rust driver costs, and its ratio to the C driver.
+Two reports may come of different kernels or versions of QEMU. So what grew beyond the spread is
+not worse if the C driver grew likewise: if it did beyond its own, and the ratio of both did not.
 """
 
 import json
@@ -53,12 +53,21 @@ def verdict(what, old, new):
     threshold = max(old.spread, new.spread, FLOOR[what])
     of_ratio = max(threshold, old.spread_c, new.spread_c)
     growth = new.rust / old.rust - 1
+    growth_of_c = new.c / old.c - 1
+    of_c = max(old.spread_c, new.spread_c, FLOOR[what])
     ratio_growth = (new.rust / new.c) / (old.rust / old.c) - 1
     if growth > threshold:
-        return ("worse" if ratio_growth > of_ratio else "both"), growth, threshold
+        return ("both" if ratio_growth <= of_ratio and growth_of_c > of_c else "worse"), growth, threshold
     if growth < -threshold:
-        return ("better" if ratio_growth < -of_ratio else "both"), growth, threshold
+        return ("both" if ratio_growth >= -of_ratio and growth_of_c < -of_c else "better"), growth, threshold
     return "same", growth, threshold
+
+
+def is_kept(result, document, earlier, its_document):
+    """Whether a result was not measured by this run but is that earlier one: kept from a run that ended. One that
+    was broken off has left what it measured too, which is of another module then, and new."""
+    return not result.get("fresh", True) and \
+        earlier.get("module", its_document.get("module")) == document.get("module")
 
 
 def compare(old, new):
@@ -66,8 +75,7 @@ def compare(old, new):
     before, rows, notes = measures(old), [], []
     origin = {r["name"]: r for kind in KINDS for r in old.get(kind, [])}
     later = {r["name"]: r for kind in KINDS for r in new.get(kind, [])}
-    # What an earlier run has measured may be what it is to be compared with.
-    reused = [name for name, r in later.items() if not r.get("fresh", True)]
+    reused = [name for name, r in later.items() if name in origin and is_kept(r, new, origin[name], old)]
     if reused:
         notes.append(f"not measured again, and so not compared: {', '.join(reused)}")
     for (name, what), now in measures(new).items():
@@ -139,7 +147,7 @@ def remember(folder, document):
     for kind in KINDS:
         by_name = {r["name"]: r for r in old.get(kind, [])}
         by_name.update((r["name"], {**r, **origin}) for r in document[kind]
-                       if r.get("fresh", True) or r["name"] not in by_name)
+                       if r["name"] not in by_name or not is_kept(r, document, by_name[r["name"]], old))
         merged[kind] = list(by_name.values())
     fresh = folder / (LATEST + ".new")
     fresh.write_text(json.dumps(merged, indent=1) + "\n")
@@ -154,6 +162,8 @@ def main(old_path, new_path=None, default=None):
             with open(path) as file:
                 document = json.load(file)
             document["scenarios"], document["date"]
+            if document.get("same_driver"):
+                raise ValueError("it has the C driver on both sides")
             documents.append(document)
         except (OSError, ValueError, KeyError, TypeError) as error:
             print(f"bench: {path} is no report: {error}", file=sys.stderr)

@@ -87,7 +87,6 @@ def make_plan(chosen, drivers, repeats, rate=False):
     assert not rate
     plan = Plan()
     plan.lines.append('nics="%s"' % " ".join(sorted({NICS[p.nic].slot for p in chosen})))
-    plan.lines.append("exact=1")
     plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
     for probe in chosen:
         nic = NICS[probe.nic]

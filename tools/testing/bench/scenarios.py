@@ -271,8 +271,6 @@ def make_plan(scenarios, drivers, repeats, rate=False):
     plan = Plan()
     slots = " ".join(NICS[n].slot for n in sorted(used))
     plan.lines.append(f'nics="{slots}"')
-    # Whether time stands still while the guest works, so that nothing can be lost.
-    plan.lines.append(f"exact={'' if rate else 1}")
     plan.lines.append("load " + " ".join(dict.fromkeys(drivers.values())))
     for scenario in scenarios:
         nic, other = NICS[scenario.nic], None

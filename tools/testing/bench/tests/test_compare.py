@@ -59,6 +59,23 @@ class Comparison(unittest.TestCase):
         new = scaled(self.old, "udp-rx", "core", 1.1, ("c", "rust"))
         self.assertEqual(verdicts(self.old, new), {("udp-rx", "core"): "both"})
 
+    def test_what_grew_alone_is_worse_however_much_c_varies(self):
+        new = scaled(self.old, "udp-rx", "core", 1.05)
+        for r in new["scenarios"]:
+            r["c"]["spread"]["core"] = 0.1
+        self.assertEqual(verdicts(self.old, new), {("udp-rx", "core"): "worse"})
+
+    def test_what_a_run_that_was_broken_off_has_measured_is_compared(self):
+        new = scaled(dict(self.old, module="another", date="later"), "udp-rx", "core", 1.1)
+        for r in new["scenarios"]:
+            r["fresh"] = False
+        self.assertEqual(verdicts(self.old, new), {("udp-rx", "core"): "worse"})
+        with tempfile.TemporaryDirectory() as folder:
+            compare.remember(Path(folder), self.old)
+            compare.remember(Path(folder), new)
+            dates = {r["date"] for r in compare.latest(Path(folder))["scenarios"]}
+        self.assertEqual(dates, {"later"})
+
     def test_latency_and_memory(self):
         new = copy.deepcopy(self.old)
         new["latency"][0]["rust"]["p99"] *= 1.05
@@ -132,6 +149,12 @@ class Files(unittest.TestCase):
         for text in ("", "[]", "{}", "null", '{"scenarios": 1'):
             self.assertEqual(self.status(self.put("broken.json", text), old), 2, text)
         self.assertEqual(self.status(self.folder / "none.json", old), 2)
+
+    def test_the_c_driver_on_both_sides_is_not_compared(self):
+        old = self.put("old.json", self.old)
+        same = self.put("same.json", self.old | {"same_driver": True})
+        self.assertEqual(self.status(old, same), 2)
+        self.assertIn("both sides", self.said.getvalue())
 
     def test_the_latest_of_each_scenario_is_kept(self):
         self.assertIsNone(compare.latest(self.folder))
