@@ -85,7 +85,7 @@ clean:
 help:
 	@sed -n 's/^#? \{0,1\}//p' Makefile
 
-#? Targets (times: 2 cores, after the first run, which takes about 5 minutes
+#? Targets (times: 2 cores, after the first run, which takes about 6 minutes
 #? more to make the cached Debian tree and kernel build tree):
 #?
 #?   make                  build virtio_net_rs.ko for Debian's 7.3 kernel       15 s
@@ -94,11 +94,11 @@ help:
 #?                         is build/<release>/virtio_net_rs.ko                 15 s
 #?   make install          copy it below INSTALL_MOD_PATH (default: /) and run
 #?                         depmod; give KDIR= to install for that kernel
-#?   make test             host tests, then guest tests of both drivers; KTAP
+#?   make test             guest tests of both drivers, host tests beside them; KTAP
 #?   make test-debug       guest tests on a kernel with KASAN, lockdep, DMA-API
 #?                         debug, fault injection and Rust's debug assertions,
-#?                         which is built first, once: about 25 min (an estimate)
-#?   make bench            compare with the C driver; report in build/bench      10 min
+#?                         which is built first, once: 28 min beside tests
+#?   make bench            compare with the C driver; report in build/bench     4.5 min
 #?   make bench-full       the same with all scenarios, more repeats, latency and
 #?                         memory; started again, it goes on where it was ended
 #?   make vm               a guest with the module loaded and a shell

@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from vnr.machine import machine  # noqa: E402
 from vnr.paths import PROJECT  # noqa: E402
 from vnr.record import Record  # noqa: E402
 
@@ -68,13 +69,6 @@ def table(rows):
     for row in [["Suite", "NICs", *DRIVERS.values(), "Minutes", "Day"], *rows]:
         lines += [f"   {' ' if number else '*'} - {text}" for number, text in enumerate(row)]
     return "\n".join(lines)
-
-
-def machine():
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} processors ({models[0]}), without KVM" if not Path("/dev/kvm").exists() \
-        else f"{len(models)} processors ({models[0]})"
 
 
 def main():

@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT / "tools/testing"))
+sys.dont_write_bytecode = True
+machine = importlib.import_module("vnr.machine").machine
 RUNS = sys.argv[1:] or ["test"]
 PAGE = PROJECT / "Documentation" / "hostile-devices.rst"
 HEAD = """.. SPDX-License-Identifier: GPL-2.0
@@ -31,7 +34,7 @@ This page is made from the observations of the runs, by
     {commands}
     tools/testing/hostile-table.py {folders}
 
-Runs: {runs}.
+Runs: {runs}, on {machine}.
 
 "Goes on" is traffic without anything being done; "recovers" is traffic after unbinding, unloading, loading and
 binding. A queue that is given up by the kernel's ring code (``id … out of range``, ``is not a head``) stands still
@@ -45,7 +48,6 @@ DRIVERS = {"c": "virtio_net", "rust": "virtio_net_rs"}
 def titles():
     """{case: what the device does}, from the docstrings of the suite."""
     sys.path[:0] = [str(PROJECT / "tools/testing/guest"), str(PROJECT / "tools/testing/tests")]
-    sys.dont_write_bytecode = True
     importlib.import_module("test_hostile")  # declares its cases
     from vnrtest import CASES
     return {name.split(".")[1]: case.title for name, case in CASES.items() if case.suite == "hostile"}
@@ -90,7 +92,7 @@ def main():
     runs = sorted({f"{entry['day']}, kernel {entry['kernel']} ({DRIVERS[driver]})" for entries in seen.values()
                    for driver, entry in entries.items()})
     commands = "\n    ".join(f"make {run} T=hostile" for run in RUNS)
-    head = HEAD.format(commands=commands, folders=" ".join(RUNS), runs="; ".join(runs))
+    head = HEAD.format(commands=commands, folders=" ".join(RUNS), runs="; ".join(runs), machine=machine())
     PAGE.write_text(f"{head}\n{table(rows, '28 16 28 28')}\n")
     print(f"{PAGE.relative_to(PROJECT)}: {len(rows) - 1} rows")
 

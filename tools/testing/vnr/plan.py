@@ -120,18 +120,19 @@ def peer_of(nics, more=""):
 
 def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
-    with KERNELS is left out on others, unless it is asked for; of one with UNASKED
+    with KERNELS is left out on others, unless it is asked for by its own name; of one with UNASKED
     only those cases are not. PEER are parameters of the peer, CPUS the number of the
     guest's processors, FULL_CPUS several, each with guests of its own; COUNTED is for programs
     that have limits of time, SSE4 for those that Debian has compiled for it. In a run of
     everything that is not full, the C driver, which changes with the kernel only, has a case on
     the first NIC that it is for, but for those of C_ON_ALL."""
     cases, modules = collect()
+    named = {part.partition(".")[0] for part in pattern.replace("-", "_").split(",")}
     plans = []
     for suite, module in sorted(modules.items(), key=lambda m: (getattr(m[1], "ORDER", 50), m[0])):
         chosen = [case for case in cases.values()
                   if case.suite == suite and matches(case, pattern)]
-        if not pattern and kernel.name not in getattr(module, "KERNELS", (kernel.name,)):
+        if suite not in named and kernel.name not in getattr(module, "KERNELS", (kernel.name,)):
             continue
         if not pattern and not full and hasattr(module, "UNASKED"):
             chosen = [case for case in chosen if case.function.__name__ in module.UNASKED]
