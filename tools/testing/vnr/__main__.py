@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from . import accel, build, guests, host, kernel, model, network, paths, plan
+from . import accel, build, guests, host, jobs, kernel, model, network, paths, plan
 from .known import Known
 from .params import ParamError
 from .record import Record
@@ -69,6 +69,8 @@ def main():
     known = Known(accel.choose()[1]) if everything else None
     if known:
         plans = known.take(plans, results)
+    if pattern and not full:
+        plans = plan.spread(plans, jobs.number())
     if plans:
         try:
             network.require_private()

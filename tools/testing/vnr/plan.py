@@ -5,7 +5,7 @@ import fnmatch
 import importlib
 import itertools
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import paths
 from .kernel import Kernel
@@ -196,6 +196,27 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     if pattern == CI:
         return _merged(plans)
     return plans if pattern or full else _merged(plans)
+
+
+# Cases that are worth a second guest, which takes as long to boot as some of them.
+WORTH_A_GUEST = 20
+
+
+def spread(plans, guests):
+    """The same cases in up to so many guests: each driver has one of its own where there are fewer, as when
+    a single suite is asked for."""
+    plans = list(plans)
+    while len(plans) < guests:
+        several = [plan for plan in plans if len(plan.cases) >= WORTH_A_GUEST
+                   and len({entry["driver"] for entry in plan.cases}) > 1]
+        if not several:
+            break
+        longest = max(several, key=lambda plan: len(plan.cases))
+        plans.remove(longest)
+        for driver in dict.fromkeys(entry["driver"] for entry in longest.cases):
+            plans.append(replace(longest, name=f"{longest.name}-{driver}",
+                                 cases=[entry for entry in longest.cases if entry["driver"] == driver]))
+    return plans
 
 
 def _kind(plan):
