@@ -230,7 +230,7 @@ def queue_is_full(env):
     env.works()
 
 
-@case(150)
+@case(150, sample="modern-*")
 def others_send_by_it(env):
     """What another device redirects here leaves while sockets come and go: the device, and the stack's
     queues, work on, and no queue stays stopped."""
@@ -256,7 +256,7 @@ def others_send_by_it(env):
     env.works()
 
 
-@case(60, nics=PAIRS)
+@case(60, nics=PAIRS, sample="modern-*")
 def frames_that_wait(env):
     """Frames with a launch time, and a socket that comes to the other queue: each frame is sent, or counted
     as lost, and the process has all of its memory back."""
