@@ -25,9 +25,6 @@ pub struct XdpAssembly<'r, 'p> {
     /// Bytes of the frame behind `END`, which must go into a fragment before there is a list
     /// of them.
     overhang: usize,
-    /// Further buffers are copied, so that all pages are full: the list of fragments takes the
-    /// longest frame however short the buffers are.
-    copies: bool,
 }
 
 impl<'p> XdpRoom<'p> {
@@ -55,11 +52,7 @@ impl<'p> XdpRoom<'p> {
         // counted as the frame's yet.
         let buff =
             unsafe { self.take_page(buffer.location().0, headroom, len.wrapping_sub(overhang)) };
-        Some(XdpAssembly {
-            buff,
-            overhang,
-            copies: false,
-        })
+        Some(XdpAssembly { buff, overhang })
     }
 
     /// Begins with a copy of `bytes`. None if there is no memory.
@@ -85,11 +78,7 @@ impl<'p> XdpRoom<'p> {
             );
             self.take_page(buffer.location().0, XDP_HEADROOM, first.len())
         };
-        let mut this = XdpAssembly {
-            buff,
-            overhang: 0,
-            copies: true,
-        };
+        let mut this = XdpAssembly { buff, overhang: 0 };
         this.append_copy(rest, pages).then_some(this)
     }
 
@@ -111,6 +100,7 @@ impl<'p> XdpRoom<'p> {
         raw.data_end = raw.data.wrapping_byte_add(len);
         raw.__bindgen_anon_1.frame_sz_flags_init = PAGE_SIZE as u64;
         self.page = page;
+        self.copies = false;
         XdpBuff(self)
     }
 }
@@ -119,7 +109,7 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
     /// Is told how many buffers the frame has, the first included: more than there can be
     /// fragments, if they are shorter than programs want them.
     pub fn has_buffers(&mut self, buffers: u16) {
-        self.copies |= usize::from(buffers) > bindings::MAX_SKB_FRAGS + 1;
+        self.buff.0.copies |= usize::from(buffers) > bindings::MAX_SKB_FRAGS + 1;
     }
 
     /// What is behind `END`.
@@ -133,7 +123,7 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
         let overhang = self.overhang;
         let before = received.headroom().checked_sub(overhang);
         let is_whole = received.buffer().capacity() == PAGE_SIZE;
-        let (true, Some(start)) = (is_whole && !self.copies, before) else {
+        let (true, Some(start)) = (is_whole && !self.buff.0.copies, before) else {
             return self.settle(pages) && self.append_copy(received.data(), pages);
         };
         let len = received.len().wrapping_add(overhang);
@@ -174,7 +164,7 @@ impl<'r, 'p> XdpAssembly<'r, 'p> {
         if self.overhang != 0 && !self.settle(pages) {
             return false;
         }
-        self.copies = true;
+        self.buff.0.copies = true;
         let mut rest = self.fill_last(bytes);
         while !rest.is_empty() {
             let Some(buffer) = pages.alloc(PAGE_SIZE, Memory::Atomic) else {

@@ -27,6 +27,10 @@ pub struct XdpRoom<'p> {
     /// What the device said of the frame; apart from its memory, which programs change.
     pub(super) record: Record,
     pub(super) page: *mut bindings::page,
+    /// Further buffers of the frame are copied, so that all pages are full: the list of fragments
+    /// takes the longest frame however short the buffers are. Here, as what is handed on for each
+    /// frame, `XdpAssembly`, fits in two registers without it.
+    pub(super) copies: bool,
     /// Where the frame began as it came.
     pub(super) came: *mut c_void,
     pub(super) program: Program<'p>,
@@ -46,6 +50,7 @@ impl<'p> XdpRoom<'p> {
             raw,
             record: [0; HeaderLayout::MAX_LEN],
             page: core::ptr::null_mut(),
+            copies: false,
             came: core::ptr::null_mut(),
             program,
             _poll: PhantomData,
