@@ -38,7 +38,7 @@ class Model:
         self.clear()
 
     def forward(self, to):
-        """What becomes of frames: "switch", "sink" or "reflect"."""
+        """What becomes of frames: "switch", "sink", "reflect" or "loop"."""
         self.env.control.ask(model={"cmd": "forward", "to": to})
 
     def clear(self):

@@ -6,6 +6,7 @@ use yet are proved on the C driver."""
 import os
 import re
 import select
+import socket
 
 from nic import DRIVERS, run, settle, write
 from packet import Capture
@@ -13,11 +14,11 @@ from vnrtest import Failed, Skip, case, check, equal, wait_for
 
 ORDER = 35
 PARAMS = ["device=model", "device=model,packed=on,queues=4", "device=model,mode=small,queues=4",
-          "device=model,packed=on,mode=small", "device=model,queues=4,rss=on,hash=on"]
+          "device=model,packed=on,mode=small", "device=model,queues=4,rss=on,hash=on,guest_hdrlen=on"]
 # One of them, where the ring and the layout of buffers make no difference.
 ONE = "model-packed-mergeable-4q"
 HASHING = "model-*rss=on*"
-PORT = 7777
+PORT, FORWARDED = 7777, 7900
 # Classes of control commands, and the commands.
 RX, MAC, ANNOUNCE, COALESCE = 0, 1, 3, 6
 
@@ -108,6 +109,46 @@ def driver_to_sink(env):
             if segment and env.dut.negotiated("HOST_USO"):
                 check(seen["large"]["udp_l4"] > 0, "no USO frame")
                 equal(seen["large"]["largest_size"], 500, "size of the segments")
+
+
+@case(60, "*guest_hdrlen=on*")
+def exact_header_lengths(env):
+    """Each packet that the device is to cut says how long its headers are, also where data follow them
+    in the same piece of memory."""
+    env.need("GUEST_HDRLEN")
+    for address, kind in ((env.peer.ip4, "tcpv4"), (env.peer.ip6, "tcpv6")):
+        env.model.clear()
+        env.stream("send", address, 1 << 20)
+        env.burst(address, 200, 500, 0, 500)
+        large = env.model.traffic()["seen"]["large"]
+        check(large[kind] > 5 and large["udp_l4"] > 5, f"{large}: no large packets")
+        equal(large["exact_headers"], large[kind] + large["udp_l4"], "packets with the length of their headers")
+
+
+@case(60, ONE)
+def large_datagrams(env):
+    """A datagram longer than the MTU that the device passes on whole (UFO) arrives so at a socket; forwarded, it
+    is cut into fragments, though it asks for none, as the sender has left that to the device."""
+    env.need("GUEST_UFO")
+    env.serve_dut()
+    for run_number, ipv6 in ((1500, False), (1501, True)):
+        env.model.generate(count=50, size=8000, fragment=1480 - 8 * ipv6, run=run_number, ipv6=ipv6)
+        equal(env.model.wait_received(run_number, 50), (50, 0, 0), f"IPv{6 if ipv6 else 4}: received, repeated, changed")
+    far = "198.51.100.1"
+    env.peer.ip(f"addr add {far}/32 dev lo")
+    env.dut.ip(f"route add {far} via {env.peer.ip4} dev dut")
+    try:
+        run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        with env.peer.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind((far, FORWARDED))
+            receiver.settimeout(5)
+            env.model.generate(count=3, source={"template": {
+                "source_mac": env.peer.mac, "destination_mac": env.dut.mac, "source": "198.51.100.2",
+                "destination": far, "destination_port": FORWARDED, "size": 8000, "fragment": 1480}})
+            equal([len(receiver.recv(10000)) for _ in range(3)], [8000] * 3, "bytes of datagrams that were passed on")
+    finally:
+        run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        env.peer.ip(f"addr del {far}/32 dev lo")
 
 
 @case(60, ONE)

@@ -10,7 +10,7 @@ from vnrtest import case, wait_for
 ORDER = 81
 # A bridge would drop its frames, as they come from a multicast address. When a ring has run dry,
 # a hub gives frames in another order: on one processor the receiver keeps up with the sender.
-PARAMS = ["wire=hub,iommu_platform=on", "wire=hub,iommu_platform=on,packed=on"]
+PARAMS = ["wire=hub,iommu_platform=on", "wire=hub,iommu_platform=on,packed=on", "device=model,iommu_platform=on"]
 FULL_PARAMS = [*PARAMS, "wire=hub,iommu_platform=on,in_order=on", "wire=hub,iommu_platform=on,mode=small",
                "wire=hub,iommu_platform=on,packed=on,queue_reset=off"]
 CPUS = 1
@@ -21,6 +21,7 @@ KERNELS = ("stock",)
 # What runs if nothing was asked for: none, until zc has passed ten times in a row. Frames over
 # several chunks were missed in some runs of it. T=xskxceiver and FULL=1 run all.
 UNASKED = ()
+LOOP = "model-*"
 # Of 2 MiB, for memory whose frames may lie anywhere; each end has two.
 HUGE_PAGES = 16
 
@@ -76,3 +77,23 @@ def zc_busy(env):
         for knob, value in (("napi_defer_hard_irqs", 2), ("gro_flush_timeout", 200000)):
             write(f"/sys/class/net/{nic.name}/{knob}", str(value))
     tests(env, "zc", "-b", kind="-busy")
+
+
+def loop(env, mode, *more, kind=""):
+    """One NIC for both ends, whose frames come back to it as through a plug: what the program is made for."""
+    pair(env)
+    env.model.forward("loop")
+    selftest.run(env, "bpf/xskxceiver", 300, "-i", env.dut.name, "-i", env.dut.name, "-m", mode, *more,
+                 prepared=False, name=f"xskxceiver-{mode}-loop{kind}")
+
+
+@case(330, LOOP)
+def loop_drv(env):
+    """A NIC in loopback, frames copied."""
+    loop(env, "drv")
+
+
+@case(330, LOOP)
+def loop_zc(env):
+    """A NIC in loopback, zero-copy."""
+    loop(env, "zc")

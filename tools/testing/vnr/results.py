@@ -96,7 +96,13 @@ class Results:
         known = json.loads(path.read_text()) if path.exists() else {}
         day = datetime.date.today().isoformat()
         verdicts = {result.id: result for result in self.all}
-        for case, (kernel, notes) in self.observations.items():
+        # Who was ended before it could tell of what it saw is in the table with the reason.
+        suites = {case.partition(".")[0] for case in self.observations}
+        kernel, _ = next(iter(self.observations.values()))
+        silent = {result.id: (kernel, [result.found[1]]) for result in self.all
+                  if result.variant.partition(".")[0] in suites and result.found and result.found[0] == "fail"
+                  and result.id not in self.observations}
+        for case, (kernel, notes) in {**silent, **self.observations}.items():
             verdict = verdicts.get(case)
             if verdict and "kernel log:" in verdict.why:
                 notes = [*notes, verdict.why.partition(" (see ")[0]]

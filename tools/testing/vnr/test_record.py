@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import json
 import tempfile
 import unittest
 from pathlib import Path
@@ -103,6 +104,20 @@ class TakesWhatIsKnown(unittest.TestCase):
         self.kept(self.plan(), "ok")
         with mock.patch.object(Expectations, "find", lambda *_: "it fails"):
             self.assertEqual(self.left(self.plan())[1][0][1], "fail")
+
+
+class Observes(unittest.TestCase):
+    def test_a_case_that_was_ended_before_it_told(self):
+        results = Results()
+        for case, status, why in (("hostile.told", "ok", ""), ("hostile.ended", "fail", "not done within 60 s"),
+                                  ("hostile.quiet", "ok", ""), ("smoke.ping", "fail", "no answer")):
+            results.all.append(Result(case, "c", status, why, found=(status, why)))
+        results.observe("hostile.told@c", "7.3.4", ["goes on"])
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "observations.json")
+            results.write_observations(file)
+            known = {case: entry["notes"] for case, entry in json.loads(file.read_text()).items()}
+        self.assertEqual(known, {"hostile.told@c": ["goes on"], "hostile.ended@c": ["not done within 60 s"]})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`scene`] | all of it together: forwarding, generators, captures, counters |
-//! | [`switch`], [`reflect`] | two ways of forwarding; the third, *sink*, is none |
+//! | [`switch`], [`reflect`] | ways of forwarding; *loop* is a switch to the sender, *sink* is none |
 //! | [`generator`], [`template`] | frames that the model makes |
 //! | [`observe`], [`content`] | what a frame says, verified |
 //! | [`capture`] | frames into files |

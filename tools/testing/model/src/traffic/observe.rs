@@ -56,6 +56,8 @@ pub struct Large {
     pub other: u64,
     /// Those of them with ECN's CWR.
     pub ecn: u64,
+    /// Those of them whose header says how long the headers of a segment are (`GUEST_HDRLEN`).
+    pub exact_headers: u64,
     /// The smallest segment asked for, in bytes of payload.
     pub smallest_size: u16,
     /// The largest.
@@ -118,6 +120,8 @@ impl Large {
             _ => &mut self.other,
         } += 1;
         self.ecn += u64::from(frame.header.gso_type & gso::ECN != 0);
+        let exact = |layers: Layers| layers.payload == usize::from(frame.header.hdr_len);
+        self.exact_headers += u64::from(Layers::of(&frame.data).is_some_and(exact));
         let size = frame.header.gso_size;
         self.largest_size = self.largest_size.max(size);
         if self.smallest_size == 0 || size < self.smallest_size {
@@ -198,9 +202,11 @@ mod tests {
             (4, 0, 0)
         );
         assert_eq!((seen.large.udp_l4, seen.large.largest_size), (1, 1000));
-        assert_eq!(seen.checksums.partial, 1);
+        assert_eq!((seen.checksums.partial, seen.large.exact_headers), (1, 1));
         frame.header.csum_offset = 16;
+        frame.header.hdr_len += 1000;
         seen.look(&frame);
+        assert_eq!(seen.large.exact_headers, 1);
         assert_eq!(seen.checksums.partial_wrong, 1);
         frame.header.gso_type = gso::TCPV6;
         seen.look(&frame);

@@ -25,8 +25,17 @@ pub enum Forwarding {
     Switch,
     /// Nobody does; it is counted and verified.
     Sink,
-    /// It comes back.
+    /// It comes back with its addresses exchanged, as from another machine.
     Reflect,
+    /// It comes back as it is, as through a plug that joins both ends of a cable.
+    Loop,
+}
+
+impl Forwarding {
+    /// Whether frames for a port without receive buffers wait.
+    fn waits(self) -> bool {
+        matches!(self, Self::Switch | Self::Loop)
+    }
 }
 
 /// Frames that a port's driver was given.
@@ -206,7 +215,7 @@ impl Scene {
     /// Forgets what was counted.
     pub fn clear(&mut self) {
         self.watch.ports.clear();
-        if self.forwarding == Forwarding::Switch {
+        if self.forwarding.waits() {
             self.switch = Switch::new();
         }
     }
@@ -244,6 +253,7 @@ impl Mode for Scene {
         let mut out = Watched { out, watch };
         match self.forwarding {
             Forwarding::Switch => self.switch.received(port, pair, &frame, &mut out),
+            Forwarding::Loop => self.switch.forward(port, pair, frame, &mut out),
             Forwarding::Reflect => {
                 reflect(port, pair, &frame, &mut out);
             }
@@ -255,7 +265,7 @@ impl Mode for Scene {
         self.last = now;
         let watch = &mut self.watch;
         let mut out = Watched { out, watch };
-        if self.forwarding == Forwarding::Switch {
+        if self.forwarding.waits() {
             self.switch.tick(&mut out);
         }
         for generator in &mut self.generators {
@@ -299,6 +309,7 @@ mod tests {
             (Forwarding::Switch, vec![1]),
             (Forwarding::Sink, vec![]),
             (Forwarding::Reflect, vec![0]),
+            (Forwarding::Loop, vec![0]),
         ];
         for (forwarding, to) in wanted {
             let (mut scene, mut out) = (Scene::new(), Ports::new(2));

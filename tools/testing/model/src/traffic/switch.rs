@@ -56,7 +56,8 @@ impl Switch {
         }
     }
 
-    fn forward(&mut self, to: usize, pair: usize, frame: Frame, out: &mut dyn Output) {
+    /// Gives a frame to one port.
+    pub fn forward(&mut self, to: usize, pair: usize, frame: Frame, out: &mut dyn Output) {
         if self.ports.len() <= to {
             self.ports.resize_with(to + 1, Outbound::default);
         }

@@ -68,6 +68,9 @@ pub struct Template {
     /// Datagrams in one frame: more than one make a GSO frame of segments of `size`.
     #[serde(default = "one")]
     pub segments: u16,
+    /// One datagram of `size` in each frame, which IP is to cut into fragments of so many bytes (UFO).
+    #[serde(default)]
+    pub fragment: Option<u16>,
     /// State of the transport checksum; a GSO frame has a partial one.
     #[serde(default)]
     pub checksum: Checksum,
@@ -103,9 +106,10 @@ impl Template {
             let size = self.size.max(super::content::HEAD) as u16;
             return own.frame_with(&payload, Some(size));
         }
-        let mut frame = own.frame_with(&payload, None);
+        let mut frame = own.frame_with(&payload, self.fragment);
         match self.checksum {
             Checksum::Partial => return frame,
+            _ if self.fragment.is_some() => return frame,
             Checksum::Full | Checksum::Wrong => frame.header = Header::default(),
             Checksum::Valid => {
                 frame.header = Header {
@@ -138,6 +142,7 @@ impl Template {
         data[at..at + 2].copy_from_slice(&partial);
         let gso_type = match (self.protocol, self.source.is_ipv6()) {
             _ if segment.is_none() => gso::NONE,
+            (Protocol::Udp, _) if self.fragment.is_some() => gso::UDP,
             (Protocol::Udp, _) => gso::UDP_L4,
             (Protocol::Tcp, false) => gso::TCPV4,
             (Protocol::Tcp, true) => gso::TCPV6,
@@ -194,6 +199,7 @@ impl Template {
             flows: 1,
             size: 100,
             segments: 1,
+            fragment: None,
             checksum: Checksum::Full,
             run: 1,
         }
@@ -278,6 +284,24 @@ mod tests {
             (received.received, received.repeated, received.changed),
             (10, 0, 0)
         );
+    }
+
+    #[test]
+    fn a_large_datagram_is_one() {
+        let template = Template {
+            fragment: Some(1480),
+            size: 8000,
+            ..Template::example(Protocol::Udp, false)
+        };
+        let frame = template.frame(0);
+        assert_eq!(frame.data.len(), 14 + 20 + 8 + 8000);
+        assert_eq!(
+            (frame.header.gso_type, frame.header.gso_size),
+            (gso::UDP, 1480)
+        );
+        assert_eq!(frame.header.flags, flag::NEEDS_CSUM);
+        let layers = Layers::of(&frame.data).unwrap();
+        assert!(Received::default().look(&frame.data[layers.payload..layers.end]));
     }
 
     #[test]
