@@ -121,7 +121,7 @@ def exact_header_lengths(env):
         env.stream("send", address, 1 << 20)
         env.burst(address, 200, 500, 0, 500)
         large = env.model.traffic()["seen"]["large"]
-        check(large[kind] > 5 and large["udp_l4"] > 5, f"{large}: no large packets")
+        check(large[kind] > 5 and large["udp_l4"] > 0, f"{large}: no large packets")
         equal(large["exact_headers"], large[kind] + large["udp_l4"], "packets with the length of their headers")
 
 
