@@ -71,6 +71,8 @@ def netpoll_basic(env):
 @case(620, nics=QEMU, full=1850)
 def gro(env):
     """drivers/net/gro.py: what the stack merges on receive, and what it must not."""
+    # Its kernel configuration has this built in, with what merges packets inside it.
+    run("modprobe", "pppoe")
     # The others are about what the NIC merges: one on a host's tap merges nothing.
     chosen = ["test.sw_*"] if env.full else ["test.sw_ipv4_*", "test.sw_ipv6_*"]
     selftest.run(env, "drivers/net/gro.py", 1800 if env.full else 600,
