@@ -11,13 +11,14 @@ import struct
 import threading
 
 from environment import Streams
-from nic import read, run, write
+from nic import read, run, settle, write
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
 ORDER = 47
 OWN_GUEST = True
-PARAMS = ["failover=on", "failover=on,queues=2,packed=on"]
-ONE = "*-1q-*"
+PARAMS = ["failover=on", "failover=on,queues=2,packed=on", "failover=on,plug=port"]
+# Those whose standby stays where it is, one of them, and the one that the host takes away.
+FIXED, ONE, PAIRED = "*q-failover=on", "*-1q-failover=on", "*-port-failover=on"
 NET = "/sys/class/net"
 UP = 1
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
@@ -102,7 +103,7 @@ def check_is_standby(env):
     equal(os.path.basename(os.path.realpath(f"{NET}/dut/master")), master_name(env), "master")
 
 
-@case(40)
+@case(40, FIXED)
 def standby_carries_traffic(env):
     """There is a master with the device's address and the first name; the device is below it."""
     check(env.dut.negotiated("STANDBY"), "STANDBY was not negotiated")
@@ -118,7 +119,7 @@ def standby_carries_traffic(env):
     env.works()
 
 
-@case(40)
+@case(40, FIXED)
 def standby_follows(env):
     """The standby has the master's MTU and state, and may be renamed meanwhile."""
     master_up(env)
@@ -145,7 +146,7 @@ def standby_follows(env):
     check_goes_by(env, "dut")
 
 
-@case(120)
+@case(120, FIXED)
 def primary_takes_over(env):
     """A device with the same address carries the traffic until it is unplugged."""
     master_up(env)
@@ -159,7 +160,7 @@ def primary_takes_over(env):
     env.works()
 
 
-@case(120)
+@case(120, FIXED)
 def streams_go_on(env):
     """Streams that compare every byte are under way while a primary comes and goes, twice."""
     master_up(env)
@@ -171,6 +172,42 @@ def streams_go_on(env):
             streams.go_on()
         wait_for(env.reachable, "traffic by the standby")
     streams.end()
+
+
+def with_address(mac):
+    """Network devices that have it."""
+    return {name for name in os.listdir(NET) if read(f"{NET}/{name}/address") == mac}
+
+
+@case(120, PAIRED)
+def paired(env):
+    """The host has a primary for the standby, which it keeps back until the driver takes the feature
+    (QEMU's failover_pair_id); nobody in the guest needs to ask for it."""
+    run("modprobe", "e1000e")
+    env.unplug()
+    probing = "/sys/bus/virtio/drivers_autoprobe"
+    write(probing, "0")
+    try:
+        index = env.nics.index(env.dut)
+        env.control.ask(plug=index)
+        env.control.ask(qmp="device_add", arguments={
+            "driver": "e1000e", "id": "primary", "bus": f"slot{index}", "netdev": f"primary{index}",
+            "mac": env.dut.mac, "romfile": "", "failover_pair_id": f"nic{index}"})
+        settle(2)
+        equal(with_address(env.dut.mac), set(), "network devices before the driver has the standby")
+        env.dut.returned(env.driver)
+    finally:
+        write(probing, "1")
+    check_is_standby(env)
+    name = wait_for(lambda: lower(master_name(env)) - {"dut"}, "a primary", 30).pop()
+    try:
+        master_up(env)
+        check_goes_by(env, name, "dut")
+        env.works()
+    finally:
+        unplug(env, name)
+    check_goes_by(env, "dut")
+    env.works()
 
 
 @case(120, ONE)

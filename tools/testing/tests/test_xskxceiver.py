@@ -21,7 +21,8 @@ KERNELS = ("stock",)
 # What runs if nothing was asked for: none, until zc has passed ten times in a row. Frames over
 # several chunks were missed in some runs of it. T=xskxceiver and FULL=1 run all.
 UNASKED = ()
-LOOP = "model-*"
+# Two NICs on a hub, and one whose frames come back.
+HUB, LOOP = "*-hub-*", "model-*"
 # Of 2 MiB, for memory whose frames may lie anywhere; each end has two.
 HUGE_PAGES = 16
 
@@ -48,28 +49,28 @@ def tests(env, mode, *more, kind=""):
                  prepared=False, name=f"xskxceiver-{mode}{kind}")
 
 
-@case(330)
+@case(330, HUB)
 def skb(env):
     """The stack's own, without the driver's XDP."""
     pair(env)
     tests(env, "skb")
 
 
-@case(330)
+@case(330, HUB)
 def drv(env):
     """XDP by the driver, frames copied."""
     pair(env)
     tests(env, "drv")
 
 
-@case(330)
+@case(330, HUB)
 def zc(env):
     """Zero-copy."""
     pair(env)
     tests(env, "zc")
 
 
-@case(330)
+@case(330, HUB)
 def zc_busy(env):
     """The same where the process polls the queues, and interrupts are put off."""
     pair(env)

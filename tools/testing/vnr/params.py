@@ -65,7 +65,7 @@ class Params(dict):
             raise ParamError("a legacy device has no packed ring")
         if own.model and own.transport != "modern":
             raise ParamError("the device model is a modern PCI device")
-        if own.plug == "port" and (own.model or own.mmio or own.standby):
+        if own.plug == "port" and (own.model or own.mmio):
             raise ParamError("what is plugged into a port is a PCI device of QEMU's")
         if own.hub and (own.model or own.mmio or own.pairs > 1 or own.standby):
             raise ParamError("on a hub is a PCI device of QEMU's with one queue pair")
@@ -188,8 +188,8 @@ class Params(dict):
         if self.standby:
             # The end of a cable, and a slot, for the primary.
             primary = [*netdev("primary", primary_tap),
-                       "-device", f"pcie-root-port,id=slot{index},bus=pcie.0,chassis={index + 1},"
-                                  f"slot={index + 1},addr={0x18 + index:#x}"]
+                       "-device", f"pcie-root-port,id=slot{index},bus=pcie.0,chassis={index + 0x21},"
+                                  f"slot={index + 0x21},addr={0x18 + index:#x}"]
         if self.hub:
             return ["-netdev", f"hubport,id=net{index},hubid=0", *self._nic(index, mac)]
         queues = f",queues={self.queues}" if self.pairs > 1 else ""
