@@ -10,7 +10,8 @@ import socket
 import struct
 
 from nic import DRIVERS, run, settle, write
-from packet import GSO_TCPV4, GSO_UDP_L4, Capture, large_frame
+from packet import Capture, large_frame
+from test_xdp_large import KINDS
 from vnrtest import Failed, Skip, case, check, equal, wait_for
 
 ORDER = 35
@@ -20,7 +21,6 @@ PARAMS = ["device=model", "device=model,packed=on,queues=4", "device=model,mode=
 ONE = "model-packed-mergeable-4q"
 HASHING = "model-*rss=on*"
 PORT, FORWARDED = 7777, 7900
-TCP, UDP = 6, 17
 # Classes of control commands, and the commands.
 RX, MAC, ANNOUNCE, COALESCE = 0, 1, 3, 6
 
@@ -120,7 +120,7 @@ def exact_header_lengths(env):
     env.need("GUEST_HDRLEN")
     env.model.forward("sink")
     with env.dut.packet_socket(vnet_header=True) as sender:
-        for kind in ((GSO_TCPV4, TCP, 16), (GSO_UDP_L4, UDP, 6)):
+        for kind in KINDS:
             for more in (0, 500):
                 header, frame = large_frame(env.dut, env.peer, kind, 4000, (4000, 4001), 1000)
                 # So many bytes the socket puts into the first piece.
@@ -134,7 +134,7 @@ def exact_header_lengths(env):
 @case(60, ONE)
 def large_datagrams(env):
     """A datagram longer than the MTU that the device passes on whole (UFO) arrives so at a socket; forwarded, it
-    is cut into fragments, though it asks for none, as the sender has left that to the device."""
+    is cut into fragments, though its header forbids that to others, as the sender has left it to the device."""
     env.need("GUEST_UFO")
     env.serve_dut()
     for run_number, ipv6 in ((1500, False), (1501, True)):

@@ -44,8 +44,8 @@ def pair(env):
         nic.wait_carrier()
 
 
-def tests(env, mode, *more, kind=""):
-    selftest.run(env, "bpf/xskxceiver", 300, "-i", env.dut.name, "-i", env.peer.name, "-m", mode, *more,
+def tests(env, mode, *more, kind="", far=None):
+    selftest.run(env, "bpf/xskxceiver", 300, "-i", env.dut.name, "-i", (far or env.peer).name, "-m", mode, *more,
                  prepared=False, name=f"xskxceiver-{mode}{kind}")
 
 
@@ -80,12 +80,11 @@ def zc_busy(env):
     tests(env, "zc", "-b", kind="-busy")
 
 
-def loop(env, mode, *more, kind=""):
+def loop(env, mode):
     """One NIC for both ends, whose frames come back to it as through a plug: what the program is made for."""
     pair(env)
     env.model.forward("loop")
-    selftest.run(env, "bpf/xskxceiver", 300, "-i", env.dut.name, "-i", env.dut.name, "-m", mode, *more,
-                 prepared=False, name=f"xskxceiver-{mode}-loop{kind}")
+    tests(env, mode, kind="-loop", far=env.dut)
 
 
 @case(330, LOOP)
