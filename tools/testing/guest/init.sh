@@ -56,7 +56,8 @@ modules=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.modules=//p')
 # From memory, they are in their place.
 [ ! -d "$modules" ] || mount --bind "$modules" /usr/lib/modules
 ip link set lo up
-sysctl -qw kernel.hung_task_timeout_secs=60
+# The runner asks a guest that is stuck by keys what it waits for.
+sysctl -qw kernel.hung_task_timeout_secs=60 kernel.sysrq=1
 
 job=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^vnr\.job=//p')
 program=agent

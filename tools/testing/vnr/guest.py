@@ -2,6 +2,7 @@
 """One guest: started through virtme-ng with an init of ours, talked to over a
 second serial line (KTAP and requests up, answers down), ended in any case."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -22,6 +23,8 @@ BOOT_SECONDS = 90
 STILL_SECONDS = 40
 # What a guest may take to notice a case's own time limit before it is killed.
 GRACE_SECONDS = 25
+# For what it answers to a key for its kernel.
+ANSWER_SECONDS = 2
 # What QEMU may take to answer.
 MONITOR_SECONDS = 30
 
@@ -46,7 +49,8 @@ class Guest:
         self.model = Model(name, nics, mac_address)
         self.process = self.line = self.monitor = None
         self.pending = b""
-        self.deadline = None
+        # How long the log was when the guest was given up, if it was.
+        self.deadline = self.said = None
 
     @classmethod
     def end_all(cls):
@@ -197,6 +201,7 @@ class Guest:
                     yield text.decode(errors="replace").rstrip("\r")
                 left = self.deadline - time.monotonic()
                 if left <= 0:
+                    self._ask_what_it_waits_for()
                     raise GuestDied("the guest said nothing more within its time limit")
                 if not selector.select(min(left, 5)):
                     if booting and self.log.stat().st_size != size:
@@ -213,6 +218,16 @@ class Guest:
                     return
                 self.pending += data
 
+    def _ask_what_it_waits_for(self):
+        """Has the kernel of a guest that is stuck say so at the end of its log, which is none of
+        what console() gives: tasks that are blocked, what its processors do, and all other tasks."""
+        self.said = self.log.stat().st_size
+        with contextlib.suppress(GuestDied, RuntimeError):
+            for letter in "wlt":
+                keys = [{"type": "qcode", "data": key} for key in ("alt", "sysrq", letter)]
+                self.execute("send-key", keys=keys)
+                time.sleep(ANSWER_SECONDS * jobs.slowness() * self.kernel.slowness)
+
     def expect(self, seconds):
         """The next line must come within the time, and some grace."""
         self.deadline = time.monotonic() + seconds + GRACE_SECONDS * jobs.slowness() * self.kernel.slowness
@@ -224,7 +239,7 @@ class Guest:
             raise GuestDied(f"the guest does not listen any more: {error}") from error
 
     def console(self):
-        return self.log.read_text(errors="replace").replace("\0", "")
+        return self.log.read_bytes()[:self.said].decode(errors="replace").replace("\0", "")
 
     def __exit__(self, kind=None, *_):
         if self.process:
