@@ -208,6 +208,13 @@ impl Options {
                  set --frags,{larger} or a smaller --tx-pkt-size"
             ));
         }
+        let needed = frame.div_ceil(chunk.max(1));
+        if self.mode() == Mode::TxOnly && needed > self.extra.chunks {
+            return Err(format!(
+                "--chunks={}: a frame of {frame} bytes takes {needed}",
+                self.extra.chunks
+            ));
+        }
         self.transmit.check()
     }
 

@@ -118,11 +118,10 @@ impl Program {
 
     /// Gives sockets what is meant for them.
     pub fn enter(&self, options: &Options, sockets: &[i32]) -> io::Result<()> {
-        let first = match (&self.keeper, options.shared_umem) {
-            (_, true) => 0,
-            // Its one entry.
-            (Keeper::Control(_), false) => 0,
-            (_, false) => options.queue,
+        let first = if options.shared_umem {
+            0
+        } else {
+            options.queue
         };
         (first..)
             .zip(sockets)

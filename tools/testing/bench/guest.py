@@ -26,6 +26,10 @@ BOOT_MODULES = ("e1000", "9p", "9pnet_virtio", "pktgen", "uio_pci_generic")
 LATER_MODULES = ("virtio_net",)
 
 
+# No part takes so long.
+SILENT_SECONDS = 900
+
+
 class GuestError(Exception):
     """A guest did not do what its plan says; the text says what to look at."""
 
@@ -211,15 +215,17 @@ def run_guest(out, command, plan, label, limit, take, show):
         (out / name).unlink(missing_ok=True)
     (out / "plan").write_text("\n".join(plan.lines) + "\n")
     (out / "log").touch()
-    start = time.monotonic()
+    start = heard = time.monotonic()
     hint = f"see {out}/console.log, {out}/qemu.log and {out}/errors"
     lines = []
 
     def follow():
+        nonlocal heard
         whole, _, _ = (out / "log").read_text().rpartition("\n")
         fresh = [line.split() for line in whole.splitlines()[len(lines):]]
         for line in fresh:
             lines.append(line)
+            heard = time.monotonic()
             take(line)
 
     with open(out / "qemu.log", "w") as err:
@@ -232,6 +238,8 @@ def run_guest(out, command, plan, label, limit, take, show):
                 show()
                 if time.monotonic() - start > limit:
                     raise GuestError(f"{label}: not done after {limit} s; {hint}")
+                if time.monotonic() - heard > SILENT_SECONDS:
+                    raise GuestError(f"{label}: stuck, it has said nothing for {SILENT_SECONDS} s; {hint}")
                 time.sleep(0.5)
         finally:
             if qemu.poll() is None:

@@ -191,6 +191,10 @@ class Bench:
         limit = self.args.limit or 60 + 6 * plan.parts
         try:
             guest.run_guest(out, command, plan, f"{kind} guest", limit, take, show)
+        except guest.GuestError:
+            # Nobody makes them again.
+            self.void += [f"{scenario.name}, repeat {repeat}: {why}" for scenario, repeat, why in lost]
+            raise
         finally:
             show(last=True)
         return lost

@@ -12,6 +12,7 @@ import tty
 
 from model import Model
 from nic import DRIVERS, Nic, run, write
+import vnrtest
 from vnrtest import Failed, Skip, check, wait_for
 
 PORT = 7777
@@ -143,7 +144,7 @@ class Environment:
     @staticmethod
     def finish(process, timeout=120):
         """(its JSON, its verdict) of a traffic program."""
-        out, said = process.communicate(timeout=timeout)
+        out, said = process.communicate(timeout=timeout * max(1, vnrtest.slowness // 2))
         if process.returncode not in (0, 1):
             raise Failed(f"traffic {' '.join(process.args[1:])}: status {process.returncode}, {said.strip()}")
         return json.loads(out), process.returncode == 0

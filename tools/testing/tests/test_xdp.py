@@ -3,7 +3,7 @@
 
 from bpf_link import Link, Pinned
 from nic import read, settle
-from packet import EXPERIMENTAL, Capture, ethernet, udp4
+from packet import EXPERIMENTAL, GSO_NONE, NEEDS_CSUM, Capture, ethernet, large_frame, udp4
 from toeplitz import flow_hash
 from tracing import Traced
 from vnrtest import Failed, case, check, equal, wait_for
@@ -153,6 +153,36 @@ def checksums_are_complete(env):
         env.dut_server.kill()
         env.dut_server.wait()
         env.peer.offload(tso=True, gso=True, tx_udp_segmentation=True)
+
+
+@case(90, sample=LONG)
+def partial_checksums_go_on(env):
+    """Frames that come with a partial checksum leave with a whole one, sent back or by another device."""
+    xdp, long = Xdp(env), "host_mtu" in env.dut.label
+    sent = [large_frame(env.peer, env.dut, (GSO_NONE, protocol, place), length, ports=(4000, PORT), segment=0)
+            for protocol, place in ((17, 6), (6, 16))
+            for length in ((19, 1400, 4000, 8900) if long else (19, 1400))]
+
+    def but_checksums(frame, place):
+        return frame[:34 + place] + frame[36 + place:]
+
+    with env.joined() as (va, vb):
+        for nic in (env.dut, env.peer, va, vb) if long else ():
+            nic.ip(f"link set dev {nic.name} mtu 9000")
+        for program, at in ("tx", env.peer), ("redirect", vb):
+            xdp.set(port=PORT, target=int(read("/sys/class/net/va/ifindex")))
+            xdp.attach(program, frags=long, overwrite=True)
+            with Capture(at) as capture, env.peer.packet_socket(protocol=0, vnet_header=True) as sender:
+                for header, frame in sent:
+                    sender.send(header + frame)
+                got = [seen for seen in capture.frames(quiet=1)
+                       if not seen.outgoing and seen.ports() == (4000, PORT)]
+            for seen in got:
+                check(not seen.flags & NEEDS_CSUM and seen.checksum_right(), f"{program}: a wrong checksum")
+            same([but_checksums(seen.data, 6 if seen.ip[1] == 17 else 16) for seen in got],
+                 [but_checksums(returned(frame) if program == "tx" else frame, 6 if frame[23] == 17 else 16)
+                  for _, frame in sent])
+    env.ping()
 
 
 def errors_of(env):

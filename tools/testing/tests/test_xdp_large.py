@@ -2,12 +2,16 @@
 """Large frames under XDP: what becomes of one that is to be cut into segments, by what the
 program does with it. The rule is in the user's guide."""
 
+import contextlib
+
 from nic import read
 from packet import (EXPERIMENTAL, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, TRANSPORT, Capture, Frame,
                     large_frame)
+from test_afxdp import clients
 from tracing import Traced
 from vnrtest import case, check, equal, wait_for
 from xdp import Xdp
+from xsk import adds_up, mode
 
 ORDER = 56
 PARAMS = ["", "mode=big,packed=on,queues=2"]
@@ -98,6 +102,28 @@ def redirected_to_processor(env):
     xdp.update("processors_frags", 0, ["0", "2", "0", "0"])
     for kind, sent, got in each(env, env.dut, is_ours):
         one_long(kind, sent, got)
+    env.ping()
+
+
+@case(120)
+def to_socket(env):
+    """A process gets one long frame, in several chunks; one that takes none of these, nothing."""
+    xdp = attached(env, "socket")
+    number = len(KINDS) * len(LENGTHS)
+    for words, received in (("-F",), number), ((), 0):
+        before = env.dut.statistics()
+        with contextlib.ExitStack() as stack:
+            made = clients(env, stack, mode(env), *words, "-p")
+            for _, _, got in each(env, env.dut, is_ours):
+                equal(len(got), 0, "frames that the stack gets")
+            results = [client.end() for client in made]
+        for result in results:
+            adds_up(result)
+        equal(sum(result["rx"] for result in results), received, f"frames received with {words}")
+        after = env.dut.statistics()
+        for name, count in ("rx_xdp_redirects", number), ("rx_xdp_drops", number - received):
+            equal(after[name] - before[name], count, f"{name} with {words}")
+    equal(xdp.seen()["wrong"], 0, "frames with a wrong checksum")
     env.ping()
 
 

@@ -155,10 +155,10 @@ impl Ring {
                 },
                 Err(LengthError) => runner.common.count_length_error(batch),
             }
-            if !pages.is_coherent() {
-                chain.drop_first();
+            // Of others, which the CPU has read, the device gets none again but by the pool.
+            if pages.is_coherent() {
+                self.keep(chain);
             }
-            self.keep(chain);
         }
     }
 

@@ -251,6 +251,8 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
     /// The frame, if it cannot go there.
     #[inline]
     pub fn redirect(self, poll: &RxPoll<'_>) -> Result<(), Self> {
+        // Some may wait to be sent even if it fails: a broadcast's, of which one had no memory.
+        poll.redirected();
         // SAFETY: Device, frame and program are valid; this is the poll that has run it.
         let ret = unsafe {
             bindings::xdp_do_redirect(self.dev(), &mut self.0.raw, self.0.program.as_ptr())
@@ -259,7 +261,6 @@ impl<'r, 'p> XdpBuff<'r, 'p> {
             self.trace(bindings::xdp_action_XDP_REDIRECT);
             return Err(self);
         }
-        poll.redirected();
         // Another has the memory.
         let _ = ManuallyDrop::new(self);
         Ok(())

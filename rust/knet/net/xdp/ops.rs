@@ -235,9 +235,14 @@ impl<D: Driver> Operations<D> {
             let queues = (&raw const (*dev).real_num_tx_queues)
                 .read_volatile()
                 .max(1);
-            let slot = (**tx).get((CpuId::current().as_u32() % queues) as usize);
-            // Somebody may have paused the queue, for a moment.
-            let Some(mut guard) = slot.and_then(|slot| TxGuard::lock(slot)) else {
+            let own = CpuId::current().as_u32() % queues;
+            let lock = |index: u32| {
+                let slot = (**tx).get(index as usize)?;
+                TxGuard::lock(slot)
+            };
+            // Somebody may have paused the queue, for a moment: another takes its place.
+            let others = || (0..queues).filter(|&index| index != own).find_map(lock);
+            let Some(mut guard) = lock(own).or_else(others) else {
                 return EBUSY.to_errno();
             };
             // Who takes the device away says so before each queue's lock is taken; who gives it

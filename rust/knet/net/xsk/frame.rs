@@ -83,6 +83,8 @@ impl<'q> XskFrame<'q> {
     /// nobody takes it: each frame for a device that is down would cost a page.
     #[inline(never)]
     fn redirect_copy(mut self, poll: &RxPoll<'_>, program: &Program<'_>) -> Result<(), Self> {
+        // As in `XdpBuff::redirect`.
+        poll.redirected();
         let xdp = self.xdp_mut();
         // SAFETY: The frame is ours, and goes away if there is a copy. Without one, the core is told
         // so, as it wants. Device and program are valid; this is the poll that has run it.
@@ -95,7 +97,6 @@ impl<'q> XskFrame<'q> {
             )
         };
         if ret == 0 {
-            poll.redirected();
             let _ = ManuallyDrop::new(self);
             return Ok(());
         }
