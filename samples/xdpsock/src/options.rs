@@ -209,7 +209,7 @@ impl Options {
             ));
         }
         let needed = frame.div_ceil(chunk.max(1));
-        if self.mode() == Mode::TxOnly && needed > self.extra.chunks {
+        if self.mode() == Mode::TxOnly && needed > self.extra.chunks as usize {
             return Err(format!(
                 "--chunks={}: a frame of {frame} bytes takes {needed}",
                 self.extra.chunks
