@@ -74,8 +74,8 @@ impl<D: Driver> Priv<D> {
 pub(super) struct Interface<D: Driver> {
     // Before the device, whose NAPI instances they have.
     pub(super) queues: Queues<D>,
-    /// Sees to transmit queues that are stuck; not queued before registration.
-    recovery: Opaque<bindings::work_struct>,
+    /// Sees to transmit queues that are stuck, and tells of claims; not queued before registration.
+    later: Opaque<bindings::work_struct>,
     /// Set once: a device is not registered twice.
     claimed: AtomicBool,
     /// Set between registration and its end. Changed under RTNL and the instance lock.
@@ -86,7 +86,7 @@ pub(super) struct Interface<D: Driver> {
     wanted: AtomicBool,
     /// The master, if this is a standby.
     failover: SetOnce<Failover>,
-    /// What is claimed of XDP has changed, and nobody was told. Changed under the instance lock.
+    /// What is claimed of XDP has changed, and nobody was told.
     pub(super) claims: AtomicBool,
     netdev: Arc<NetDevice>,
 }
@@ -111,7 +111,7 @@ impl<D: Driver> Interface<D> {
         }
     }
 
-    fn is_registered(&self) -> bool {
+    pub(super) fn is_registered(&self) -> bool {
         self.registered.load(Ordering::Relaxed)
     }
 
@@ -135,12 +135,16 @@ impl<D: Driver> Interface<D> {
             return;
         };
         slot.stuck.store(true, Ordering::Relaxed);
+        self.schedule();
+    }
+
+    fn schedule(&self) {
         // SAFETY: The work item was initialised in `build`.
         unsafe {
             bindings::queue_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
                 bindings::system_percpu_wq,
-                self.recovery.get(),
+                self.later.get(),
             )
         };
     }
@@ -149,9 +153,12 @@ impl<D: Driver> Interface<D> {
     ///
     /// The workqueue calls this for the work item of an interface, which stays until
     /// the work has ended.
-    unsafe extern "C" fn recover(work: *mut bindings::work_struct) {
+    unsafe extern "C" fn see_to_it(work: *mut bindings::work_struct) {
         // SAFETY: By the caller's promise.
-        let this = unsafe { &*container_of!(Opaque::cast_from(work), Self, recovery) };
+        let this = unsafe { &*container_of!(Opaque::cast_from(work), Self, later) };
+        if this.claims.load(Ordering::Relaxed) {
+            this.announce_claims();
+        }
         this.locked(|lock| {
             for slot in this.queues.tx() {
                 if !slot.stuck.swap(false, Ordering::Relaxed) || !slot.enabled.get() {
@@ -176,7 +183,7 @@ impl<D: Driver> Registered for Interface<D> {
             unsafe { bindings::unregister_netdev(self.as_raw()) };
         }
         // SAFETY: The work item was initialised in `build`. It does not run again.
-        unsafe { bindings::disable_work_sync(self.recovery.get()) };
+        unsafe { bindings::disable_work_sync(self.later.get()) };
         self.queues.end_dim();
         // Should the driver have left a queue running, its polls end here.
         self.locked(|lock| self.queues.publish(core::ptr::null(), lock));
@@ -198,17 +205,17 @@ impl<D: Driver> Device<D> {
             wanted: AtomicBool::new(false),
             failover: SetOnce::new(),
             claims: AtomicBool::new(false),
-            recovery: Opaque::zeroed(),
+            later: Opaque::zeroed(),
             netdev,
         };
         let interface = Arc::new(interface, GFP_KERNEL)?;
         // SAFETY: The work item stays in place, and nobody knows of it yet.
         unsafe {
             bindings::init_work_with_key(
-                interface.recovery.get(),
-                Some(Interface::<D>::recover),
+                interface.later.get(),
+                Some(Interface::<D>::see_to_it),
                 false,
-                c"netdev_tx_recovery".as_char_ptr(),
+                c"netdev_later".as_char_ptr(),
                 kernel::static_lock_class!().as_ptr(),
             )
         };
@@ -219,8 +226,10 @@ impl<D: Driver> Device<D> {
         self.0.as_raw()
     }
 
-    pub(super) fn claims(&self) -> &AtomicBool {
-        &self.0.claims
+    /// Has whoever listens for claims of XDP hear that they have changed, soon.
+    pub(super) fn schedule_claims(&self) {
+        self.0.claims.store(true, Ordering::Relaxed);
+        self.0.schedule();
     }
 
     pub(super) fn failover(&self) -> &SetOnce<Failover> {

@@ -189,8 +189,6 @@ impl<D: Driver> Operations<D> {
         let interface = unsafe { &*(*Priv::<D>::of(dev)).interface };
         from_result(|| {
             interface.may_open()?;
-            // SAFETY: By the caller's promise.
-            unsafe { interface.announce_claims() };
             driver.open(&mut lock).map(|()| 0)
         })
     }

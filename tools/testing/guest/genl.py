@@ -84,7 +84,11 @@ def _device(ifindex):
 
 def claims_zero_copy(ifindex):
     """Whether a netdev says that AF_XDP sockets can have its queues."""
-    return bool(_number(_device(ifindex)[DEV_XDP_FEATURES]) & XSK_ZEROCOPY)
+    return _zero_copy(_device(ifindex))
+
+
+def _zero_copy(device):
+    return bool(_number(device[DEV_XDP_FEATURES]) & XSK_ZEROCOPY)
 
 
 def _xsk_features(device):
@@ -111,13 +115,20 @@ class Changes:
 
     def of(self, ifindex):
         """The features for AF_XDP of a netdev, as often as it was said to have changed."""
+        return [_xsk_features(device) for device in self._said(ifindex)]
+
+    def zero_copy_of(self, ifindex):
+        """Whether it claims zero-copy, likewise."""
+        return [_zero_copy(device) for device in self._said(ifindex)]
+
+    def _said(self, ifindex):
         found = []
         try:
             while True:
                 data = self.link.recv(65536)
                 device = _attributes(data[20:])
                 if data[16] == DEV_CHANGE_NTF and _number(device[DEV_IFINDEX]) == ifindex:
-                    found.append(_xsk_features(device))
+                    found.append(device)
         except TimeoutError:
             return found
 

@@ -40,6 +40,22 @@ class Traced:
         write(self.switch, "0")
 
 
+class Probed:
+    """Context: a function ("module:name") is an event, `event`, while it is open."""
+
+    def __init__(self, function):
+        self.function, self.event = function, "kprobes/vnr"
+
+    def __enter__(self):
+        mounted()
+        write(f"{PLACE}/kprobe_events", f"p:{self.event} {self.function}")
+        return self
+
+    def __exit__(self, *_):
+        # To open it so takes all away.
+        write(f"{PLACE}/kprobe_events", "")
+
+
 class Counted:
     """Context: how often each of some events ("system/name") happens while it is open."""
 

@@ -7,7 +7,7 @@ import time
 
 import test_hash
 import test_xdp
-from genl import claims_zero_copy
+from genl import Changes, claims_zero_copy
 from hostile import Log
 from nic import read
 from packet import Capture
@@ -487,6 +487,11 @@ def without_transmit_napi(env):
     """Where NAPI does not reclaim what was sent, a process is refused or served; and NAPI stays while
     there is one."""
     equal(claims(env), can(env) or env.driver == "c", "claim of zero-copy")
+    with env.dut.enter(), Changes() as changes:
+        env.dut.ip("link set dev dut down")
+        env.dut.ethtool("-C", "tx-frames", "0")
+        equal(changes.zero_copy_of(socket.if_nametoindex(env.dut.name)), [False] if can(env) else [],
+              "claims that were announced")
     check(use_napi(env, False), "transmit NAPI cannot be turned off")
     equal(claims(env), False, "claim of zero-copy without transmit NAPI")
     client = Client(env, mode(env), "-t", "--hold", mapped=False)

@@ -2,10 +2,10 @@
 """XDP: what a program wants done with a frame is done, and nothing else changes."""
 
 from bpf_link import Link, Pinned
-from nic import read, settle
+from nic import read, settle, write
 from packet import EXPERIMENTAL, GSO_NONE, NEEDS_CSUM, Capture, ethernet, large_frame, udp4
 from toeplitz import flow_hash
-from tracing import Traced
+from tracing import Counted, Probed, Traced
 from vnrtest import Failed, case, check, equal, wait_for
 from xdp import PLACE, Xdp
 
@@ -130,6 +130,24 @@ def transmits(env):
     equal(after["tx_xdp_tx_drops"] - before["tx_xdp_tx_drops"], 0, "xdp_tx_drops")
     env.ping()
     env.echo("tcp", env.peer.ip4, 1, 8192, 1021)
+
+
+@case(60, sample=PLAIN)
+def sends_in_bulk(env):
+    """Frames that are sent back are given to the device together, not each under a lock of its own."""
+    # What each driver calls for that.
+    function = {"c": "virtio_net:virtnet_xdp_xmit", "rust": "virtio_net_rs:rust_helper___netif_tx_lock"}[env.driver]
+    xdp, number = Xdp(env), 200
+    xdp.set(port=PORT)
+    xdp.attach("tx")
+    # A poll begins late, and finds many.
+    for knob, value in ("napi_defer_hard_irqs", 1000), ("gro_flush_timeout", 20_000_000):
+        write(f"/sys/class/net/dut/{knob}", str(value))
+    with Probed(function) as probed, Counted(probed.event) as counted, Capture(env.peer) as capture:
+        frames = send(env, payloads(number))
+        same(meant(capture.frames(quiet=1)), [returned(frame) for frame in frames])
+        times = counted.times()[probed.event]
+    check(0 < times <= number // 4, f"{function} was called {times} times for {number} frames")
 
 
 @case(90)

@@ -75,8 +75,8 @@ impl<D: Driver> Builder<D> {
 }
 
 impl<D: Driver> Device<D> {
-    /// Whether queues can use pools of processes is seen by users who ask. Whoever listens for changes
-    /// hears of it when the interface goes up, as that takes RTNL.
+    /// Whether queues can use pools of processes is seen by users who ask at once, and by those who
+    /// listen for changes soon, as that takes RTNL.
     pub fn tell_zero_copy(&self, is_possible: bool, lock: &mut OpsLocked<'_, D>) {
         let dev = self.as_raw();
         if lock.netdev() != dev {
@@ -90,7 +90,9 @@ impl<D: Driver> Device<D> {
             let before = features.read_volatile();
             let now = before & !bit | if is_possible { bit } else { 0 };
             features.write_volatile(now);
-            self.claims().fetch_or(now != before, Ordering::Relaxed);
+            if now != before {
+                self.schedule_claims();
+            }
         }
     }
 
@@ -116,15 +118,18 @@ impl<D: Driver> Device<D> {
 }
 
 impl<D: Driver> Interface<D> {
-    /// Has those know who listen for claims of XDP, if there are others than they know of.
-    ///
-    /// # Safety
-    ///
-    /// The caller has RTNL and the instance lock.
-    pub(in super::super) unsafe fn announce_claims(&self) {
-        if self.claims.swap(false, Ordering::Relaxed) {
-            // SAFETY: The device is valid; by the caller's promise.
-            unsafe { announce(self.as_raw()) };
+    /// Has those know who listen for claims of XDP, if there are others than they know of. Process
+    /// context; takes RTNL and the instance lock.
+    pub(in super::super) fn announce_claims(&self) {
+        // SAFETY: The device is valid, and the locks are held in between.
+        unsafe {
+            bindings::rtnl_lock();
+            self.locked(|_| {
+                if self.claims.swap(false, Ordering::Relaxed) && self.is_registered() {
+                    announce(self.as_raw());
+                }
+            });
+            bindings::rtnl_unlock();
         }
     }
 }
