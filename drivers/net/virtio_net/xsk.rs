@@ -96,7 +96,7 @@ impl Xsk for Nic {
 /// What an error of binding means.
 fn reason(error: Error) -> &'static str {
     match error {
-        EOPNOTSUPP => "its memory cannot be mapped as the device needs it, or tx napi is off",
+        EOPNOTSUPP => "its memory cannot be mapped as the device needs it (bounce buffers: chunks must be aligned), or tx napi is off",
         ENOSPC => "the rings are too small",
         ENOMEM => "no memory",
         EIO => "the device is given up",

@@ -41,6 +41,19 @@ def sockets(env):
         transmit(env, "-z", size=size)
 
 
+@case(90, nics=MAPPED)
+def sockets_unaligned(env):
+    """Chunks may lie across pages, but where the kernel copies each page by itself they are refused."""
+    words = ("-u", "-f", 3000)
+    if "swiotlb" in env.dut.label:
+        client = Client(env, "-z", *words, "--hold", mapped=False)
+        check(f"os error {EOPNOTSUPP}" in client.error, f"bound: {client.error!r}")
+        transmit(env, "-c", *words, size=1514)
+        return
+    receive(env, ready(env), "-z", *words, "-p", count=250)
+    transmit(env, "-z", *words, size=1514)
+
+
 @case(90, nics="*-mergeable-*-iommu_platform=on")
 def sockets_jumbo(env):
     """So do frames over several chunks."""

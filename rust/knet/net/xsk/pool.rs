@@ -111,7 +111,8 @@ impl XskOffer<'_> {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` if the addresses are others; `ENOMEM`.
+    /// `EOPNOTSUPP` if the addresses are others, or if frames can lie across pages, each of which the
+    /// DMA API copies by itself; `ENOMEM`.
     pub fn map(self, target: &XskTarget) -> Result<XskPool> {
         let device = target.device;
         let raw = self.raw.as_ptr();
@@ -144,13 +145,11 @@ impl XskOffer<'_> {
             return Err(EOPNOTSUPP);
         }
         // SAFETY: The pool is live.
-        let step = unsafe {
-            if (*raw).unaligned {
-                0
-            } else {
-                (*raw).chunk_size
-            }
-        };
+        let (unaligned, chunk_size) = unsafe { ((*raw).unaligned, (*raw).chunk_size) };
+        if unaligned && mapped.needs_sync {
+            return Err(EOPNOTSUPP);
+        }
+        let step = if unaligned { 0 } else { chunk_size };
         // SAFETY: The device is valid as long as it has queues with pools.
         let info = unsafe { QueueInfo::of_frames(self.netdev, self.index, step as usize)? };
         mapped.info = Some(info);
