@@ -14,8 +14,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 AF_XDP, SOL_XDP = 44, 283
 RX_RING, TX_RING, UMEM_REG, FILL_RING, COMPLETION_RING = 2, 3, 4, 5, 6
 MMAP_OFFSETS = 1
-PAGES_OF_TX_RING, PAGES_OF_COMPLETION_RING = 0x80000000, 0x180000000
-ZERO_COPY = 1 << 2
+PAGES_OF_TX_RING, PAGES_OF_FILL_RING, PAGES_OF_COMPLETION_RING = 0x80000000, 0x100000000, 0x180000000
+SHARED_UMEM, ZERO_COPY = 1, 1 << 2
 TX_METADATA_LEN = 1 << 2
 # In a descriptor: there is metadata in front of the frame.
 TX_METADATA = 1 << 1
@@ -42,20 +42,27 @@ class Socket:
     """A socket with memory and rings of its own, to be bound to a queue, zero-copy. Its frames are
     the kernel's to receive into."""
 
-    def __init__(self, nic, queue=0, metadata=0):
-        """With so many bytes of metadata in front of each frame that is sent."""
+    def __init__(self, nic, queue=0, metadata=0, shares=None):
+        """With so many bytes of metadata in front of each frame that is sent, or with the memory of a socket
+        that is bound, to another queue."""
         self.index, self.queue = socket.if_nametoindex(nic.name), queue
-        self.socket = socket.socket(AF_XDP, socket.SOCK_RAW)
-        self.memory = mmap.mmap(-1, CHUNK * CHUNKS)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        flags = TX_METADATA_LEN if metadata else 0
-        self.socket.setsockopt(SOL_XDP, UMEM_REG,
-                               struct.pack("QQ4I", address, CHUNK * CHUNKS, CHUNK, 0, flags, metadata))
+        self.socket, self.shares = socket.socket(AF_XDP, socket.SOCK_RAW), shares
+        if shares:
+            self.memory = shares.memory
+        else:
+            self._register(TX_METADATA_LEN if metadata else 0, metadata)
         for ring in (RX_RING, TX_RING, FILL_RING, COMPLETION_RING):
             self.socket.setsockopt(SOL_XDP, ring, struct.pack("I", RING))
 
+    def _register(self, flags, metadata):
+        self.memory = mmap.mmap(-1, CHUNK * CHUNKS)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self.socket.setsockopt(SOL_XDP, UMEM_REG,
+                               struct.pack("QQ4I", address, CHUNK * CHUNKS, CHUNK, 0, flags, metadata))
+
     def bind(self):
-        where = struct.pack("HHIII", AF_XDP, ZERO_COPY, self.index, self.queue, 0)
+        how = (SHARED_UMEM, self.shares.socket.fileno()) if self.shares else (ZERO_COPY, 0)
+        where = struct.pack("HHIII", AF_XDP, how[0], self.index, self.queue, how[1])
         if LIBC.bind(self.socket.fileno(), where, len(where)) < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
@@ -74,6 +81,21 @@ class Socket:
                 struct.pack_into("QII", ring, entries + 16 * index, *descriptor)
             struct.pack_into("I", ring, producer, len(descriptors))
         LIBC.sendto(self.socket.fileno(), None, 0, socket.MSG_DONTWAIT, None, 0)
+
+    def fill(self, addresses):
+        """Gives the kernel frames to receive into, no more than a ring has entries in all."""
+        ring, producer, entries = self._ring(2, PAGES_OF_FILL_RING, 8)
+        with ring:
+            struct.pack_into(f"{len(addresses)}Q", ring, entries, *addresses)
+            struct.pack_into("I", ring, producer, len(addresses))
+
+    def received(self):
+        """What was received, of all that was: (address of a chunk, bytes of the frame)."""
+        ring, producer, entries = self._ring(0, 0, 16)
+        with ring:
+            count, = struct.unpack_from("I", ring, producer)
+            found = [struct.unpack_from("QII", ring, entries + 16 * index) for index in range(count)]
+        return [(address - address % CHUNK, self.memory[address:address + length]) for address, length, _ in found]
 
     def completed(self):
         """Addresses that came back, of all that were sent."""

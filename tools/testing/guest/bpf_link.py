@@ -7,6 +7,7 @@ import os
 import struct
 
 SYS_BPF = 321  # x86-64
+MAP_UPDATE = 2
 OBJ_GET, LINK_CREATE, LINK_UPDATE, LINK_DETACH = 7, 28, 29, 34
 ATTACH_XDP, NATIVE, REPLACE = 37, 1 << 2, 1 << 2
 
@@ -23,7 +24,7 @@ def _bpf(command, attributes):
 
 
 class Pinned:
-    """A pinned program, open; a context."""
+    """A pinned program, or map, open; a context."""
 
     def __init__(self, path):
         place = ctypes.create_string_buffer(path.encode())
@@ -34,6 +35,14 @@ class Pinned:
 
     def __exit__(self, *_):
         os.close(self.fd)
+
+
+class Map(Pinned):
+    """A pinned map of numbers."""
+
+    def update(self, key, value):
+        numbers = [ctypes.c_uint32(number) for number in (key, value)]
+        _bpf(MAP_UPDATE, struct.pack("IIQQQ", self.fd, 0, *map(ctypes.addressof, numbers), 0))
 
 
 class Link:

@@ -7,12 +7,14 @@ import time
 
 import test_hash
 import test_xdp
+from bind import CHUNK, Socket
+from bpf_link import Map
 from genl import Changes, claims_zero_copy
 from hostile import Log
 from nic import read
 from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
-from xdp import Xdp, little
+from xdp import PLACE, Xdp, little
 from xsk import (FCS, Client, adds_up, can, forwarded, gather, in_place, mode, number_of, numbered, pinned, queues, room,
                  send)
 
@@ -480,6 +482,57 @@ def claims(env):
     """Whether the NIC says that it has zero-copy."""
     with env.dut.enter():
         return claims_zero_copy(socket.if_nametoindex(env.dut.name))
+
+
+@case(60, nics="*-2q*-iommu_platform=on")
+def memory_of_several_queues(env):
+    """Sockets on several queues share memory: each sends of it and receives into it what is its own, also
+    when the one that brought it has gone."""
+    frames = numbered(env, 16, PORT, flows=16)
+    # Other flows: one is received by the queue that has sent it.
+    back = [frame[6:12] + frame[:6] + frame[12:] for frame in numbered(env, 16, PORT + 1)]
+    xdp = ready(env)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(contextlib.closing(Socket(env.dut)))
+        first.bind()
+        second = stack.enter_context(contextlib.closing(Socket(env.dut, queue=1, shares=first)))
+        second.bind()
+        each = {first: range(0, 16), second: range(16, 32)}
+        sent = {}
+
+        def send_by(made, some):
+            sent.setdefault(made, [])
+            for index in some:
+                data = back[index % 16]
+                made.memory[CHUNK * index:CHUNK * index + len(data)] = data
+                sent[made].append((CHUNK * index, len(data), 0))
+            made.send(sent[made])
+            wait_for(lambda: len(made.completed()) == len(sent[made]), "all come back")
+            equal(sorted(made.completed()), sorted(address for address, _, _ in sent[made]), "addresses")
+
+        with Capture(env.peer) as capture:
+            for made, chunks in each.items():
+                send_by(made, chunks)
+            test_xdp.same(test_xdp.meant(capture.frames(quiet=1), PORT + 1), 2 * back)
+        with Map(f"{PLACE}-maps/sockets") as sockets:
+            for made in each:
+                sockets.update(made.queue, made.socket.fileno())
+            for made, base in (first, 32), (second, 48):
+                made.fill([CHUNK * index for index in range(base, base + 16)])
+                made.send(sent[made])
+            send(env, frames)
+            wait_for(lambda: sum(len(made.received()) for made in each) == len(frames), "all frames are received")
+        for made, base in (first, 32), (second, 48):
+            chunks = [address // CHUNK for address, _ in made.received()]
+            check(chunks and set(chunks) <= set(range(base, base + 16)), f"queue {made.queue}: chunks {chunks}")
+        test_xdp.same([data for made in each for _, data in made.received()], frames)
+        first.close()
+        with Capture(env.peer) as capture:
+            send_by(second, range(8))
+            test_xdp.same(test_xdp.meant(capture.frames(quiet=1), PORT + 1), back[:8])
+    wait_until_free()
+    xdp.detach()
+    env.ping()
 
 
 @case(60, nics=ZERO_COPY, sample=PLAIN)

@@ -43,7 +43,7 @@ def sockets(env):
 
 @case(90, nics=MAPPED)
 def sockets_unaligned(env):
-    """Chunks may lie across pages, but where the kernel copies each page by itself they are refused."""
+    """Chunks may lie across pages, but not where the kernel copies each page by itself."""
     words = ("-u", "-f", 3000)
     if "swiotlb" in env.dut.label:
         client = Client(env, "-z", *words, "--hold", mapped=False)
