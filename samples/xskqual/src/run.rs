@@ -112,6 +112,7 @@ pub fn run(options: &InterfaceOptions) -> Result<i32, String> {
     if let Err(why) = bench.find_queue(options.queue) {
         // Frames that cannot come would be the device's fault.
         if bench.flows.is_empty() {
+            println!("Bail out! {why}");
             return Err(why);
         }
         // If no program runs, tests will say so.
