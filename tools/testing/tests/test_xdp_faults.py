@@ -3,12 +3,18 @@
 socket, fails once: an error comes back or the work is done without it, traffic goes on as before,
 and the next attempt works."""
 
+import contextlib
+import socket
+
 import fault
 from bind import Program, Socket
+from packet import Capture
 from test_afxdp import transmit
 from test_faults import ADDS, MAPS, dma_device, now_and_then, steps
+from test_xdp import PORT, meant, payloads, same, send
+from test_xdp_tools import pairs
 from vnrtest import case, check, equal, wait_for
-from xdp import PLACE, Xdp
+from xdp import PLACE, Xdp, little
 from xsk import pinned
 
 ORDER = 64
@@ -130,4 +136,32 @@ def sends_refused(env):
         failed = calls.failed()
         calls.arm(0)
         check(failed >= 100, f"{failed} frames were refused")
+    env.ping()
+
+
+@case(120)
+def broadcast_half_way(env):
+    """A frame is for three devices, and there is no memory for the third one's: the first has it all the same,
+    and what comes later is everybody's."""
+    letters = "abc"
+    xdp, ends = Xdp(env), pairs(env, *letters)
+    xdp.set(port=PORT)
+    for key, letter in enumerate(letters):
+        xdp.update("devices", key, little(socket.if_nametoindex(f"v{letter}"), 4))
+    xdp.attach("broadcast")
+    before = env.dut.statistics()["rx_xdp_drops"]
+    with fault.Calls(env, {"xdpf_clone": 0}) as calls, Capture(ends[0]) as capture:
+        calls.arm(2)
+        frames = send(env, payloads(1))
+        same(meant(capture.frames(quiet=1)), frames)
+        equal(calls.failed(), 1, "frames that there was no memory for")
+        calls.arm(0)
+    equal(env.dut.statistics()["rx_xdp_drops"] - before, 1, "frames dropped")
+    with contextlib.ExitStack() as stack:
+        captures = [stack.enter_context(Capture(end)) for end in ends]
+        frames = send(env, payloads())
+        for capture in captures:
+            same(meant(capture.frames(quiet=1)), frames)
+    for letter in letters:
+        env.dut.ip(f"link del v{letter}")
     env.ping()

@@ -386,5 +386,14 @@ BOTH(verify)
 		return do_map(ctx, &map##_frags); \
 	}
 
+/* To each device of the map. */
+SEC("xdp")
+int broadcast(struct xdp_md *ctx)
+{
+	if (!is_meant(ctx))
+		return XDP_PASS;
+	return bpf_redirect_map(&devices, 0, BPF_F_BROADCAST);
+}
+
 BOTH_MAPS(devmap, devices)
 BOTH_MAPS(cpumap, processors)
