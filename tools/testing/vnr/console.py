@@ -118,6 +118,13 @@ def stale_int3(text):
     return bool(before) and before[1] != "cc"
 
 
+def left_by_c(cases, waits):
+    """Whether the last of these cases, one of ours, could not begin as the device that the C driver had in
+    the one before does not go: somebody has a reference to it. `waits` is what the guest said of its tasks."""
+    return len(cases) > 1 and cases[-1].endswith("@rust") and cases[-2].endswith("@c") \
+        and bool(re.search(r"\bvirtnet_remove\+\S+ \[virtio_net\]", waits))
+
+
 def stuck_since(begun, line):
     """The case of the C driver that was running when the queue got stuck of which the line says so; of
     [(second, case)]."""

@@ -240,7 +240,14 @@ class Guest:
             raise GuestDied(f"the guest does not listen any more: {error}") from error
 
     def console(self):
-        return self.log.read_bytes()[:self.said].decode(errors="replace").replace("\0", "")
+        return self._read()[:self.said].decode(errors="replace").replace("\0", "")
+
+    def waits(self):
+        """What its tasks wait for, if it was stuck."""
+        return self._read()[self.said:].decode(errors="replace") if self.said else ""
+
+    def _read(self):
+        return self.log.read_bytes()
 
     def __exit__(self, kind=None, *_):
         if self.process:

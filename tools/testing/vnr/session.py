@@ -26,7 +26,7 @@ class Session:
     def __init__(self, plan, results, full):
         self.plan, self.results, self.full = plan, results, full
         self.verdicts = []
-        self.came_up = self.emulator_erred = False
+        self.came_up, self.others_fault = False, ""
         self.qemu, self.accel = accel.choose(plan.counted, plan.sse4)
         # Limits are for a machine that has other work too.
         self.slowness = (2 if self.accel == "tcg" else 1) * jobs.slowness() * plan.kernel.slowness
@@ -54,10 +54,10 @@ class Session:
             left = left[done:]
             if not left:
                 break
-            if self.emulator_erred and tries > 1:
+            if self.others_fault and tries > 1:
                 tries -= 1
-                print(f"# guest {self.plan.name}: a fault of the emulator, not of the kernel ({reason}); "
-                      f"{left[0]['id']} is run again", flush=True)
+                print(f"# guest {self.plan.name}: {self.others_fault} ({reason}); {left[0]['id']} is run again",
+                      flush=True)
                 continue
             # The case that was running fails; another guest takes the rest.
             self._add(left.pop(0), "fail", reason)
@@ -80,7 +80,7 @@ class Session:
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
-        self.came_up = self.emulator_erred = False
+        self.came_up, self.others_fault = False, ""
         guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
                       cpus=self.plan.cpus, memory=self.plan.memory,
                       in_memory=self.plan.in_memory)
@@ -117,7 +117,11 @@ class Session:
         if wrong:
             self._add({"variant": f"{name}.device_model", "driver": "host"}, "fail", wrong)
         text = guest.console()
-        self.emulator_erred = not ended and self.accel == "tcg" and console.stale_int3(text)
+        done = [entry["id"] for entry in cases[:len(verdicts) + 1]]
+        if not ended and self.accel == "tcg" and console.stale_int3(text):
+            self.others_fault = "a fault of the emulator, not of the kernel"
+        elif not ended and console.left_by_c(done, guest.waits()):
+            self.others_fault = f"the C driver's device does not go after {done[-2]}"
         splats = console.splats(text)
         for entry, (status, why, seconds) in zip(cases, verdicts):
             own = [line for case, line in splats if case == entry["id"]]

@@ -4,7 +4,7 @@ was running, and ordinary lines fail none. Run by host.sh."""
 
 import unittest
 
-from .console import splats, stale_int3
+from .console import left_by_c, splats, stale_int3
 
 # One header line of each checker, as the kernel's sources print it.
 BAD = """
@@ -137,6 +137,14 @@ class Splats(unittest.TestCase):
         self.assertFalse(stale_int3(oops + code.format("cc")))
         self.assertFalse(stale_int3(oops))
         self.assertFalse(stale_int3(oops.replace("int3", "invalid opcode") + code.format("e9")))
+
+    def test_devices_that_do_not_go(self):
+        waits = "[  226.302723]  virtnet_remove+0x75/0xa0 [virtio_net]\n"
+        self.assertTrue(left_by_c(["a.b/nic@c", "a.c/nic@rust"], waits))
+        self.assertFalse(left_by_c(["a.c/nic@rust"], waits))
+        self.assertFalse(left_by_c(["a.b/nic@rust", "a.c/nic@rust"], waits))
+        self.assertFalse(left_by_c(["a.b/nic@c", "a.c/nic@c"], waits))
+        self.assertFalse(left_by_c(["a.b/nic@c", "a.c/nic@rust"], waits.replace("virtio_net]", "virtio_net_rs]")))
 
 
 if __name__ == "__main__":
