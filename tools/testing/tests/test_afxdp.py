@@ -519,6 +519,7 @@ def memory_of_several_queues(env):
                 sockets.update(made.queue, made.socket.fileno())
             for made, base in (first, 32), (second, 48):
                 made.fill([CHUNK * index for index in range(base, base + 16)])
+                # Nothing new: the call has the queue looked after.
                 made.send(sent[made])
             send(env, frames)
             wait_for(lambda: sum(len(made.received()) for made in each) == len(frames), "all frames are received")

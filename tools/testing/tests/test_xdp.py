@@ -14,6 +14,7 @@ PARAMS = ["", "packed=on,queues=2,hash=on", "mode=small", "mode=big", "host_mtu=
 FULL_PARAMS = [*PARAMS, "queues=8", "packed=on,queues=3,iommu_platform=on", "mode=small,queues=4,packed=on",
                "mode=big,packed=on,host_mtu=9000", "ctrl_guest_offloads=off", "mode=big,ctrl_guest_offloads=off",
                "transport=legacy", "transport=mmio", "in_order=on"]
+# Frames over several buffers, large ones, and all but mmio.
 LONG, LARGE, PCI = "*host_mtu*", "*[mb][ei][rg]*", "?[!m]*"
 # What `make test` runs of cases that do not look at how buffers lie.
 PLAIN, TWO = "modern-split-mergeable-1q", "modern-packed-*"

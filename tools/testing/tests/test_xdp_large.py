@@ -108,7 +108,7 @@ def redirected_to_processor(env):
 @case(120)
 def to_socket(env):
     """A process gets one long frame, in several chunks; one that takes none of these, nothing."""
-    xdp = attached(env, "socket")
+    attached(env, "socket")
     number = len(KINDS) * len(LENGTHS)
     rounds = [(mode, words, received) for mode in (("-c",) if "-big-" in env.dut.label else ("-c", "-z"))
               for words, received in ((("-F",), number), ((), 0))]
@@ -125,7 +125,6 @@ def to_socket(env):
         after = env.dut.statistics()
         for name, count in ("rx_xdp_redirects", number), ("rx_xdp_drops", number - received):
             equal(after[name] - before[name], count, f"{name} with {mode} {words}")
-    equal(xdp.seen()["wrong"], 0, "frames with a wrong checksum")
     env.ping()
 
 

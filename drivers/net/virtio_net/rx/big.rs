@@ -155,7 +155,7 @@ impl Ring {
                 },
                 Err(LengthError) => runner.common.count_length_error(batch),
             }
-            // Of others, which the CPU has read, the device gets none again but by the pool.
+            // Otherwise what the CPU has read goes to the device again by way of the pool.
             if pages.is_coherent() {
                 self.keep(chain);
             }
