@@ -7,10 +7,13 @@ import socket
 import struct
 import time
 
-from vnrtest import Failed, Skip, wait_for
+import vnrtest
+from vnrtest import Failed, Skip, check, wait_for
 
 # Of traffic.c.
 PORT, REPORT = 7777, 0xF00D5A18
+# For so many seconds a generator waits for buffers, at most.
+STUCK = 8
 
 
 class Model:
@@ -75,8 +78,17 @@ class Model:
         return self.env.control.ask(model={"cmd": "generators"})
 
     def wait_generated(self, number, seconds=20):
-        wait_for(lambda: self.generators()[number]["done"], "the generator's end", seconds, 0.2)
-        return self.generators()[number]
+        """How far a generator has come at its end, or once it has been stuck for a while."""
+        progress = [None, 0]
+
+        def ended():
+            state, now = self.generators()[number], time.monotonic()
+            if [state["sent"], state["refused"]] != progress[0]:
+                progress[:] = [state["sent"], state["refused"]], now
+            check(now - progress[1] < STUCK * vnrtest.slowness,
+                  f"the generator's end: nothing new for {STUCK} s, after {state}")
+            return state if state["done"] else None
+        return wait_for(ended, "the generator's end", seconds, 0.2)
 
     def stop(self):
         self.env.control.ask(model={"cmd": "stop"})
@@ -89,6 +101,11 @@ class Model:
 
     def honest(self, nic=None):
         self.ask("honest", nic)
+
+    def holes_are_zeros(self):
+        """Frames of the device under test may be where there is no memory: until the next case it sees zeros
+        there, as QEMU's devices do, and counts them (`holes` of port()). Otherwise it needs a reset then."""
+        self.ask("holes", zeros=True)
 
     def told(self, nic=None):
         """{lie: how often it was told}."""

@@ -40,6 +40,8 @@ def receive(env, count, size, *words):
 
 def costs_nothing(env, handle, *words, counts=(500, 4500)):
     """Many frames make for no more events than few."""
+    env.model.holes_are_zeros()
+
     def counted(count):
         wait_for(lambda: pinned() == 0, "the memory of sockets is free")
         with Counted(*EVENTS) as counters:
@@ -59,6 +61,16 @@ def ready(env, frags=False):
     xdp = Xdp(env)
     xdp.set(port=PORT)
     xdp.attach("socket", frags=frags, overwrite=True)
+
+
+@case(60)
+def addresses(env):
+    """All of what is sent for a process, headers included, is where the device finds memory."""
+    env.model.holes_are_zeros()
+    env.model.forward("sink")
+    before = env.model.port()["holes"]
+    transmit(env, 100, 64)
+    equal(env.model.port()["holes"] - before, 0, "parts of frames where there is no memory")
 
 
 @case(120)

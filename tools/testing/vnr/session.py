@@ -63,8 +63,9 @@ class Session:
             self._add(left.pop(0), "fail", reason)
             if not left:
                 break
+        why = "the run was ended" if Guest.ending else f"the guest died too often ({reason})"
         for entry in left:
-            self._add(entry, "fail", f"not run: the guest died too often ({reason})")
+            self._add(entry, "fail", f"not run: {why}")
         return self.verdicts
 
     def _add(self, entry, status, why="", seconds=0.0):

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_memory::volatile_memory::VolatileMemory;
 use vm_memory::{Bytes, FileOffset, MmapRegion};
@@ -50,6 +50,10 @@ struct Region {
 #[derive(Default)]
 pub struct Memory {
     regions: BTreeMap<u64, Region>,
+    /// Frames have zeros where there is no memory, as QEMU's devices see it, instead of none.
+    pub holes_are_zeros: bool,
+    /// How often that was so.
+    pub holes: AtomicU64,
 }
 
 impl Memory {

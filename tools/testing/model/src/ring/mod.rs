@@ -13,6 +13,7 @@ pub mod queue;
 pub mod split;
 
 use crate::memory::{Fault, Memory, Span};
+use std::sync::atomic::Ordering;
 
 pub use queue::{Coalescing, Queue};
 
@@ -45,16 +46,25 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`RingError::Fault`] if it is not all in guest memory.
+    /// [`RingError::Fault`] if it is not all in guest memory, unless
+    /// [`Memory::holes_are_zeros`].
     pub fn read(&self, memory: &Memory, limit: usize) -> Result<Vec<u8>, RingError> {
         let mut data = Vec::new();
         for span in &self.readable {
             let old = data.len();
             let take = (span.len as usize).min(limit - old);
             // Not allocated before it is known to be memory: lengths are the driver's.
-            memory.check(span.addr, take as u64, false)?;
-            data.resize(old + take, 0);
-            memory.read(span.addr, &mut data[old..])?;
+            match memory.check(span.addr, take as u64, false) {
+                Err(_) if memory.holes_are_zeros => {
+                    memory.holes.fetch_add(1, Ordering::Relaxed);
+                    data.resize(old + take, 0);
+                }
+                Err(fault) => return Err(fault.into()),
+                Ok(()) => {
+                    data.resize(old + take, 0);
+                    memory.read(span.addr, &mut data[old..])?;
+                }
+            }
         }
         Ok(data)
     }

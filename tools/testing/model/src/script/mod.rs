@@ -113,7 +113,16 @@ pub enum Request {
         /// Any number.
         seed: u64,
     },
-    /// Ends all lies of a port. Their counters stay.
+    /// What a device makes of frames that are said to be where there is no memory: zeros, or,
+    /// as from the beginning, a reason to need a reset.
+    Holes {
+        /// Which port.
+        #[serde(default)]
+        port: usize,
+        /// Zeros.
+        zeros: bool,
+    },
+    /// Ends all lies of a port, and what it makes of holes. Their counters stay.
     Honest {
         /// Which port.
         #[serde(default)]

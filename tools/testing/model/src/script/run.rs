@@ -105,6 +105,11 @@ pub fn run(request: Request, stage: &Stage) -> Result<Value, String> {
         })?,
         Request::Honest { port } => on(stage, port, |device| {
             device.hostile.honest();
+            device.memory.holes_are_zeros = false;
+            Ok(Value::Null)
+        })?,
+        Request::Holes { port, zeros } => on(stage, port, |device| {
+            device.memory.holes_are_zeros = zeros;
             Ok(Value::Null)
         })?,
         Request::Told { port } => on(stage, port, |device| Ok(json!(told(device))))?,
@@ -155,6 +160,7 @@ fn describe(device: &Device) -> Value {
         "link": device.link_is_up(),
         "control": device.control(),
         "stats": device.stats,
+        "holes": device.memory.holes,
         "told": told(device),
         "queues": (0..device.queue_count()).filter_map(|index| {
             let queue = device.queue(index)?;
