@@ -196,11 +196,14 @@ def all_dropped(env, when):
 
 
 def gather(capture, count, port):
-    """The UDP frames to a port that came in: `count` and any that follow soon, or what there is."""
+    """The UDP frames to a port that came in: `count` and any that follow soon, or what there is once no more
+    have come for a while."""
     found, end = [], time.monotonic() + PATIENCE
     while True:
         enough = len(found) >= count
         frames = capture.frames(quiet=0.2)
+        if frames:
+            end = time.monotonic() + PATIENCE
         found += [frame.data for frame in frames if not frame.outgoing and frame.data[36:38] == port.to_bytes(2, "big")]
         if enough or time.monotonic() > end:
             return found
