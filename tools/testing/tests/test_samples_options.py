@@ -94,14 +94,14 @@ SENT = [
 def named(env):
     """The options of its help, but for the help itself."""
     text = run(f"{env.job['bpf']}/xdpsock", "--help")
-    found = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", text, re.M))
+    found = set(re.findall(r"^ +(?:-\w, )?(--[a-z0-9-]+)", text, re.M))
     check(len(found) > 45, f"options of {text}")
     return found - {"--help"}
 
 
 def every_option(env, nic, far, zero_copy):
     """Each of them on one interface, whose other end is `far`."""
-    used = set()
+    used = {"--interface"}
 
     def using(words):
         used.update(word for word in words if str(word).startswith("--"))
@@ -144,6 +144,11 @@ def every_option(env, nic, far, zero_copy):
     free(nic)
 
     for words, look in SENT:
+        if "--tx-sw-csum" in words and nic is env.dut and env.driver == "c":
+            # Frames in copy mode are pages of the process there, which the core does not write to.
+            _, errors = xdpsock(env, "-t", *using(words), nic=nic, status=2)
+            check("Operation not supported" in errors, errors)
+            continue
         look(sent(env, *using(words), count=COUNT, nic=nic, far=far)[0])
         free(nic)
     out, _ = xdpsock(env, "--txonly", *using(("--duration", 1)), "--quiet", "--json", nic=nic)
