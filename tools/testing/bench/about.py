@@ -32,7 +32,8 @@ VARIANTS = {
     "sg": "packets of several buffers allowed",
     "c-copy": "C copies, as it has no other way",
 }
-SIZE = re.compile(r"^(\d+)$")
+# Of several buffers C has zero-copy for none: it copies then.
+SIZE = re.compile(r"^(\d+)(?:@c-copy)?$")
 QUEUES = re.compile(r"^(\d+)q$")
 SMALL = 64  # of the frames of a scenario without a size in its name
 

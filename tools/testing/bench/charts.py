@@ -178,7 +178,7 @@ def scaling(names, families, label):
             for what, style in (("total", "-"), ("core", "--")):
                 axis.plot(range(len(members)), [names[n][side][what] for _, n in members], style,
                           marker="o", ms=4, color=SIDE_COLOURS[side])
-        axis.set_xticks(range(len(members)), [str(x) for x, _ in members])
+        axis.set_xticks(range(len(members)), [f"{x}\n(C copies)" if n.endswith("@c-copy") else str(x) for x, n in members])
         axis.set_xlim(-0.3, len(members) - 0.7)
         axis.set_ylim(0, None)
         axis.set_title(base)

@@ -3,6 +3,7 @@
 
 import about
 import gate
+import pace
 import terminal
 
 HEAD = ("scenario", "per", "core C", "core Rust", "ratio", "bound", "total C", "total Rust", "ratio",
@@ -31,7 +32,8 @@ def render(document):
         "What the Rust driver costs beside the C driver; Documentation/benchmarks.rst says how it is counted. This page",
         "is made by", "", "::", "", f"    {command}", "    tools/testing/bench.sh --publish", "",
         f"Run: {document['date']}, kernel {document['kernel']}, QEMU {document['qemu'] or 'unknown'}, driver "
-        f"{document['driver'] or 'unknown'}, on {document['machine'] or 'an unknown machine'}.",
+        f"{document['driver'] or 'unknown'}, on {document['machine'] or 'an unknown machine'}"
+        + (f", in {pace.clock(document['seconds'])}." if document.get("seconds") else "."),
         *section("Instructions", "="),
         *(line for why in document.get("void", ()) for line in (f"Void, and left out: {why}.", "")),
         f"{len(results) - len(failing)} of {len(results)} scenarios are within their bounds"
@@ -39,6 +41,12 @@ def render(document):
         "Rate is by the clock, Rust / C, and says little under emulation.", "",
         *table([HEAD, *(row[:-1] for row in terminal.table(results))]),
     ]
+    for r in results:
+        if r["gate"]:
+            out += ["", f"{r['name']}: {'; '.join(r['gate'])}. What costs most there, beyond what it costs with C:", "",
+                    *table([("symbol", "group", "C", "Rust")] + [
+                        (f"``{row['symbol']}``", row["group"], f"{row['c']:.1f}", f"{row['rust']:.1f}")
+                        for row in terminal.costly(r)])]
     if any(not (r["same_features"] and r["same_rings"]) for r in results):
         out += ["", "(*): the two drivers negotiated different features or ring sizes."]
     for r in results:

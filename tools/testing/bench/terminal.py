@@ -112,9 +112,13 @@ def failures(document):
     out = [red(f"VOID: {why}") for why in document.get("void", ())]
     for r in gate.failing_first(document["scenarios"]):
         out += [red(f"ABOVE ITS BOUND {r['name']}: {sentence}") for sentence in r["gate"]]
-        rows = sorted(r["costly"], key=lambda row: row["c"] - row["rust"])[:COSTLY_SHOWN]
-        out += [f"  {row['rust'] - row['c']:+9.1f}  {row['symbol']} ({row['group']})" for row in rows]
+        out += [f"  {row['rust'] - row['c']:+9.1f}  {row['symbol']} ({row['group']})" for row in costly(r)]
     return out
+
+
+def costly(result):
+    """What costs most beyond what it costs with C, the worst first."""
+    return sorted(result["costly"], key=lambda row: row["c"] - row["rust"])[:COSTLY_SHOWN]
 
 
 def summary(document):

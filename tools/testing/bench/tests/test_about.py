@@ -23,9 +23,9 @@ class Names(unittest.TestCase):
         self.assertEqual(about.of("new@9000@odd"), "frames of 9000 bytes, odd")
 
     def test_families(self):
-        names = ["a", "a@1500", "a@512", "b@512", "c@2q", "c@1q", "d", "a@sg", "a@9000@sg"]
+        names = ["a", "a@1500", "a@512", "b@512", "c@2q", "c@1q", "d", "a@sg", "a@9000@sg", "a@9000@c-copy"]
         self.assertEqual(about.families(names, about.SIZE, 64),
-                         {"a": [(64, "a"), (512, "a@512"), (1500, "a@1500")]})
+                         {"a": [(64, "a"), (512, "a@512"), (1500, "a@1500"), (9000, "a@9000@c-copy")]})
         self.assertEqual(about.families(names, about.QUEUES), {"c": [(1, "c@1q"), (2, "c@2q")]})
         self.assertEqual(about.leading(names), ["a", "b@512", "c@2q", "c@1q", "d"])
 

@@ -55,6 +55,11 @@ class Reports(unittest.TestCase):
         self.assertIn("virtqueue_kick", failure)
         self.assertIn("at most 0.950", failure)
 
+    def test_published_with_the_symbols_that_cost(self):
+        page = rst.render(sample.document(failing=True) | {"seconds": 3723})
+        self.assertIn("in 62:03.", page)
+        self.assertLess(page.index("xsk-zc-rxdrop: "), page.index("``virtqueue_kick``"))
+
     def test_what_is_missing_is_said_first(self):
         document = sample.document() | {"void": ["tcp-rx, repeat 1: a part was lost"],
                                         "repeats": {"now": 7, "before": 5}}
