@@ -9,6 +9,8 @@ from xdp import Xdp
 from xsk import FCS, Client, pinned
 
 ORDER = 57
+# The debug kernel has no histograms of events.
+KERNELS = ("stock",)
 PARAMS = ["device=model,iommu_platform=on"]
 FULL_PARAMS = [*PARAMS, "device=model,packed=on,iommu_platform=on", "device=model,mode=small,iommu_platform=on"]
 MERGEABLE = "*-mergeable-*"
