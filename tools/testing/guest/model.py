@@ -78,7 +78,7 @@ class Model:
         return self.env.control.ask(model={"cmd": "generators"})
 
     def wait_generated(self, number, seconds=20):
-        """How far a generator has come at its end, or once it has been stuck for a while."""
+        """How far a generator has come at its end. One that is stuck is not waited for to the last."""
         progress = [None, 0]
 
         def ended():

@@ -97,6 +97,7 @@ def transmit(env, *words, count=200, size=64, queue=0, refused=False):
     equal(len(got), len(set(got)), "frames, each once")
     missing = set(range(count)) - set(got)
     equal(len(missing), result["invalid_descs"] if refused else 0, f"frames of {count} that are missing, of {result}")
+    equal(len(got), count - len(missing), "frames, and none beside them")
     check(all(len(frame) >= size for frame in frames), "frames are as long as they were")
 
 
