@@ -35,6 +35,8 @@ CAPTIONS = {
 
 def render(document, drawn):
     """HTML."""
+    if document["comparison"] and not document["comparison"]["rows"]:
+        document = {**document, "comparison": None}  # with a report that has nothing in common
     body = "\n".join(filter(None, (
         header(document), tiles(document), failures(document), overview(document, drawn),
         scaling(drawn), latency(document, drawn), bypass(document), memory(document, drawn),

@@ -64,7 +64,7 @@ def render(document):
         out += table(terminal.bypass_table(document))
     for result in document["memory"]:
         out += section("Memory", "=") + table(terminal.memory_table(result))
-    if comparison := document["comparison"]:
+    if (comparison := document["comparison"]) and comparison["rows"]:
         worse = [r for r in comparison["rows"] if r["verdict"] == "worse"]
         out += section("Since the report before", "=")
         out += [f"Compared with {comparison['with']}: {len(worse)} of {len(comparison['rows'])} figures are worse."]

@@ -10,14 +10,14 @@ import re
 import time
 
 import test_tunnel_receive
-from hostile import Hang, Trial, end_guest, in_time, PATIENCE
+from hostile import FRAMES, Hang, Trial, end_guest, in_time, PATIENCE
 from nic import run, settle
 from test_hash import KEY
 from test_suspend import function_reset
 from toeplitz import accept_only_hash
 from vnrtest import Background, Failed, Skip, case, check, equal, wait_for
 from xdp import Xdp
-from xsk import Client, pinned
+from xsk import Client, adds_up, pinned
 
 ORDER = 90
 OWN_GUEST = True
@@ -34,6 +34,8 @@ RICH = "*host_mtu=1500*"
 FOR_SOCKETS = "model-split-mergeable-1q-iommu_platform=on"
 # A port that only processes with AF_XDP sockets get frames of.
 PORT = 4001
+# A frame that takes two chunks of such a process.
+LONG = 5000
 TIMES = 10
 # What must follow from a lie about a received frame: the counter that rises for
 # each, or None where the driver cannot know; and whether that frame is lost.
@@ -60,6 +62,8 @@ FRAME_LIES = {
 RICH_LIES = ("tunnel_offsets",)
 # Buffers of a later frame are taken for a part of this one.
 SWALLOWS = ("num_buffers_huge", "num_buffers_one_more", "header_random")
+# What is left of a frame over several buffers is taken for a frame, without a header.
+LEAVES = ("used_len_huge", "used_len_short", "used_len_zero", "num_buffers_zero")
 RING_LIES = {
     "used_id_beyond": "A used id beyond the ring.",
     "used_id_other": "A used id that was never made available.",
@@ -109,13 +113,17 @@ def declare(name, doc, body, timeout=60, nics=FIRST):
 
 @contextlib.contextmanager
 def bound(env, *words):
-    """A process has the queue, zero-copy. At its end all of its memory is free again."""
-    xdp = Xdp(env)
+    """A process has the queue, zero-copy, but for frames over several chunks (-F) with C, which has no other
+    way for them than to copy. At its end all of its memory is free again."""
+    frags, xdp = "-F" in words, Xdp(env)
     xdp.set(port=PORT)
-    xdp.attach("socket", overwrite=True)
-    with Client(env, "-z", "-p", "-G", env.peer.mac, *words) as client:
-        check(client.zero_copy, "not zero-copy")
-        yield
+    if frags:
+        env.dut.ip(f"link set dev {env.dut.name} mtu 9000")
+    xdp.attach("socket", frags=frags, overwrite=True)
+    copies = frags and env.driver == "c"
+    with Client(env, "-c" if copies else "-z", "-p", "-G", env.peer.mac, *words) as client:
+        equal(client.zero_copy, not copies, "zero-copy")
+        yield client
     # Others may look at it until the kernel's next grace periods.
     wait_for(lambda: pinned() == 0, "the memory of the socket is free", 40)
 
@@ -187,6 +195,50 @@ for _name in ("used_len_huge", "used_len_short", "used_len_zero", "frame_runt", 
             frame_lie(_name, FRAME_LIES[_name][0], words=("-r",)), nics=FOR_SOCKETS)
 
 
+def chunks_lie(name, counter):
+    """TIMES of FRAMES over several chunks are lied about, or parts of them; first of those that a program passes
+    to the stack, then of those for a process."""
+    def body(env, made):
+        env.serve_dut()
+        with bound(env, "-r", "-F") as client:
+            made.model.lie(name, next=TIMES, queue=0)
+            made.receive(lost=TIMES, size=LONG)
+            made.describe()
+            in_bounds(made, made.sent - made.received, TIMES)
+            equal(made.changed, 0, "datagrams changed")
+            before = made.counted().get(counter, 0)
+            made.model.honest()
+            made.model.lie(name, next=TIMES, queue=0)
+            made.model.wait_generated(made.model.generate(count=FRAMES, size=LONG, destination_port=PORT))
+            settle(0.3)
+            check(made.alive(), "no traffic after the lie")
+            result = client.end()
+            adds_up(result)
+            made.note(f"{result['rx']} of {FRAMES} frames delivered to the process")
+            in_bounds(made, FRAMES - result["rx"], 2 * TIMES, before)
+            check(not made.given_up(), f"given up: {made.given_up()}")
+        check(made.alive(), "no traffic after the process")
+        made.note("goes on")
+
+    def in_bounds(made, lost, told, before=0):
+        equal(made.told(name), told, f"times that the model told {name}")
+        counted = made.counted().get(counter, 0) - before
+        if name in (*SWALLOWS, *LEAVES):
+            check(counted >= 1 or not counter, f"{counter} did not rise")
+            return
+        if counter:
+            equal(counted, TIMES, f"{counter}, and lies")
+        # A neighbour's solicitation may be among the frames that were lied about.
+        check(lost <= TIMES, f"{lost} frames lost, by {TIMES} lies")
+    return body
+
+
+for _name in ("used_len_huge", "used_len_short", "used_len_zero", "num_buffers_zero", "num_buffers_huge",
+              "num_buffers_one_more", "csum_start", "gso_type", "header_random", "header_random_inside"):
+    declare(f"{_name}_chunks", f"{FRAME_LIES[_name][1][:-1]}, of frames over several chunks of a process.",
+            chunks_lie(_name, FRAME_LIES[_name][0]), nics=FOR_SOCKETS)
+
+
 def hash_type(env, made):
     """The hash of such a packet is not for the stack."""
     env.serve_dut()
@@ -214,7 +266,7 @@ def hash_type(env, made):
 declare("hash_type", "A hash report of no known type.", hash_type, nics=RICH)
 
 
-def ring_lie(name, direction, words=None, sent=200):
+def ring_lie(name, direction, words=None, sent=200, size=300):
     """The kernel's ring code gives the queue up, and says so once."""
     def body(env, made):
         env.serve_dut()
@@ -223,10 +275,10 @@ def ring_lie(name, direction, words=None, sent=200):
 
     def lied(env, made):
         if direction == "rx":
-            made.receive(10)
+            made.receive(10, size=size)
         made.model.lie(name, next=1, queue=int(direction == "tx"))
         if direction == "rx":
-            made.receive()
+            made.receive(size=size)
         else:
             made.send(sent, name)
             # The receive queue's poll looks at what was sent.
@@ -256,6 +308,12 @@ for _name, _doc in RING_LIES.items():
             ring_lie(_name, "rx", ("-r",)), nics=FOR_SOCKETS)
     declare(f"{_name}_tx_socket", f"{_doc[:-1]}, on the transmit queue of a process that sends.",
             ring_lie(_name, "tx", ("-t", "-T", 500)), nics=FOR_SOCKETS)
+for _name in ("used_id_beyond", "used_id_repeat", "used_index_jump"):
+    _doc = RING_LIES[_name]
+    declare(f"{_name}_rx_chunks", f"{_doc[:-1]}, on the receive queue of a process with frames over several chunks.",
+            ring_lie(_name, "rx", ("-r", "-F"), size=LONG), nics=FOR_SOCKETS)
+    declare(f"{_name}_tx_chunks", f"{_doc[:-1]}, on the transmit queue of a process that sends such frames.",
+            ring_lie(_name, "tx", ("-t", "-T", 500, "-F", "-s", LONG)), nics=FOR_SOCKETS)
 
 
 for _suffix, _nics in (("alone", FIRST), ("alone_packed", SECOND)):
@@ -757,7 +815,13 @@ def everything_at_random_socket(env):
     at_random(env, words=("-l",))
 
 
-def at_random(env, program=None, words=None):
+@case(240, FOR_SOCKETS)
+def everything_at_random_chunks(env):
+    """The same, of frames over several chunks."""
+    at_random(env, words=("-l", "-F"), size=LONG)
+
+
+def at_random(env, program=None, words=None, size=300):
     """Lies of all kinds in rounds; before the stack a program sees the frames, or they come in memory
     of a process."""
     seed = env.job["seed"]
@@ -780,8 +844,8 @@ def at_random(env, program=None, words=None):
             with bound(env, *words) if words else contextlib.nullcontext():
                 sender = env.start(env.dut, "burst", env.peer.ip4, 7777, 100000, 300, 300)
                 if words:
-                    made.model.generate(count=300, size=300, destination_port=PORT)
-                made.receive(300)
+                    made.model.generate(count=300, size=size, destination_port=PORT)
+                made.receive(300, size=size)
                 sender.kill()
                 sender.wait()
             told.update((name, made.told(name)) for name in lies)

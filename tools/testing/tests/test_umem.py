@@ -6,12 +6,14 @@ import time
 from collections import Counter
 
 from test_afxdp import PORT, large_mtu, other_rings, ready, several
+from test_suspend import function_reset
 from vnrtest import Failed, case, check, equal, wait_for
 from xsk import Client, Traffic, adds_up, mode, numbered, pinned, queues
 
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
-          "queue_reset=off,queues=2,iommu_platform=on", "tx=timer,x-txtimer=200000000,iommu_platform=on"]
+          "queue_reset=off,queues=2,iommu_platform=on", "tx=timer,x-txtimer=200000000,iommu_platform=on",
+          "device=model,queues=2,iommu_platform=on"]
 FULL_PARAMS = [*PARAMS, "in_order=on,queue_reset=off,queues=4,iommu_platform=on",
                "packed=on,in_order=on,queue_reset=off,iommu_platform=on",
                "packed=on,mode=small,queues=4,iommu_platform=on", "packed=on,queue_reset=off,iommu_platform=on"]
@@ -38,6 +40,9 @@ def change(env, what, chance, xdp, client, frags):
     elif what == "program":
         xdp.detach()
         xdp.attach("socket", frags)
+    elif what == "reset" and env.driver == "rust" and env.dut.port is not None:
+        # C does not hear of it, and no other device has it.
+        function_reset(env)
     elif what == "kill":
         client.kill()
     elif what == "unbind":
@@ -55,7 +60,7 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
         words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS),
                  *(["-F"] if frags else []), "-G", env.peer.mac,
                  "-b", chance.choice((1, 8, 64)), "-T", 1000)
-        what = chance.choice(("nothing", "nothing", "down", "rings", "program", "kill", "unbind"))
+        what = chance.choice(("nothing", "down", "rings", "program", "reset", "kill", "unbind"))
         queue = chance.choice(queues(env))
         told = f"round {number} of seed {seed}: {words}, {what}"
         with traffic(env, longest):

@@ -10,6 +10,7 @@ from pathlib import Path
 import sample
 import charts
 import compare
+import page
 import page_check
 import report
 import rst
@@ -54,6 +55,12 @@ class Reports(unittest.TestCase):
         failure = self.html[order[0]:order[1]]
         self.assertIn("virtqueue_kick", failure)
         self.assertIn("at most 0.950", failure)
+
+    def test_nothing_in_common_is_not_compared(self):
+        comparison = {"with": "2026-01-01", "same_module": False, "rows": [], "notes": []}
+        document = sample.document() | {"comparison": comparison}
+        self.assertNotIn("2026-01-01", page.render(document, {}))
+        self.assertNotIn("2026-01-01", rst.render(document))
 
     def test_published_with_the_symbols_that_cost(self):
         page = rst.render(sample.document(failing=True) | {"seconds": 3723})
