@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """Where the frames of AF_XDP sockets are: whatever happens, all come back."""
 
+import contextlib
 import random
 import time
 from collections import Counter
 
+import test_xdp
+from bind import CHUNK, Socket
+from bpf_link import Map
+from packet import Capture
 from test_afxdp import PORT, large_mtu, other_rings, ready, several
 from test_suspend import function_reset
 from vnrtest import Failed, case, check, equal, wait_for
+from xdp import PLACE, Xdp
 from xsk import Client, Traffic, adds_up, mode, numbered, pinned, queues
 
 ORDER = 59
@@ -17,6 +23,8 @@ PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=sma
 FULL_PARAMS = [*PARAMS, "in_order=on,queue_reset=off,queues=4,iommu_platform=on",
                "packed=on,in_order=on,queue_reset=off,iommu_platform=on",
                "packed=on,mode=small,queues=4,iommu_platform=on", "packed=on,queue_reset=off,iommu_platform=on"]
+# The other end of the memory of two devices.
+PEER = "iommu_platform=on"
 SLOW, OTHERS = "*-tx=timer*", "*-iommu_platform=on*[nf]"
 ROUNDS, FULL_ROUNDS = 12, 1000
 KINDS = (("-r",), ("-t",), ("-l",))
@@ -103,6 +111,48 @@ def long_ones_come_back(env):
         return several(env)
 
     sockets(env, ROUNDS // 2, prepare, frags=True, longest=8972)
+
+
+@case(60, nics="*-split-mergeable-1q-iommu_platform=on")
+def memory_of_several_devices(env):
+    """Sockets on two devices, one of this driver and one of the other, share memory: what one sends of it the
+    other receives into it, both ways, also when the one that brought it has gone."""
+    meant = {env.dut: numbered(env, 16, PORT)}
+    meant[env.peer] = [frame[6:12] + frame[:6] + frame[12:] for frame in meant[env.dut]]
+    programs = [Xdp(env, nic) for nic in meant]
+    programs[0].set(port=PORT)
+    for program in programs:
+        program.attach("socket", overwrite=True)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(contextlib.closing(Socket(env.dut)))
+        first.bind()
+        with env.peer.enter():
+            second = stack.enter_context(contextlib.closing(Socket(env.peer, shares=first)))
+        second.bind()
+        sockets = stack.enter_context(Map(f"{PLACE}-maps/sockets"))
+        sent = {first: [], second: []}
+        for (sender, receiver, frames), base in zip(((second, first, meant[env.dut]), (first, second, meant[env.peer])),
+                                                    (0, 16)):
+            sockets.update(0, receiver.socket.fileno())
+            receiver.fill([CHUNK * index for index in range(base + 32, base + 48)])
+            # Nothing new: the call has the queue looked after.
+            receiver.send(sent[receiver])
+            sent[sender] = [(CHUNK * (base + index), len(frame), 0) for index, frame in enumerate(frames)]
+            for (at, length, _), frame in zip(sent[sender], frames):
+                sender.memory[at:at + length] = frame
+            sender.send(sent[sender])
+            wait_for(lambda: len(receiver.received()) == len(frames), "all frames are received")
+            test_xdp.same([data for _, data in receiver.received()], frames)
+            chunks = {address // CHUNK for address, _ in receiver.received()}
+            check(chunks <= set(range(base + 32, base + 48)), f"chunks {chunks}")
+            wait_for(lambda: len(sender.completed()) == len(frames), "all come back")
+            equal(sorted(sender.completed()), [at for at, _, _ in sent[sender]], "addresses")
+        first.close()
+        programs[0].detach()
+        with Capture(env.dut) as capture:
+            second.send(2 * sent[second])
+            wait_for(lambda: len(second.completed()) == 2 * len(sent[second]), "all come back")
+            test_xdp.same(test_xdp.meant(capture.frames(quiet=1)), meant[env.dut])
 
 
 @case(60, nics=SLOW)
