@@ -56,7 +56,7 @@ def titles():
 def cell(entry):
     if not entry:
         return "not run"
-    notes = [re.sub(r"\bvirtio\d+: ", "", note) for note in entry["notes"]]
+    notes = [re.sub(r"\bvirtio\d+: |\[ *\d+\.\d+\] | \(see \S+\)", "", note) for note in entry["notes"]]
     notes = [note.replace("*", "\\*").replace("|", "\\|").replace("`", "'") for note in notes]
     text = "; ".join(notes) or "nothing seen"
     return text if entry["status"] in ("ok", "skip") else f"**fails**: {text}"
