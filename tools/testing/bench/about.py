@@ -32,6 +32,12 @@ VARIANTS = {
     "sg": "packets of several buffers allowed",
     "c-copy": "C copies, as it has no other way",
 }
+# What is above its bound by design, and why.
+WHY = {
+    "xsk-copy-txonly@9000": "By design: the C driver has the kernel send a copy-mode socket's own pages, and so cannot have it "
+                            "compute checksums there (--tx-sw-csum). With this driver the kernel copies, and can: frames of up "
+                            "to 1500 bytes cost less that way, longer ones more.",
+}
 # Of several buffers C has zero-copy for none: it copies then.
 SIZE = re.compile(r"^(\d+)(?:@c-copy)?$")
 QUEUES = re.compile(r"^(\d+)q$")

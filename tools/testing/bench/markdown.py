@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The report as Markdown."""
 
+import about
 import compare
 import features
 import gate
@@ -60,6 +61,8 @@ def comparison_lines(comparison):
 def scenario(r):
     out = ["", f"## {r['name']}", ""]
     out += [f"- above the limit: {line}" for line in r["gate"]]
+    if r["gate"] and r["name"] in about.WHY:
+        out.append(f"- {about.WHY[r['name']]}")
     if not r["same_features"]:
         out.append(f"- (*) negotiated feature bits differ: {features.difference(r['c']['features'], r['rust']['features'])}")
     if not r["same_rings"]:

@@ -116,11 +116,16 @@ def failures(document):
                  for what in bound if r["ratio"][what] > bound[what]]
         sentences = "; ".join(above or r["gate"])
         out.append(f'<section class="failure"><h3>{escape(r["name"])}: {escape(sentences)}</h3>'
-                   f'<p>{escape(about.of(r["name"]))}</p><div class="columns">'
+                   f'<p>{escape(about.of(r["name"]))}</p>{why(r)}<div class="columns">'
                    f'<div><h4>By group, Rust’s growth first</h4>{parts.groups(r, by_growth=True)}</div>'
                    f'<div><h4>Symbols that cost</h4>{parts.costly(r)}<p class="note">The driver’s own functions have no '
                    'counterparts by name in C: how much they grew is the row “driver” by group.</p></div></div></section>')
     return "\n".join(out)
+
+
+def why(result):
+    known = about.WHY.get(result["name"])
+    return f"<p>{escape(known)}</p>" if known else ""
 
 
 def overview(document, drawn):

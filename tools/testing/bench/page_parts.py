@@ -88,7 +88,7 @@ def symbols(rows, with_place=True, sortable=False):
 
 
 def costly(result):
-    return symbols(result["costly"])
+    return symbols(sorted(result["costly"], key=lambda row: row["c"] - row["rust"]))
 
 
 def stack(result):

@@ -43,7 +43,8 @@ def render(document):
     ]
     for r in results:
         if r["gate"]:
-            out += ["", f"{r['name']}: {'; '.join(r['gate'])}. What costs most there, beyond what it costs with C:", "",
+            out += ["", f"{r['name']}: {'; '.join(r['gate'])}.", *filter(None, [about.WHY.get(r["name"])]), "",
+                    "What costs most there, beyond what it costs with C:", "",
                     *table([("symbol", "group", "C", "Rust")] + [
                         (f"``{row['symbol']}``", row["group"], f"{row['c']:.1f}", f"{row['rust']:.1f}")
                         for row in terminal.costly(r)])]

@@ -15,6 +15,9 @@ class Names(unittest.TestCase):
         for name in (*SCENARIOS, *PROBES, *sample.NAMES):
             self.assertIn(name.partition("@")[0], about.WORDS, name)
 
+    def test_reasons_are_of_scenarios(self):
+        self.assertLessEqual(set(about.WHY), set(SCENARIOS))
+
     def test_variants(self):
         self.assertEqual(about.of("udp-tx"), "datagrams sent from a socket")
         self.assertTrue(about.of("pktgen-tx@4q").endswith(", 4 queues in turn"))

@@ -55,6 +55,10 @@ class Reports(unittest.TestCase):
         failure = self.html[order[0]:order[1]]
         self.assertIn("virtqueue_kick", failure)
         self.assertIn("at most 0.950", failure)
+        grown = [float(n.replace("−", "-").replace(",", "")) for n in re.findall(
+            r'data-value="([-\d.]+)">[+−]?[\d,.]+</td></tr>', failure.partition("Symbols that cost")[2])]
+        self.assertEqual(grown, sorted(grown, reverse=True))
+        self.assertGreater(len(grown), 1)
 
     def test_nothing_in_common_is_not_compared(self):
         comparison = {"with": "2026-01-01", "same_module": False, "rows": [], "notes": []}
