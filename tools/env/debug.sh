@@ -27,7 +27,10 @@ fi
 
 # How far it is, once a minute, as long as this shell lives.
 progress() {
-	while sleep 60 && kill -0 $$ 2>/dev/null; do
+	local rest
+	# What it sleeps by would keep the output open of who waits for this script.
+	trap 'kill $rest; exit' TERM
+	while sleep 60 & rest=$!; wait $rest && kill -0 $$ 2>/dev/null; do
 		say "  $(find "$work" -name '*.o' 2>/dev/null | wc -l) objects of about $DEBUG_OBJECTS"
 	done
 }
