@@ -157,6 +157,11 @@ def large_mtu(env, mtu=9000):
         nic.ip(f"link set dev {nic.name} mtu {mtu}")
 
 
+def one_queue(env):
+    """All frames come by the queue of the only socket."""
+    env.dut.ethtool("-L", "combined", "1")
+
+
 def several(env):
     """The program that gives the process what it is to have, in any number of chunks."""
     xdp = Xdp(env)
@@ -629,6 +634,7 @@ def counted(env, side, action, count, length):
 @case(60, nics=ZERO_COPY, sample=BOTH)
 def counts(env):
     """Every frame that a process sends or receives is counted, once, and its bytes without the header."""
+    one_queue(env)
     xdp = ready(env)
     frames = numbered(env, 250, PORT)
     counted(env, "rx", lambda: receive(env, xdp, mode(env), "-p"), 250, sum(map(len, frames)))
@@ -702,7 +708,7 @@ def hashes_within(env):
             adds_up(client.end())
 
 
-@case(90, nics=ZERO_COPY, sample="*-mergeable-1q-iommu_platform=on")
+@case(90, nics="*-mergeable-*iommu_platform=on*", sample="*-mergeable-1q-iommu_platform=on")
 def large_packets_within(env):
     """Packets that are to be cut into segments get to the stack as they came from a queue that is bound,
     and in large ones: with and without a program that passes them."""
@@ -729,6 +735,7 @@ def large_packets_within(env):
 @case(90, nics=ZERO_COPY, sample=BOTH)
 def changes_while_bound(env):
     """Down and up, other ring sizes and other programs: a socket works on."""
+    one_queue(env)
     xdp = ready(env)
     with Client(env, mode(env), "-p", "--verify") as client:
         total = 0
