@@ -78,11 +78,13 @@ def are_suites(pattern):
     return all(part.removesuffix(".*") in modules for part in filter(None, pattern.replace("-", "_").split(",")))
 
 
-def _sets(module, full):
+def _sets(module, full, kernel):
     """The device parameter sets of a suite."""
     declared = getattr(module, "PARAMS", [""])
     if full:
         declared = getattr(module, "FULL_PARAMS", declared)
+    if full and kernel.name == "debug" and hasattr(module, "DEBUG_PARAMS"):
+        declared = [*declared, *module.DEBUG_PARAMS]
     if declared != "matrix":
         return [Params.parse(text) for text in declared]
     if not full:
@@ -120,6 +122,7 @@ def peer_of(nics, more=""):
 
 def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
     """[GuestPlan]: suites in the order of their files' ORDER, then name. A suite
+    with DEBUG_PARAMS has these NICs too in a full run on the debug kernel, and one
     with KERNELS is left out on others, unless it is asked for by its own name; of one with UNASKED
     only those cases are not. PEER are parameters of the peer, CPUS the number of the
     guest's processors, FULL_CPUS several, each with guests of its own; COUNTED is for programs
@@ -138,7 +141,7 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
             chosen = [case for case in chosen if case.function.__name__ in module.UNASKED]
         if not chosen:
             continue
-        sets = [Params.parse(params)] if params else _sets(module, full)
+        sets = [Params.parse(params)] if params else _sets(module, full, kernel)
         if pattern == CI:
             sets = sets[:1]
         own = getattr(module, "DRIVERS", drivers)
