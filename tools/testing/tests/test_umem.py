@@ -14,7 +14,7 @@ from test_afxdp import PORT, large_mtu, other_rings, ready, several
 from test_suspend import function_reset
 from vnrtest import Failed, case, check, equal, wait_for
 from xdp import PLACE, Xdp
-from xsk import Client, Traffic, adds_up, mode, numbered, pinned, queues
+from xsk import Client, Traffic, adds_up, anywhere, mode, numbered, pinned, queues
 
 ORDER = 59
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,iommu_platform=on", "mode=small,iommu_platform=on",
@@ -65,7 +65,7 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
     # Of sockets that came to an orderly end.
     ended, moved = Counter(), Counter()
     for number in range(FULL_ROUNDS if env.full else rounds):
-        words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS),
+        words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS if anywhere() else CHUNKS[::2]),
                  *(["-F"] if frags else []), "-G", env.peer.mac,
                  "-b", chance.choice((1, 8, 64)), "-T", 1000)
         what = chance.choice(("nothing", "down", "rings", "program", "reset", "kill", "unbind"))
