@@ -15,8 +15,8 @@ from nic import read
 from packet import Capture
 from vnrtest import Failed, case, check, equal, wait_for
 from xdp import PLACE, Xdp, little
-from xsk import (FCS, Client, adds_up, anywhere, can, forwarded, gather, in_place, mode, number_of, numbered, pinned, queues, room,
-                 send)
+from xsk import (FCS, Client, adds_up, anywhere, can, forwarded, gather, in_place, mode, number_of, numbered, pinned,
+                 queues, room, send)
 
 ORDER = 56
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,hash=on,iommu_platform=on", "mode=small,iommu_platform=on",

@@ -61,11 +61,12 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
     """Sockets of all kinds, by turns, with traffic, and with what may happen meanwhile."""
     seed = env.job["seed"]
     chance = random.Random(seed)
+    kinds_of_chunks = CHUNKS if anywhere() else CHUNKS[::2]
     xdp = prepare(env)
     # Of sockets that came to an orderly end.
     ended, moved = Counter(), Counter()
     for number in range(FULL_ROUNDS if env.full else rounds):
-        words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(CHUNKS if anywhere() else CHUNKS[::2]),
+        words = (mode(env), *chance.choice(KINDS), *chance.choice(WAYS), *chance.choice(kinds_of_chunks),
                  *(["-F"] if frags else []), "-G", env.peer.mac,
                  "-b", chance.choice((1, 8, 64)), "-T", 1000)
         what = chance.choice(("nothing", "down", "rings", "program", "reset", "kill", "unbind"))
