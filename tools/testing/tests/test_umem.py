@@ -61,6 +61,9 @@ def sockets(env, rounds, prepare, frags=False, longest=1472):
     """Sockets of all kinds, by turns, with traffic, and with what may happen meanwhile."""
     seed = env.job["seed"]
     chance = random.Random(seed)
+    if env.driver == "c" and env.dut.port is not None:
+        # Its header for frames of processes may be where the model has no memory.
+        env.model.holes_are_zeros()
     kinds_of_chunks = CHUNKS if anywhere() else CHUNKS[::2]
     xdp = prepare(env)
     # Of sockets that came to an orderly end.
