@@ -210,19 +210,19 @@ class Environment:
         return lambda queue: write("/sys/module/vnr_restart/parameters/restart", f"{self.dut.name} {queue}")
 
     @contextlib.contextmanager
-    def joined(self, far="dut"):
-        """Context: two more devices, va and vb, of which each receives what the other sends, and both
-        take frames of programs: va beside the one under test, vb there too or with far="peer" there."""
-        near = self.dut_side("va")
-        near.ip("link add va type veth peer name vb" + (" netns peer" if far == "peer" else ""))
-        pair = near, (self.peer_side if far == "peer" else self.dut_side)("vb")
+    def joined(self, far="dut", names=("va", "vb")):
+        """Context: two more devices, of which each receives what the other sends, and both take frames of
+        programs: the first beside the one under test, the other there too or with far="peer" there."""
+        near = self.dut_side(names[0])
+        near.ip(f"link add {names[0]} type veth peer name {names[1]}" + (" netns peer" if far == "peer" else ""))
+        pair = near, (self.peer_side if far == "peer" else self.dut_side)(names[1])
         try:
             for nic in pair:
                 nic.command("ethtool", "-K", nic.name, "gro", "on")
                 nic.ip(f"link set dev {nic.name} up")
             yield pair
         finally:
-            near.ip("link del va")
+            near.ip(f"link del {near.name}")
 
     def dut_side(self, name):
         """Another device in the namespace of the one under test, for its name and sockets."""

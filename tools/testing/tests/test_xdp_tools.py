@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Debian's xdp-tools: what their programs do with frames is looked for where these are to come out."""
 
+import contextlib
 import os
 import re
 import select
@@ -80,16 +81,11 @@ class Bench:
         os.close(self.terminal)
 
 
+@contextlib.contextmanager
 def pairs(env, *letters):
-    """Joined devices beside the one under test, va and wa and so on; the w."""
-    for x in letters:
-        env.dut.ip(f"link del v{x}", check=False)
-        env.dut.ip(f"link add v{x} type veth peer name w{x}")
-        for name in (f"v{x}", f"w{x}"):
-            env.dut.ip(f"link set dev {name} up")
-        for name in (f"v{x}", f"w{x}"):
-            run("ethtool", "-K", name, "gro", "on")
-    return [env.dut_side(f"w{x}") for x in letters]
+    """Context: joined devices beside the one under test, va and wa and so on; the w."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(env.joined(names=(f"v{x}", f"w{x}")))[1] for x in letters]
 
 
 def send_from(env, end, destination, source):
@@ -147,26 +143,26 @@ def tx(env):
 def there_and_here(env, *words, out=()):
     """Frames go from the device under test to another, and from that to this. With `out`, those are words
     for the way to the other, for a program there that writes the source of frames."""
-    [end] = pairs(env, "a")
-    with Bench(env, *words, *out, "-s", "dut", "va") as bench, Capture(end) as capture:
-        before = env.dut.statistics()["rx_xdp_redirects"]
-        frames = send(env, payloads(COUNT))
-        got = meant(capture.frames(quiet=1))
-        counted(bench.end(), "Packets received", "Packets redirected", "Packets transmitted")
-    wanted = [returned(frame) for frame in frames]
-    if out:
-        # The compiler has taken the source that it writes for noughts, which no bridge would pass.
-        check(all(frame[6:12] != mac_bytes(env.dut.mac) for frame in got), "sources of frames")
-        got, wanted = ([frame[:6] + frame[12:] for frame in each] for each in (got, wanted))
-    same(got, wanted)
-    check(env.dut.statistics()["rx_xdp_redirects"] - before >= COUNT, "xdp_redirects")
-    with Bench(env, *words, "-s", "va", "dut") as bench, Capture(env.peer) as capture:
-        before = env.dut.statistics()["tx_xdp_tx"]
-        frames = send_from(env, end, env.dut.mac, env.peer.mac)
-        got = meant(capture.frames(quiet=1))
-        counted(bench.end(), "Packets received", "Packets redirected", "Packets transmitted")
-    same(got, [returned(frame) for frame in frames])
-    check(env.dut.statistics()["tx_xdp_tx"] - before >= COUNT, "xdp_tx of transmit queues")
+    with pairs(env, "a") as [end]:
+        with Bench(env, *words, *out, "-s", "dut", "va") as bench, Capture(end) as capture:
+            before = env.dut.statistics()["rx_xdp_redirects"]
+            frames = send(env, payloads(COUNT))
+            got = meant(capture.frames(quiet=1))
+            counted(bench.end(), "Packets received", "Packets redirected", "Packets transmitted")
+        wanted = [returned(frame) for frame in frames]
+        if out:
+            # The compiler has taken the source that it writes for noughts, which no bridge would pass.
+            check(all(frame[6:12] != mac_bytes(env.dut.mac) for frame in got), "sources of frames")
+            got, wanted = ([frame[:6] + frame[12:] for frame in each] for each in (got, wanted))
+        same(got, wanted)
+        check(env.dut.statistics()["rx_xdp_redirects"] - before >= COUNT, "xdp_redirects")
+        with Bench(env, *words, "-s", "va", "dut") as bench, Capture(env.peer) as capture:
+            before = env.dut.statistics()["tx_xdp_tx"]
+            frames = send_from(env, end, env.dut.mac, env.peer.mac)
+            got = meant(capture.frames(quiet=1))
+            counted(bench.end(), "Packets received", "Packets redirected", "Packets transmitted")
+        same(got, [returned(frame) for frame in frames])
+        check(env.dut.statistics()["tx_xdp_tx"] - before >= COUNT, "xdp_tx of transmit queues")
     env.ping()
 
 
@@ -185,36 +181,36 @@ def redirect_map(env):
 @case(90)
 def redirect_multi(env):
     """xdp-bench redirect-multi: frames come out at each of the others, whichever they came in at."""
-    ends = pairs(env, "a", "b")
-    with Bench(env, "redirect-multi", "-s", "dut", "va", "vb") as bench:
-        with Capture(ends[0]) as one, Capture(ends[1]) as other:
-            frames = send(env, payloads(COUNT))
-            got = [meant(capture.frames(quiet=1)) for capture in (one, other)]
-        for each in got:
-            same(each, frames)
-        with Capture(env.peer) as one, Capture(ends[1]) as other:
-            frames = send_from(env, ends[0], env.peer.mac, env.dut.mac)
-            got = [meant(capture.frames(quiet=1)) for capture in (one, other)]
-        for each in got:
-            same(each, frames)
-        counted(bench.end(), "Packets received", "Packets redirected", "Packets transmitted")
+    with pairs(env, "a", "b") as ends:
+        with Bench(env, "redirect-multi", "-s", "dut", "va", "vb") as bench:
+            with Capture(ends[0]) as one, Capture(ends[1]) as other:
+                frames = send(env, payloads(COUNT))
+                got = [meant(capture.frames(quiet=1)) for capture in (one, other)]
+            for each in got:
+                same(each, frames)
+            with Capture(env.peer) as one, Capture(ends[1]) as other:
+                frames = send_from(env, ends[0], env.peer.mac, env.dut.mac)
+                got = [meant(capture.frames(quiet=1)) for capture in (one, other)]
+            for each in got:
+                same(each, frames)
+            counted(bench.end(), "Packets received", "Packets redirected", "Packets transmitted")
     env.ping()
 
 
 @case(90)
 def redirect_cpu(env):
     """xdp-bench redirect-cpu: the stack, and another device, get every frame on other processors."""
-    [end] = pairs(env, "a")
-    for words, at in ((["-r", "pass"], env.dut), (["-r", "redirect", "-D", "va"], end)):
-        with Bench(env, "redirect-cpu", "-s", "-c", "0", "-c", "1", "-p", "round-robin", *words, "dut") as bench, \
-                Capture(at) as capture:
-            before = env.dut.statistics()["rx_xdp_redirects"]
-            frames = send(env, payloads(COUNT))
-            got = meant(capture.frames(quiet=1))
-            counted(bench.end(), "Packets received", "Packets redirected")
-        # What is redirected has other addresses.
-        same([frame[12:] for frame in got], [frame[12:] for frame in frames])
-        check(env.dut.statistics()["rx_xdp_redirects"] - before >= COUNT, "xdp_redirects")
+    with pairs(env, "a") as [end]:
+        for words, at in ((["-r", "pass"], env.dut), (["-r", "redirect", "-D", "va"], end)):
+            with Bench(env, "redirect-cpu", "-s", "-c", "0", "-c", "1", "-p", "round-robin", *words, "dut") as bench, \
+                    Capture(at) as capture:
+                before = env.dut.statistics()["rx_xdp_redirects"]
+                frames = send(env, payloads(COUNT))
+                got = meant(capture.frames(quiet=1))
+                counted(bench.end(), "Packets received", "Packets redirected")
+            # What is redirected has other addresses.
+            same([frame[12:] for frame in got], [frame[12:] for frame in frames])
+            check(env.dut.statistics()["rx_xdp_redirects"] - before >= COUNT, "xdp_redirects")
     env.ping()
 
 
