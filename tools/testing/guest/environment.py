@@ -101,6 +101,10 @@ class Environment:
                 self.modules.load(driver)
         for nic in self.nics:
             nic.unbind()
+        # What a case that was ended had no time to take away.
+        for name in os.listdir("/sys/class/net"):
+            if name != "lo" and not os.path.exists(f"/sys/class/net/{name}/device"):
+                run("ip", "link", "del", name, check=False)
         self.peer.bind(self.job["peer_driver"])
         self.dut.bind(self.driver)
         self.peer.configure()
