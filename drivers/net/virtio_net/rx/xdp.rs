@@ -159,7 +159,7 @@ impl<'a> Runner<'a> {
     /// Runs the program on a frame. If it is plain, there is nothing to be seen to.
     #[inline(always)]
     fn run<const PLAIN: bool, F: Frame>(&mut self, frame: F, came: Came, spare: impl FnOnce(F)) {
-        match frame.run(self.poll) {
+        match frame.run() {
             Verdict::Drop(frame) => {
                 spare(frame);
                 self.counts.drops = self.counts.drops.wrapping_add(1);
@@ -240,7 +240,7 @@ impl<'a> Runner<'a> {
         self.counts.tx = self.counts.tx.wrapping_add(1);
         // What is not whole is to be cut into segments.
         if !PLAIN && !base(frame.record()).is_plain() {
-            frame.not_sent(self.poll);
+            frame.not_sent();
             return self.lost();
         }
         match frame.into_frame(self.poll) {

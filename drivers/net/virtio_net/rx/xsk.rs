@@ -17,7 +17,9 @@ use crate::{
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use knet::{
-    net::{Arrived, ArrivedChain, Frame, Memory, Pages, RxFrame, RxNext, XdpRoom, XskPool},
+    net::{
+        Arrived, ArrivedChain, Frame, Memory, Pages, Program, RxFrame, RxNext, XdpRoom, XskPool,
+    },
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
@@ -169,11 +171,12 @@ impl Ring {
         batch: &mut RxBatch,
     ) {
         let is_mergeable = self.is_mergeable();
-        let takes_many = Receiver::of(runner.poll.program()) != Receiver::SingleBuffer;
+        let program = runner.poll.program();
+        let takes_many = Receiver::of(program) != Receiver::SingleBuffer;
         let mut room = XdpRoom::new(runner.poll);
         let (skip, layout) = (runner.common.header_len(), runner.common.layout);
         while runner.goes_on(batch) {
-            let arrived = match self.vq.receive_next(runner.poll) {
+            let arrived = match self.vq.receive_next(program) {
                 None => break,
                 Some(RxNext::Frame(frame)) => {
                     batch.packets = batch.packets.wrapping_add(1);
@@ -195,11 +198,11 @@ impl Ring {
             };
             match arrived {
                 Arrived::Frame(frame) if buffers == 1 => {
-                    let frame = frame.begin(&header);
-                    give(frame, &header, room.is_some(), runner, batch);
+                    let frame = frame.begin(&header, program);
+                    give(frame, &header, program.is_some(), runner, batch);
                 }
                 Arrived::Chain(chain) if buffers == 1 && (takes_many || chain.is_one()) => {
-                    give_chain(chain, &header, room.is_some(), runner, pages, batch);
+                    give_chain(chain, &header, program, runner, pages, batch);
                 }
                 arrived => match room.as_mut() {
                     Some(room) => {
@@ -243,14 +246,14 @@ fn give<F: Frame>(
 fn give_chain<'q, 'a: 'q>(
     chain: ArrivedChain<'q>,
     header: &[u8; HeaderLayout::MAX_LEN],
-    has_program: bool,
+    program: Option<Program<'q>>,
     runner: &mut xdp::Runner<'a>,
     pages: &'q mut Pages<'_>,
     batch: &mut RxBatch,
 ) {
-    match chain.begin(header, pages) {
-        Some(frame) => give(frame, header, has_program, runner, batch),
-        None if has_program => runner.lost(),
+    match chain.begin(header, program, pages) {
+        Some(frame) => give(frame, header, program.is_some(), runner, batch),
+        None if program.is_some() => runner.lost(),
         None => batch.drops = batch.drops.wrapping_add(1),
     }
 }

@@ -24,8 +24,8 @@ pub trait Frame: Sized {
     fn parts_mut(&mut self) -> (&mut [u8], impl Iterator<Item = &[u8]>);
     /// How many bytes the program has taken off the front, or, negative, added there.
     fn moved(&self) -> isize;
-    /// Has the poll's program look at it.
-    fn run(self, poll: &RxPoll<'_>) -> Verdict<Self>;
+    /// Has the program look at it that it is for.
+    fn run(self) -> Verdict<Self>;
     /// Sends it where the program has said; it is on its way when the poll ends.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ pub trait Frame: Sized {
     /// The frame as a packet for the stack. None if there is no memory.
     fn into_skb(self, poll: &RxPoll<'_>) -> Option<RxSkb>;
     /// It was to be sent and could not be: tells who traces.
-    fn not_sent(&self, poll: &RxPoll<'_>);
+    fn not_sent(&self);
 }
 
 impl Frame for XdpBuff<'_, '_> {
@@ -71,7 +71,7 @@ impl Frame for XdpBuff<'_, '_> {
     }
 
     #[inline]
-    fn run(self, _poll: &RxPoll<'_>) -> Verdict<Self> {
+    fn run(self) -> Verdict<Self> {
         self.run()
     }
 
@@ -91,7 +91,7 @@ impl Frame for XdpBuff<'_, '_> {
     }
 
     #[cold]
-    fn not_sent(&self, _poll: &RxPoll<'_>) {
+    fn not_sent(&self) {
         self.not_sent();
     }
 }

@@ -2,7 +2,12 @@
 
 //! What the device has filled.
 
-use super::{super::Received, receive::start, rx::Buffer, ArrivedChain, XskFrame};
+use super::{
+    super::{xdp::Program, Received},
+    receive::start,
+    rx::Buffer,
+    ArrivedChain, XskFrame,
+};
 use core::{marker::PhantomData, mem::ManuallyDrop};
 use virtio_net_wire::HeaderLayout;
 
@@ -75,12 +80,16 @@ impl<'q> ArrivedFrame<'q> {
         unsafe { core::slice::from_raw_parts(start(self.buffer.xskb, self.header_len), self.len) }
     }
 
-    /// The frame behind its header, of which the device has said `record`.
+    /// The frame behind its header, of which the device has said `record`, for `program`.
     #[inline]
-    pub fn begin(self, record: &[u8; HeaderLayout::MAX_LEN]) -> XskFrame<'q> {
+    pub fn begin(
+        self,
+        record: &[u8; HeaderLayout::MAX_LEN],
+        program: Option<Program<'q>>,
+    ) -> XskFrame<'q> {
         let len = self.len.wrapping_sub(self.header_len);
         let xskb = ManuallyDrop::new(self.buffer).xskb;
         // SAFETY: The frame is ours, and has these bytes.
-        unsafe { XskFrame::new(xskb, len, *record) }
+        unsafe { XskFrame::new(xskb, len, *record, program) }
     }
 }

@@ -8,7 +8,7 @@
 //! to the pool, and into the next chain.
 
 use super::{
-    super::{Pages, XDP_HEADROOM},
+    super::{xdp::Program, Pages, XDP_HEADROOM},
     headers::Headers,
     rx::{Sources, BATCH},
     tx::MAX_PARTS,
@@ -251,11 +251,12 @@ impl<'q> ArrivedChain<'q> {
         unsafe { self.chain.0.as_mut().n = 0 };
     }
 
-    /// The packet behind its header, of which the device has said `record`. None if the process
-    /// has given one of the frames twice.
+    /// The packet behind its header, of which the device has said `record`, for `program`. None if
+    /// the process has given one of the frames twice.
     pub fn begin<'p>(
         self,
         record: &[u8; HeaderLayout::MAX_LEN],
+        program: Option<Program<'q>>,
         pages: &'q mut Pages<'p>,
     ) -> Option<XskFrags<'q, 'p>> {
         let (len, frame_len) = (self.len(), self.frame_len as usize);
@@ -263,7 +264,7 @@ impl<'q> ArrivedChain<'q> {
         let frames = self.chain.frames().get(..n)?;
         // SAFETY: The frames are ours, and have these bytes. If it succeeds, they are given
         // away.
-        let frame = unsafe { XskFrags::new(frames, len, frame_len, record, pages)? };
+        let frame = unsafe { XskFrags::new(frames, len, frame_len, record, program, pages)? };
         self.without_first(n);
         Some(frame)
     }

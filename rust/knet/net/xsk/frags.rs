@@ -11,7 +11,7 @@ use super::{
     super::{
         napi::RxPoll,
         skb_copy::SkbCopy,
-        xdp::{refuse, Frame as AnyFrame, Record, Verdict, XdpBuff, XdpFrame, XdpRoom},
+        xdp::{refuse, Frame as AnyFrame, Program, Record, Verdict, XdpBuff, XdpFrame, XdpRoom},
         Pages, RxSkb,
     },
     chain::{start_of, Frame},
@@ -146,6 +146,7 @@ impl<'q, 'p> XskFrags<'q, 'p> {
         len: usize,
         frame_len: usize,
         record: &Record,
+        program: Option<Program<'q>>,
         pages: &'q mut Pages<'p>,
     ) -> Option<Self> {
         let mut frames = frames.iter().copied().flatten();
@@ -155,7 +156,7 @@ impl<'q, 'p> XskFrags<'q, 'p> {
         // is being received, and the pool has one queue.
         unsafe {
             let list = addr_of_mut!((*(*first.as_ptr()).pool).xskb_list);
-            let first = XskFrame::new(first, len.min(frame_len), *record);
+            let first = XskFrame::new(first, len.min(frame_len), *record, program);
             let mut this = Self { first, pages };
             let shared = this.shared_info();
             let (mut n, mut size) = (0u8, 0u32);
@@ -291,8 +292,8 @@ impl AnyFrame for XskFrags<'_, '_> {
     }
 
     /// A program that cannot work on several frames has it dropped.
-    fn run(mut self, poll: &RxPoll<'_>) -> Verdict<Self> {
-        let Some(program) = poll.program() else {
+    fn run(mut self) -> Verdict<Self> {
+        let Some(program) = self.first.program() else {
             return Verdict::Pass(self);
         };
         if !program.has_frags() && others(&self.first).next().is_some() {
@@ -308,11 +309,11 @@ impl AnyFrame for XskFrags<'_, '_> {
 
     /// Others than sockets get a copy: the core would give them the first frame only.
     fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
-        let Some(program) = poll.program() else {
+        let Some(program) = self.first.program() else {
             return Err(self);
         };
         // SAFETY: The program has just run on the frame. `XskFrame::redirect` says why an error is no harm.
-        let done = unsafe { to_socket(self.first.xdp_mut(), &program) };
+        let done = unsafe { to_socket(self.first.xdp_mut(), program) };
         if matches!(done, ToSocket::NotMeant) {
             let Some(mut room) = XdpRoom::new(poll) else {
                 return Err(self);
@@ -327,7 +328,7 @@ impl AnyFrame for XskFrags<'_, '_> {
             };
         }
         if matches!(done, ToSocket::Refused) {
-            self.first.trace(poll, bindings::xdp_action_XDP_REDIRECT);
+            self.first.trace(bindings::xdp_action_XDP_REDIRECT);
             return Err(self);
         }
         poll.redirected();
@@ -347,7 +348,7 @@ impl AnyFrame for XskFrags<'_, '_> {
             // It was told.
             Some(None) => Err(self),
             None => {
-                self.not_sent(poll);
+                self.not_sent();
                 Err(self)
             }
         }
@@ -372,8 +373,8 @@ impl AnyFrame for XskFrags<'_, '_> {
     }
 
     #[cold]
-    fn not_sent(&self, poll: &RxPoll<'_>) {
-        self.first.not_sent(poll);
+    fn not_sent(&self) {
+        self.first.not_sent();
     }
 }
 

@@ -18,11 +18,13 @@ use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
 /// description are in its memory.
 pub struct XskFrame<'q> {
     xskb: NonNull<bindings::xdp_buff_xsk>,
+    /// What is to look at it.
+    program: Option<Program<'q>>,
     _queue: PhantomData<&'q mut ()>,
 }
 
 impl<'q> XskFrame<'q> {
-    /// A frame, of which the device has said `record`.
+    /// A frame for `program`, of which the device has said `record`.
     ///
     /// # Safety
     ///
@@ -33,6 +35,7 @@ impl<'q> XskFrame<'q> {
         xskb: NonNull<bindings::xdp_buff_xsk>,
         len: usize,
         record: Record,
+        program: Option<Program<'q>>,
     ) -> Self {
         // SAFETY: The frame is ours, its description too.
         unsafe {
@@ -46,8 +49,14 @@ impl<'q> XskFrame<'q> {
         }
         Self {
             xskb,
+            program,
             _queue: PhantomData,
         }
+    }
+
+    #[inline]
+    pub(super) fn program(&self) -> Option<Program<'q>> {
+        self.program
     }
 
     #[inline]
@@ -82,7 +91,7 @@ impl<'q> XskFrame<'q> {
     /// Sends a copy where a program has said. `xdp_do_redirect` would make it too, and lose it where
     /// nobody takes it: each frame for a device that is down would cost a page.
     #[inline(never)]
-    fn redirect_copy(mut self, poll: &RxPoll<'_>, program: &Program<'_>) -> Result<(), Self> {
+    fn redirect_copy(mut self, poll: &RxPoll<'_>, program: Program<'_>) -> Result<(), Self> {
         // As in `XdpBuff::redirect`.
         poll.redirected();
         let xdp = self.xdp_mut();
@@ -104,13 +113,13 @@ impl<'q> XskFrame<'q> {
             // SAFETY: Nobody has taken it: it is ours.
             drop(unsafe { XdpFrame::from_ptr(copy) });
         }
-        self.trace(poll, bindings::xdp_action_XDP_REDIRECT);
+        self.trace(bindings::xdp_action_XDP_REDIRECT);
         Err(self)
     }
 
     #[cold]
-    pub(super) fn trace(&self, poll: &RxPoll<'_>, action: u32) {
-        if let Some(program) = poll.program() {
+    pub(super) fn trace(&self, action: u32) {
+        if let Some(program) = self.program {
             // SAFETY: The frame is described.
             unsafe { trace(program, self.xdp(), action) };
         }
@@ -133,7 +142,7 @@ pub(super) enum ToSocket {
 ///
 /// The frame is valid, and the program has just run on it, in this poll.
 #[inline(always)]
-pub(super) unsafe fn to_socket(xdp: &mut bindings::xdp_buff, program: &Program<'_>) -> ToSocket {
+pub(super) unsafe fn to_socket(xdp: &mut bindings::xdp_buff, program: Program<'_>) -> ToSocket {
     // SAFETY: By the caller's promise.
     match unsafe { bindings::xdp_redirect_to_socket(xdp, program.as_ptr()) } {
         0 => ToSocket::Done,
@@ -176,8 +185,8 @@ impl Frame for XskFrame<'_> {
     }
 
     #[inline]
-    fn run(mut self, poll: &RxPoll<'_>) -> Verdict<Self> {
-        let Some(program) = poll.program() else {
+    fn run(mut self) -> Verdict<Self> {
+        let Some(program) = self.program else {
             return Verdict::Pass(self);
         };
         // SAFETY: The program is live, and the frame described as it expects. What it
@@ -193,15 +202,15 @@ impl Frame for XskFrame<'_> {
     /// nobody has taken it meanwhile.
     #[inline]
     fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
-        let Some(program) = poll.program() else {
+        let Some(program) = self.program else {
             return Err(self);
         };
         // SAFETY: The program has just run on the frame.
-        match unsafe { to_socket(self.xdp_mut(), &program) } {
+        match unsafe { to_socket(self.xdp_mut(), program) } {
             ToSocket::Done => {}
-            ToSocket::NotMeant => return self.redirect_copy(poll, &program),
+            ToSocket::NotMeant => return self.redirect_copy(poll, program),
             ToSocket::Refused => {
-                self.trace(poll, bindings::xdp_action_XDP_REDIRECT);
+                self.trace(bindings::xdp_action_XDP_REDIRECT);
                 return Err(self);
             }
         }
@@ -212,7 +221,7 @@ impl Frame for XskFrame<'_> {
     }
 
     /// By copying it (`xdp_convert_zc_to_xdp_frame`).
-    fn into_frame(mut self, poll: &RxPoll<'_>) -> Result<XdpFrame, Self> {
+    fn into_frame(mut self, _poll: &RxPoll<'_>) -> Result<XdpFrame, Self> {
         // SAFETY: The frame is ours, and goes away if there is a copy.
         let frame = unsafe { bindings::xdp_convert_zc_to_xdp_frame(self.xdp_mut()) };
         match NonNull::new(frame) {
@@ -222,7 +231,7 @@ impl Frame for XskFrame<'_> {
                 Ok(unsafe { XdpFrame::from_ptr(frame) })
             }
             None => {
-                self.trace(poll, bindings::xdp_action_XDP_TX);
+                self.trace(bindings::xdp_action_XDP_TX);
                 Err(self)
             }
         }
@@ -244,8 +253,8 @@ impl Frame for XskFrame<'_> {
     }
 
     #[cold]
-    fn not_sent(&self, poll: &RxPoll<'_>) {
-        self.trace(poll, bindings::xdp_action_XDP_TX);
+    fn not_sent(&self) {
+        self.trace(bindings::xdp_action_XDP_TX);
     }
 }
 

@@ -3,7 +3,7 @@
 //! What the device has filled of a queue with a pool.
 
 use super::{
-    super::{napi::RxPoll, XDP_HEADROOM},
+    super::{xdp::Program, XDP_HEADROOM},
     rx::{Posted, Sources, ETH_HLEN, FRAME},
     Arrived, ArrivedFrame, RxFrame, XskFrame,
 };
@@ -24,14 +24,14 @@ impl Virtqueue<RxFrame> {
     /// The next packet that the device has written, with an Ethernet header or more: the usual
     /// one is ready for the program.
     #[inline(always)]
-    pub fn receive_next(&mut self, poll: &RxPoll<'_>) -> Option<RxNext<'_>> {
+    pub fn receive_next<'q>(&'q mut self, program: Option<Program<'q>>) -> Option<RxNext<'q>> {
         let (data, context, len) = self.take_words()?;
         let source = self.source();
         let (least, header_len) = (source.least, source.header_len);
         // Nothing is made of a usual one that would be of no use.
         let is_frame = data.addr().get() & FRAME != 0;
         let behind_least = (len as usize).wrapping_sub(least);
-        if is_frame && poll.program().is_some() && behind_least <= source.span {
+        if is_frame && program.is_some() && behind_least <= source.span {
             let at = data.as_ptr().wrapping_byte_sub(FRAME);
             // SAFETY: By the mark, this is what `into_raw` gave away.
             let xskb = unsafe { NonNull::new_unchecked(at.cast::<bindings::xdp_buff_xsk>()) };
@@ -43,7 +43,7 @@ impl Virtqueue<RxFrame> {
             if u16::from_le_bytes([bytes[10], bytes[11]]) == 1 {
                 let len = behind_least.wrapping_add(ETH_HLEN);
                 // SAFETY: As above.
-                let frame = unsafe { XskFrame::new(xskb, len, source.mask.read(bytes)) };
+                let frame = unsafe { XskFrame::new(xskb, len, source.mask.read(bytes), program) };
                 return Some(RxNext::Frame(frame));
             }
         }
