@@ -766,12 +766,14 @@ def changes_while_bound(env):
 
 @case(90, nics=ZERO_COPY, sample=PLAIN + "*")
 def driver_goes(env):
-    """The driver goes from under a socket, and the device from its slot: all is free, and it can come back."""
+    """The driver goes from under a socket, or the whole module, and the device from its slot: all is free, and it
+    can come back."""
     ready(env)
     log = Log()
-    unbound, *removed = env.dut.departures(env.driver)
+    unbound, *others = env.dut.departures(env.driver)
+    others.append((lambda: env.modules.unload(env.driver), env.fresh))
     turns = [(words, unbound) for words in (("-r",), ("-t", "-G", env.peer.mac), ("-l", "-p"))]
-    turns += [(("-l", "-p"), way) for way in removed]
+    turns += [(("-l", "-p"), way) for way in others]
     for words, (leave, come_back) in turns:
         with Client(env, mode(env), *words) as client:
             send(env, numbered(env, 50, PORT))

@@ -144,24 +144,23 @@ def broadcast_half_way(env):
     """A frame is for three devices, and there is no memory for the third one's: the first has it all the same,
     and what comes later is everybody's."""
     letters = "abc"
-    xdp, ends = Xdp(env), pairs(env, *letters)
+    xdp = Xdp(env)
     xdp.set(port=PORT)
-    for key, letter in enumerate(letters):
-        xdp.update("devices", key, little(socket.if_nametoindex(f"v{letter}"), 4))
-    xdp.attach("broadcast")
-    before = env.dut.statistics()["rx_xdp_drops"]
-    with fault.Calls(env, {"xdpf_clone": 0}) as calls, Capture(ends[0]) as capture:
-        calls.arm(2)
-        frames = send(env, payloads(1))
-        same(meant(capture.frames(quiet=1)), frames)
-        equal(calls.failed(), 1, "frames that there was no memory for")
-        calls.arm(0)
-    equal(env.dut.statistics()["rx_xdp_drops"] - before, 1, "frames dropped")
-    with contextlib.ExitStack() as stack:
-        captures = [stack.enter_context(Capture(end)) for end in ends]
-        frames = send(env, payloads())
-        for capture in captures:
+    with pairs(env, *letters) as ends:
+        for key, letter in enumerate(letters):
+            xdp.update("devices", key, little(socket.if_nametoindex(f"v{letter}"), 4))
+        xdp.attach("broadcast")
+        before = env.dut.statistics()["rx_xdp_drops"]
+        with fault.Calls(env, {"xdpf_clone": 0}) as calls, Capture(ends[0]) as capture:
+            calls.arm(2)
+            frames = send(env, payloads(1))
             same(meant(capture.frames(quiet=1)), frames)
-    for letter in letters:
-        env.dut.ip(f"link del v{letter}")
+            equal(calls.failed(), 1, "frames that there was no memory for")
+            calls.arm(0)
+        equal(env.dut.statistics()["rx_xdp_drops"] - before, 1, "frames dropped")
+        with contextlib.ExitStack() as stack:
+            captures = [stack.enter_context(Capture(end)) for end in ends]
+            frames = send(env, payloads())
+            for capture in captures:
+                same(meant(capture.frames(quiet=1)), frames)
     env.ping()
