@@ -15,7 +15,7 @@ AF_XDP, SOL_XDP = 44, 283
 RX_RING, TX_RING, UMEM_REG, FILL_RING, COMPLETION_RING = 2, 3, 4, 5, 6
 MMAP_OFFSETS = 1
 PAGES_OF_TX_RING, PAGES_OF_FILL_RING, PAGES_OF_COMPLETION_RING = 0x80000000, 0x100000000, 0x180000000
-SHARED_UMEM, ZERO_COPY = 1, 1 << 2
+SHARED_UMEM, ZERO_COPY, USE_SG = 1, 1 << 2, 1 << 4
 TX_METADATA_LEN = 1 << 2
 # In a descriptor: there is metadata in front of the frame.
 TX_METADATA = 1 << 1
@@ -60,8 +60,9 @@ class Socket:
         self.socket.setsockopt(SOL_XDP, UMEM_REG,
                                struct.pack("QQ4I", address, CHUNK * CHUNKS, CHUNK, 0, flags, metadata))
 
-    def bind(self):
-        how = (SHARED_UMEM, self.shares.socket.fileno()) if self.shares else (ZERO_COPY, 0)
+    def bind(self, more=0):
+        """With more flags, such as USE_SG: frames over several chunks."""
+        how = (SHARED_UMEM, self.shares.socket.fileno()) if self.shares else (ZERO_COPY | more, 0)
         where = struct.pack("HHIII", AF_XDP, how[0], self.index, self.queue, how[1])
         if LIBC.bind(self.socket.fileno(), where, len(where)) < 0:
             number = ctypes.get_errno()
