@@ -9,10 +9,11 @@ from vnrtest import case, wait_for
 
 ORDER = 81
 # A bridge would drop its frames, as they come from a multicast address. When a ring has run dry,
-# a hub gives frames in another order: on one processor the receiver keeps up with the sender.
-PARAMS = ["wire=hub,iommu_platform=on", "wire=hub,iommu_platform=on,packed=on", "device=model,iommu_platform=on"]
-FULL_PARAMS = [*PARAMS, "wire=hub,iommu_platform=on,in_order=on", "wire=hub,iommu_platform=on,mode=small",
-               "wire=hub,iommu_platform=on,packed=on,queue_reset=off"]
+# a hub gives frames in another order: on one processor the receiver keeps up with the sender, and
+# its ring takes all that the sender's has at a time, also where each frame is to have four chunks.
+ON_HUB = "wire=hub,iommu_platform=on,rx_queue_size=1024"
+PARAMS = [ON_HUB, f"{ON_HUB},packed=on", "device=model,iommu_platform=on"]
+FULL_PARAMS = [*PARAMS, f"{ON_HUB},in_order=on", f"{ON_HUB},mode=small", f"{ON_HUB},packed=on,queue_reset=off"]
 CPUS = 1
 # It wants 4096 frames within 3 seconds.
 COUNTED = True

@@ -65,6 +65,11 @@ impl Alarm {
         })
     }
 
+    /// It does not go off any more.
+    pub(super) fn unset(&mut self) {
+        self.set = None;
+    }
+
     /// Has the queue polled, so many nanoseconds from now, and not when it was said before.
     ///
     /// # Safety

@@ -10,6 +10,7 @@
 use super::{
     super::{xdp::Program, Pages, XDP_HEADROOM},
     headers::Headers,
+    pool::{Kept, Mapped, Part},
     rx::{Sources, BATCH},
     tx::MAX_PARTS,
     Filled, RxFrame, XskFrags,
@@ -46,7 +47,7 @@ pub(super) struct Chains {
     /// The numbers of those that are in no use.
     free: KVVec<u16>,
     /// Keeps their slots.
-    _slots: Headers,
+    slots: Headers,
 }
 
 // SAFETY: Memory is not bound to a thread.
@@ -99,11 +100,30 @@ impl Drop for Chain {
     }
 }
 
+impl Kept for Chains {
+    fn part(mapped: &Mapped) -> &Part<Self> {
+        &mapped.rx
+    }
+}
+
 impl Chains {
+    /// How many there can be in a queue of up to `size` descriptors: the least is a slot and a frame.
+    fn most(size: usize) -> usize {
+        (size / 2).min(usize::from(u16::MAX))
+    }
+
+    /// Whether these are for a queue like that of [`Self::new`].
+    pub(super) fn are_for(&self, device: *mut bindings::device, size: usize) -> bool {
+        self.slots.are(Self::most(size), device)
+    }
+
     /// For a queue of up to `size` descriptors, whose DMA mappings are for `device`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(super) fn new(device: *mut bindings::device, size: usize) -> Result<Self> {
-        // The least chain is a slot and a frame.
-        let n = (size / 2).min(usize::from(u16::MAX));
+        let n = Self::most(size);
         let slots = Headers::new(n, device)?;
         let mut records = KVVec::with_capacity(n, GFP_KERNEL)?;
         let mut free = KVVec::with_capacity(n, GFP_KERNEL)?;
@@ -123,7 +143,7 @@ impl Chains {
         Ok(Self {
             records,
             free,
-            _slots: slots,
+            slots,
         })
     }
 

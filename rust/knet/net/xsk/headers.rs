@@ -67,6 +67,11 @@ impl Headers {
         })
     }
 
+    /// Whether these are as many, for the same device.
+    pub(super) fn are(&self, len: usize, device: *mut bindings::device) -> bool {
+        self.len == len && self.device == device
+    }
+
     /// Where the device has the first.
     #[inline]
     pub(super) fn first(&self) -> u64 {

@@ -2,12 +2,17 @@
 
 //! A pool of frames, mapped for a device.
 
-use super::super::{xdp::QueueInfo, XDP_HEADROOM};
+use super::{
+    super::{xdp::QueueInfo, XDP_HEADROOM},
+    chain::Chains,
+    tx::Turns,
+};
 use crate::{
     bindings, dma,
     virtio::{page_to_phys, Token, Virtqueue},
 };
 use core::{
+    cell::UnsafeCell,
     marker::PhantomData,
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
@@ -48,8 +53,9 @@ pub(super) struct Mapped {
     needs_sync: bool,
     /// What programs are told of the queue: frames of the pool point to it.
     info: Option<QueueInfo>,
-    /// Whether a queue has the part that is received into, and that is sent from.
-    taken: [AtomicBool; 2],
+    /// What is received into, and what is sent from.
+    pub(super) rx: Part<Chains>,
+    pub(super) tx: Part<Turns>,
     _release: Release,
 }
 
@@ -134,7 +140,8 @@ impl XskOffer<'_> {
             // SAFETY: The device is valid.
             needs_sync: unsafe { dma::needs_sync(device) },
             info: None,
-            taken: [const { AtomicBool::new(false) }; 2],
+            rx: Part::new(),
+            tx: Part::new(),
             _release: self.release,
         };
         // SAFETY: The pool is live. One that shares its memory has the mapping that there was.
@@ -181,41 +188,69 @@ impl Mapped {
     }
 }
 
-/// Which part of a pool.
-#[derive(Clone, Copy)]
-pub(super) enum Part {
-    Rx = 0,
-    Tx = 1,
+/// A part of a pool: whether a queue has it, and what the last one had for it.
+pub(super) struct Part<K> {
+    is_taken: AtomicBool,
+    /// Of who has taken the part.
+    kept: UnsafeCell<Option<K>>,
+}
+
+impl<K> Part<K> {
+    const fn new() -> Self {
+        Self {
+            is_taken: AtomicBool::new(false),
+            kept: UnsafeCell::new(None),
+        }
+    }
+}
+
+/// What a queue has allocated for a part of a pool. It stays with the pool: a queue that takes the
+/// place of another, as the device was reset, is to serve the process whether there is memory or not.
+pub(super) trait Kept: Sized {
+    /// The part that it is for.
+    fn part(mapped: &Mapped) -> &Part<Self>;
 }
 
 /// A part of a pool, in one hand at a time.
-pub(super) struct Taken {
+pub(super) struct Taken<K: Kept> {
     mapped: Arc<Mapped>,
-    part: Part,
+    _part: PhantomData<fn() -> K>,
 }
 
-impl Drop for Taken {
+impl<K: Kept> Drop for Taken<K> {
     fn drop(&mut self) {
-        if let Some(taken) = self.mapped.taken.get(self.part as usize) {
-            taken.store(false, Ordering::Release);
-        }
+        K::part(&self.mapped)
+            .is_taken
+            .store(false, Ordering::Release);
     }
 }
 
 impl XskPool {
     /// Takes a part of the pool, unless somebody has it.
-    pub(super) fn take(&self, part: Part) -> Result<Taken> {
-        match self.0.taken.get(part as usize) {
-            Some(taken) if !taken.swap(true, Ordering::Acquire) => Ok(Taken {
-                mapped: self.0.clone(),
-                part,
-            }),
-            _ => Err(EBUSY),
+    pub(super) fn take<K: Kept>(&self) -> Result<Taken<K>> {
+        if K::part(&self.0).is_taken.swap(true, Ordering::Acquire) {
+            return Err(EBUSY);
         }
+        Ok(Taken {
+            mapped: self.0.clone(),
+            _part: PhantomData,
+        })
     }
 }
 
-impl Taken {
+impl<K: Kept> Taken<K> {
+    /// What the last queue had.
+    pub(super) fn kept(&mut self) -> Option<K> {
+        // SAFETY: Nobody else has the part.
+        unsafe { (*K::part(&self.mapped).kept.get()).take() }
+    }
+
+    /// Keeps it for the next one.
+    pub(super) fn keep(&mut self, kept: K) {
+        // SAFETY: As above.
+        unsafe { *K::part(&self.mapped).kept.get() = Some(kept) };
+    }
+
     #[inline]
     pub(super) fn raw(&self) -> *mut bindings::xsk_buff_pool {
         self.mapped.raw.as_ptr()

@@ -5,7 +5,7 @@
 use super::{
     super::{page_pool::PoolRef, RxBuffer},
     chain::{Chain, Chains},
-    pool::{Part, Taken},
+    pool::Taken,
     XskPool,
 };
 use crate::{
@@ -72,7 +72,17 @@ pub struct Sources {
     /// Pages in the queue.
     pub(super) pages_posted: usize,
     /// The last to go, as in [`super::XskTx`].
-    pub(super) pool: Taken,
+    pub(super) pool: Taken<Chains>,
+}
+
+impl Drop for Sources {
+    fn drop(&mut self) {
+        if let Some(mut chains) = self.chains.take() {
+            // The queue has none any more: it was emptied, or is gone.
+            chains.put_all();
+            self.pool.keep(chains);
+        }
+    }
 }
 
 // SAFETY: Each word is the address of one kind, which the mark tells.
@@ -160,7 +170,7 @@ impl Virtqueue<RxBuffer> {
     }
 
     fn sources(&self, pool: &XskPool, layout: HeaderLayout) -> Result<Sources> {
-        let pool = pool.take(Part::Rx)?;
+        let mut pool = pool.take::<Chains>()?;
         if !self.is_empty() {
             return Err(EBUSY);
         }
@@ -168,8 +178,9 @@ impl Virtqueue<RxBuffer> {
             return Err(EINVAL);
         }
         let chains = if pool.takes_many() {
-            let size = self.max_size().max(self.size());
-            Some(Chains::new(self.dma_device(), size)?)
+            let (device, size) = (self.dma_device(), self.max_size().max(self.size()));
+            let kept = pool.kept().filter(|chains| chains.are_for(device, size));
+            Some(kept.map_or_else(|| Chains::new(device, size), Ok)?)
         } else {
             None
         };

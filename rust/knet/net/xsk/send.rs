@@ -48,7 +48,7 @@ impl Virtqueue<TxPacket> {
         let outgoing = xsk.peek(most);
         // What a frame like most others has not.
         let special = outgoing.goes_on | bindings::XDP_TX_METADATA;
-        let empty = (xsk.headers.first(), header_len);
+        let empty = (xsk.turns.headers.first(), header_len);
         let (mut at, mut is_paired) = (outgoing.left.start, false);
         let (mut frames, mut refused) = (0usize, 0usize);
         while at != outgoing.left.end {
@@ -105,7 +105,7 @@ impl Virtqueue<TxPacket> {
         if !queue.is_of(xsk.pool.netdev()) {
             return;
         }
-        if let Some(alarm) = &mut xsk.alarm {
+        if let Some(alarm) = &mut xsk.turns.alarm {
             // SAFETY: The network device that has the queue is the one that has the pool, and does
             // not go before that does; the alarm goes before the pool.
             unsafe { alarm.set(queue, after) };
@@ -127,7 +127,7 @@ impl Virtqueue<TxPacket> {
         let Some(xsk) = &mut self.source_mut().xsk else {
             return 0;
         };
-        let (mut header, mut lacks) = (xsk.headers.first(), false);
+        let (mut header, mut lacks) = (xsk.turns.headers.first(), false);
         let first = outgoing.get(at);
         // SAFETY: The pool is live as long as the queue has it, and the core has checked the
         // descriptor.
@@ -193,7 +193,7 @@ impl XskTx {
         if self.left.is_empty() {
             // Turns in use may not be used again.
             let in_use = self.next.wrapping_sub(self.given) as usize;
-            let most = most.min(self.sent.len().saturating_sub(in_use));
+            let most = most.min(self.turns.sent.len().saturating_sub(in_use));
             // SAFETY: The pool is live, and we have its part.
             let n = unsafe { bindings::xsk_tx_peek_release_desc_batch(pool, most as u32) };
             self.left = 0..n;
@@ -222,7 +222,7 @@ impl XskTx {
         len: usize,
         offloads: XskOffloads,
     ) -> Prepared {
-        let empty = self.headers.first();
+        let empty = self.turns.headers.first();
         let refused = Prepared::Send(empty, true);
         let Ok(request) = metadata.request(len, offloads) else {
             return refused;
@@ -234,8 +234,8 @@ impl XskTx {
             }
             too_late = after != 0;
         }
-        let index = turn as usize & self.sent.len().wrapping_sub(1);
-        if let Some(place) = self.to_stamp.get_mut(index) {
+        let index = turn as usize & self.turns.sent.len().wrapping_sub(1);
+        if let Some(place) = self.turns.to_stamp.get_mut(index) {
             *place = request.stamp.then_some(metadata);
         }
         let Some(checksum) = request.checksum else {
@@ -247,7 +247,11 @@ impl XskTx {
         };
         // What longer layouts append stays zero.
         let header = header.to_v1();
-        match self.headers.write(index.wrapping_add(1), header.as_bytes()) {
+        match self
+            .turns
+            .headers
+            .write(index.wrapping_add(1), header.as_bytes())
+        {
             Some(address) => Prepared::Send(address, too_late),
             None => refused,
         }

@@ -7,11 +7,11 @@ use super::{
     alarm::Alarm,
     headers::Headers,
     metadata::{now, Metadata},
-    pool::{Part, Taken},
+    pool::{Kept, Mapped, Part, Taken},
     XskPool,
 };
 use crate::{bindings, virtio::Virtqueue};
-use core::ops::Range;
+use core::{mem::ManuallyDrop, ops::Range};
 use kernel::{page::PAGE_SIZE, prelude::*};
 
 /// A frame that is in a transmit queue, or was.
@@ -67,6 +67,55 @@ impl XskSent {
     }
 }
 
+/// What a queue has for each turn of a frame, a power of two of them.
+pub(super) struct Turns {
+    /// The first says nothing; each of the others, if there are any, is for one turn.
+    pub(super) headers: Headers,
+    /// If frames can have metadata, where the process wants to know when its frame was sent.
+    pub(super) to_stamp: KVec<Option<Metadata>>,
+    /// For frames that wait, likewise.
+    pub(super) alarm: Option<Alarm>,
+    /// Whether its frame was sent, before one that was not.
+    pub(super) sent: KVec<bool>,
+}
+
+impl Kept for Turns {
+    fn part(mapped: &Mapped) -> &Part<Self> {
+        &mapped.tx
+    }
+}
+
+impl Turns {
+    fn new(n: usize, has_metadata: bool, device: *mut bindings::device) -> Result<Self> {
+        let with_metadata = if has_metadata { n } else { 0 };
+        let mut to_stamp = KVec::with_capacity(with_metadata, GFP_KERNEL)?;
+        for _ in 0..with_metadata {
+            to_stamp.push(None, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            headers: Headers::new(with_metadata.saturating_add(1), device)?,
+            to_stamp,
+            alarm: has_metadata.then(Alarm::new).transpose()?,
+            sent: KVec::from_elem(false, n, GFP_KERNEL)?,
+        })
+    }
+
+    /// Whether these are like those of [`Self::new`].
+    fn are(&self, n: usize, has_metadata: bool, device: *mut bindings::device) -> bool {
+        let with_metadata = if has_metadata { n } else { 0 };
+        self.sent.len() == n && self.headers.are(with_metadata.saturating_add(1), device)
+    }
+
+    /// None of them is any frame's.
+    fn clear(&mut self) {
+        self.sent.fill(false);
+        // Nobody is told of a time.
+        for place in &mut self.to_stamp {
+            *place = None;
+        }
+    }
+}
+
 /// The part of a pool that a transmit queue sends from.
 ///
 /// What is in the pool's completion ring is given to the process in the order in which it was
@@ -76,18 +125,11 @@ pub struct XskTx {
     /// What marks that a frame goes on in the next descriptor, where it may: a process can say so
     /// anywhere.
     pub(super) goes_on: u32,
-    /// The first says nothing; each of the others, if there are any, is for one turn.
-    pub(super) headers: Headers,
-    /// Of each turn, if frames can have metadata, where the process wants to know when its
-    /// frame was sent.
-    pub(super) to_stamp: KVec<Option<Metadata>>,
-    /// For frames that wait, likewise.
-    pub(super) alarm: Option<Alarm>,
+    /// By the lower bits of turns; there until this is dropped.
+    pub(super) turns: ManuallyDrop<Turns>,
     /// The turns of frames that are in the queue, or were sent before one that is.
     first: u32,
     pub(super) next: u32,
-    /// Of each of them, by the lower bits of its turn, whether it was sent.
-    pub(super) sent: KVec<bool>,
     /// Whether any of them was.
     early: bool,
     /// The turn of the first that the process was not given back.
@@ -95,18 +137,17 @@ pub struct XskTx {
     /// Descriptors that were taken from the process, and did not get into the queue.
     pub(super) left: Range<u32>,
     /// The last to go: who waits for it may free what the others point to.
-    pub(super) pool: Taken,
+    pub(super) pool: Taken<Turns>,
 }
 
 impl XskTx {
-    fn new(pool: Taken, size: usize, device: *mut bindings::device) -> Result<Self> {
-        let turns = size.max(1).checked_next_power_of_two().ok_or(EINVAL)?;
-        let with_metadata = if pool.has_metadata() { turns } else { 0 };
-        let mut to_stamp = KVec::with_capacity(with_metadata, GFP_KERNEL)?;
-        for _ in 0..with_metadata {
-            to_stamp.push(None, GFP_KERNEL)?;
-        }
-        let alarm = pool.has_metadata().then(Alarm::new).transpose()?;
+    fn new(mut pool: Taken<Turns>, size: usize, device: *mut bindings::device) -> Result<Self> {
+        let n = size.max(1).checked_next_power_of_two().ok_or(EINVAL)?;
+        let has_metadata = pool.has_metadata();
+        let kept = pool
+            .kept()
+            .filter(|turns| turns.are(n, has_metadata, device));
+        let turns = kept.map_or_else(|| Turns::new(n, has_metadata, device), Ok)?;
         let goes_on = if pool.takes_many() {
             bindings::XDP_PKT_CONTD
         } else {
@@ -115,12 +156,9 @@ impl XskTx {
         Ok(Self {
             pool,
             goes_on,
-            headers: Headers::new(with_metadata.saturating_add(1), device)?,
-            to_stamp,
-            alarm,
+            turns: ManuallyDrop::new(turns),
             first: 0,
             next: 0,
-            sent: KVec::from_elem(false, turns, GFP_KERNEL)?,
             early: false,
             given: 0,
             left: 0..0,
@@ -129,15 +167,16 @@ impl XskTx {
 
     #[inline]
     fn slot(&mut self, turn: u32) -> Option<&mut bool> {
-        let mask = self.sent.len().wrapping_sub(1);
-        self.sent.get_mut(turn as usize & mask)
+        let sent = &mut self.turns.sent;
+        let mask = sent.len().wrapping_sub(1);
+        sent.get_mut(turn as usize & mask)
     }
 
     /// Tells the process that the frame was sent now, if it has asked.
     #[inline]
     fn stamp(&mut self, turn: u32) {
-        let mask = self.sent.len().wrapping_sub(1);
-        if let Some(place) = self.to_stamp.get_mut(turn as usize & mask) {
+        let mask = self.turns.sent.len().wrapping_sub(1);
+        if let Some(place) = self.turns.to_stamp.get_mut(turn as usize & mask) {
             if let Some(metadata) = place.take() {
                 metadata.stamp(now());
             }
@@ -183,11 +222,7 @@ impl XskTx {
 
     /// The same with all frames, of which none is in the queue any more.
     fn complete_all(&mut self) {
-        self.sent.fill(false);
-        // Nobody is told of a time.
-        for place in &mut self.to_stamp {
-            *place = None;
-        }
+        self.turns.clear();
         self.early = false;
         self.first = self.next;
         self.complete();
@@ -213,6 +248,12 @@ impl Drop for XskTx {
         // The queue has none any more: it was emptied, or is gone.
         self.complete_all();
         self.give_up();
+        if let Some(alarm) = &mut self.turns.alarm {
+            alarm.unset();
+        }
+        // SAFETY: They are not used any more.
+        let turns = unsafe { ManuallyDrop::take(&mut self.turns) };
+        self.pool.keep(turns);
     }
 }
 
@@ -236,7 +277,7 @@ impl Virtqueue<TxPacket> {
         let xsk = match pool {
             None => None,
             Some(pool) => {
-                let pool = pool.take(Part::Tx)?;
+                let pool = pool.take::<Turns>()?;
                 if !pool.is_for(self) {
                     return Err(EINVAL);
                 }
