@@ -20,6 +20,8 @@ TX_METADATA_LEN = 1 << 2
 # In a descriptor: there is metadata in front of the frame.
 TX_METADATA = 1 << 1
 CHUNK, CHUNKS, RING = 4096, 64, 64
+# Bytes of metadata in front of a frame, where tests have some.
+METADATA = 24
 
 
 class Program:

@@ -6,7 +6,7 @@ import contextlib
 import os
 
 import fault
-from bind import CHUNK, USE_SG, Socket
+from bind import CHUNK, METADATA, USE_SG, Socket
 from bpf_link import Map
 from nic import write
 from test_afxdp import PORT, ready
@@ -21,8 +21,6 @@ KERNELS = ("debug",)
 DRIVERS = ("rust",)
 OWN_GUEST = True
 PARAMS = ["device=model,queues=2", "device=model,iommu_platform=on"]
-# Bytes of metadata in front of frames that a process sends.
-METADATA = 24
 
 
 @case(240, nics="*-2q")

@@ -7,7 +7,7 @@ import contextlib
 import socket
 
 import fault
-from bind import USE_SG, Program, Socket
+from bind import METADATA, USE_SG, Program, Socket
 from packet import Capture
 from test_afxdp import transmit
 from test_faults import ADDS, MAPS, dma_device, now_and_then, steps
@@ -23,8 +23,6 @@ OWN_GUEST = True
 PARAMS = ["iommu_platform=on", "packed=on,queues=2,mode=small,iommu_platform=on", "queue_reset=off,iommu_platform=on"]
 # Where single queues can be reset: elsewhere the whole device is, for a socket.
 BY_QUEUES = "*-iommu_platform=on"
-# Bytes of metadata in front of frames that a process sends.
-METADATA = 24
 
 
 def attached(env):

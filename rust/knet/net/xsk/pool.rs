@@ -239,10 +239,15 @@ impl XskPool {
 }
 
 impl<K: Kept> Taken<K> {
-    /// What the last queue had.
-    pub(super) fn kept(&mut self) -> Option<K> {
+    /// What the last queue had, if that fits, or what `new` gives.
+    pub(super) fn kept_or(
+        &mut self,
+        fits: impl FnOnce(&K) -> bool,
+        new: impl FnOnce() -> Result<K>,
+    ) -> Result<K> {
         // SAFETY: Nobody else has the part.
-        unsafe { (*K::part(&self.mapped).kept.get()).take() }
+        let kept = unsafe { (*K::part(&self.mapped).kept.get()).take() };
+        kept.filter(fits).map_or_else(new, Ok)
     }
 
     /// Keeps it for the next one.

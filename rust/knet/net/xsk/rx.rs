@@ -179,8 +179,10 @@ impl Virtqueue<RxBuffer> {
         }
         let chains = if pool.takes_many() {
             let (device, size) = (self.dma_device(), self.max_size().max(self.size()));
-            let kept = pool.kept().filter(|chains| chains.are_for(device, size));
-            Some(kept.map_or_else(|| Chains::new(device, size), Ok)?)
+            Some(pool.kept_or(
+                |chains| chains.are_for(device, size),
+                || Chains::new(device, size),
+            )?)
         } else {
             None
         };

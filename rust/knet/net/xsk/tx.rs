@@ -144,10 +144,10 @@ impl XskTx {
     fn new(mut pool: Taken<Turns>, size: usize, device: *mut bindings::device) -> Result<Self> {
         let n = size.max(1).checked_next_power_of_two().ok_or(EINVAL)?;
         let has_metadata = pool.has_metadata();
-        let kept = pool
-            .kept()
-            .filter(|turns| turns.are(n, has_metadata, device));
-        let turns = kept.map_or_else(|| Turns::new(n, has_metadata, device), Ok)?;
+        let turns = pool.kept_or(
+            |turns| turns.are(n, has_metadata, device),
+            || Turns::new(n, has_metadata, device),
+        )?;
         let goes_on = if pool.takes_many() {
             bindings::XDP_PKT_CONTD
         } else {
