@@ -139,6 +139,21 @@ impl Mergeable {
         }
     }
 
+    /// How many buffers take the longest packet, `packet_len` bytes of IP, however short
+    /// they are.
+    #[inline]
+    pub const fn most_buffers(&self, packet_len: usize) -> usize {
+        const FRAMING: usize = ETHERNET_LEN + VLAN_LEN;
+        let whole = self
+            .header_len
+            .saturating_add(FRAMING)
+            .saturating_add(packet_len);
+        match div_ceil(whole, self.buffer_len(AveragePacketLen::new())) {
+            Some(buffers) => buffers,
+            None => usize::MAX,
+        }
+    }
+
     /// Length of the longest buffer, header included. The page less what is
     /// reserved, in whole cache lines.
     #[inline]
@@ -246,6 +261,13 @@ impl Xdp {
     /// Bytes to post where a frame is in one buffer: header and frame.
     pub const fn posted_len(&self) -> usize {
         self.header_len.saturating_add(self.frame_len())
+    }
+
+    /// Header and frame of an IP packet of so many bytes.
+    pub const fn with_framing(&self, packet_len: usize) -> usize {
+        self.header_len
+            .saturating_add(ETHERNET_LEN + VLAN_LEN)
+            .saturating_add(packet_len)
     }
 
     /// Bytes to post where a frame can be in several. What a first buffer has in its tailroom

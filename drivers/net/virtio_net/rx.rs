@@ -272,7 +272,7 @@ impl Queue {
         let Self { ring, common, .. } = self;
         let refill = each_ring!(ring, ring => {
             // Half a batch at least, so that the device is not told of each buffer.
-            if ring.vq.free() > poll.budget().min(ring.vq.size()) / 2 {
+            if ring.vq.free() > (poll.budget() / 2).min(ring.most_free()) {
                 ring.refill(&mut pages, Memory::Atomic, receiver, &common.stats)
             } else {
                 Refill::Full
@@ -326,6 +326,14 @@ impl Queue {
             ring.refill(&mut pages, Memory::MaySleep, receiver, &common.stats)
         });
     }
+}
+
+/// How many descriptors of a ring may be free before it is filled again: half of them, but
+/// never so many that the longest packet, which takes `least`, has no room. A device waits for
+/// buffers then, and does not say so.
+#[inline]
+fn most_free(size: usize, least: usize) -> usize {
+    (size / 2).min(size.saturating_sub(least))
 }
 
 /// Sizes of buffers in which programs can work on frames.

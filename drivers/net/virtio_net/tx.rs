@@ -156,6 +156,7 @@ impl Queue {
     /// Whether frames of programs are in the ring that the device has not sent yet.
     pub(crate) fn has_frames(&mut self, queue: &TxQueue) -> bool {
         self.reclaim(queue, TxSkb::consume_any);
+        self.call_for_socket(queue);
         self.frames != 0
     }
 

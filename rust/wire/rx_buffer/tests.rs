@@ -132,6 +132,26 @@ proptest! {
     }
 
     #[test]
+    fn so_many_buffers_take_the_longest_packet(
+        header_len in prop_oneof![Just(10usize), Just(12), Just(20), Just(24)],
+        packet_len in 68usize..=65535,
+        queue_shift in 5u32..=15,
+        lengths in proptest::collection::vec(0usize..=65562, 0..20),
+    ) {
+        let queue_size = 1 << queue_shift;
+        let sizes = Mergeable {
+            header_len,
+            min_data_len: Mergeable::min_data_len(header_len, packet_len, queue_size),
+            ..mergeable(0)
+        };
+        let whole = header_len + ETHERNET_LEN + VLAN_LEN + packet_len;
+        let most = sizes.most_buffers(packet_len);
+        prop_assert!(most <= queue_size);
+        prop_assert!(most * sizes.buffer_len(average(lengths.iter().copied())) >= whole);
+        prop_assert!((most - 1) * sizes.buffer_len(AveragePacketLen::new()) < whole);
+    }
+
+    #[test]
     fn buffers_fit_the_page_in_whole_lines(
         lengths: Vec<u16>,
         reserved in 0usize..=PAGE,

@@ -2,6 +2,7 @@
 """A virtio NIC of the guest: bound to a driver by name, and configured."""
 
 import contextlib
+import errno
 import fcntl
 import glob
 import json
@@ -159,6 +160,10 @@ class Nic:
         try:
             write(f"{BUS}/drivers/{name}/bind", self.virtio)
         except OSError as error:
+            if error.errno == errno.EBUSY and self.driver():
+                # It is new, and the kernel has found it a driver meanwhile.
+                self.bind(driver)
+                return
             raise Failed(f"{self.role}: cannot bind to {name}: {error.strerror}") from error
         if self.driver() != name:
             raise Failed(f"{self.role} is bound to {self.driver()}, not to {name}")

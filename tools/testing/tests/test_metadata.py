@@ -109,6 +109,15 @@ def checksums(env):
 
 
 @case(60)
+def checksums_without_times(env):
+    """They are completed also where something else was asked for that is not there."""
+    before = errors(env)
+    for address in (env.peer.ip4, env.peer.ip6):
+        checksummed(env, address, 50, 300, "-z", "--tx-tstamp")
+    equal(errors(env) - before, 100, "frames without what was asked for")
+
+
+@case(60)
 def checksums_by_software(env):
     """The kernel completes them in copy mode, where the memory says so."""
     for address in (env.peer.ip4, env.peer.ip6):

@@ -382,7 +382,8 @@ def pulls(env):
     for length in (2000, 3600, 3700):
         xdp.set(head=length)
         xdp.attach("pull", frags=True, overwrite=True)
-        env.stream("recv", env.peer.ip4, 4 << 20)
+        # A slow kernel takes its time before it sends large ones.
+        env.stream("recv", env.peer.ip4, 8 << 20)
         env.echo("udp", env.peer.ip4, 0, 1472, 101)
         seen = xdp.seen()
         equal(seen["refused"], 0, f"refusals, of {seen}")

@@ -55,7 +55,7 @@ SAMPLES = ("xdpsock", "xskqual")
 
 def needs_samples(case):
     return (case.startswith(("afxdp.", "allocations.", "canary.", "hostile.", "iommu.", "metadata.", "restart.",
-                             "samples", "umem.", "unplug.", "xdp_faults.", "xdp_large."))
+                             "room.", "samples", "umem.", "unplug.", "xdp_faults.", "xdp_large."))
             or case in ("suspend.sockets_survive", "rings.tx_timeout_with_socket"))
 
 

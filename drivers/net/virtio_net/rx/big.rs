@@ -50,6 +50,12 @@ impl Ring {
         })
     }
 
+    /// How many descriptors may be free before the ring is filled again.
+    #[inline]
+    pub(super) fn most_free(&self) -> usize {
+        self.vq.size() / 2
+    }
+
     pub(super) fn empty(&mut self) -> Result {
         self.vq.reset(drop)?;
         self.spare.clear();

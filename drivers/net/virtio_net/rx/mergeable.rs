@@ -5,7 +5,8 @@
 //! The first buffer begins with the header, which says how many there are.
 
 use super::{
-    buffers_for_programs, copied, rest, spare::Spare, xdp, Common, Refill, COPY_LEN, ETH_HLEN,
+    buffers_for_programs, copied, most_free, rest, spare::Spare, xdp, Common, Refill, COPY_LEN,
+    ETH_HLEN,
 };
 use crate::{
     stats::{self, RxBatch},
@@ -30,6 +31,8 @@ pub(super) struct Ring<Q = Virtqueue<RxBuffer>> {
     xdp: Xdp,
     /// The longest IP packet, in bytes.
     longest: usize,
+    /// How many descriptors may be free before the ring is filled again.
+    most_free: usize,
     average: AveragePacketLen,
 }
 
@@ -72,6 +75,7 @@ impl Ring {
             sizes: self.sizes,
             xdp: self.xdp,
             longest: self.longest,
+            most_free: self.most_free,
             average: self.average,
         };
         (self.vq, ring)
@@ -85,25 +89,36 @@ impl Ring {
     ) -> Result<Self> {
         let sizes = Mergeable {
             header_len: layout.len(),
-            min_data_len: Mergeable::min_data_len(layout.len(), longest, vq.size()),
+            min_data_len: 0,
             page_size: PAGE_SIZE,
             reserved: 0,
             align: knet::net::CACHE_LINE,
         };
-        Ok(Self {
+        let mut ring = Self {
             vq,
             spare: Spare::new()?,
             sizes,
             xdp: buffers_for_programs(layout),
             longest,
+            most_free: 0,
             average: AveragePacketLen::new(),
-        })
+        };
+        ring.fit_to_size();
+        Ok(ring)
     }
 
     fn fit_to_size(&mut self) {
         // The whole ring is to take the longest packet.
         self.sizes.min_data_len =
             Mergeable::min_data_len(self.sizes.header_len, self.longest, self.vq.size());
+        let least = self.sizes.most_buffers(self.longest);
+        self.most_free = most_free(self.vq.size(), least);
+    }
+
+    /// How many descriptors may be free before the ring is filled again.
+    #[inline]
+    pub(super) fn most_free(&self) -> usize {
+        self.most_free
     }
 
     /// Bytes of the buffers that the ring is filled with next.
@@ -220,6 +235,11 @@ impl Ring {
 }
 
 impl Ring<()> {
+    /// The longest IP packet, in bytes.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
+    }
+
     /// The ring with a queue again, which may have another size.
     pub(super) fn with_queue(self, vq: Virtqueue<RxBuffer>) -> Ring {
         let mut ring = Ring {
@@ -228,6 +248,7 @@ impl Ring<()> {
             sizes: self.sizes,
             xdp: self.xdp,
             longest: self.longest,
+            most_free: self.most_free,
             average: self.average,
         };
         ring.fit_to_size();

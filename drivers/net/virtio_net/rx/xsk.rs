@@ -10,7 +10,7 @@
 //! place: what is the stack's gets there anyway, such as beside a socket that only sends, and
 //! when a packet has come, the queue looks for frames again.
 
-use super::{buffers_for_programs, mergeable, small, xdp, Refill};
+use super::{buffers_for_programs, mergeable, most_free, small, xdp, Refill};
 use crate::{
     stats::{self, RxBatch},
     xdp::Receiver,
@@ -29,8 +29,7 @@ use virtio_net_wire::{
 
 mod gather;
 
-/// How many pages a ring has at least when the process has been too slow: one of the longest
-/// packets fits.
+/// How many descriptors a ring uses at least when the process has been too slow.
 const LEAST: usize = 20;
 
 /// The ring that the queue had, and will have again.
@@ -39,12 +38,24 @@ enum Home {
     Small(small::Ring<()>),
 }
 
+impl Home {
+    /// The longest IP packet, in bytes, where it may need several buffers.
+    fn longest(&self) -> Option<usize> {
+        match self {
+            Self::Mergeable(ring) => Some(ring.longest()),
+            Self::Small(_) => None,
+        }
+    }
+}
+
 /// A ring of frames, and pages.
 pub(super) struct Ring {
     pub(super) vq: Virtqueue<RxFrame>,
     home: Home,
     /// Sizes of pages in the place of frames.
     sizes: Xdp,
+    /// How many descriptors take the longest packet, whatever they stand for.
+    least: usize,
     /// Whether the process has ever had frames for the queue.
     has_served: bool,
 }
@@ -57,11 +68,21 @@ pub(super) fn bind(
     result: &mut Result,
 ) -> super::Ring {
     use super::Ring as Any;
-    let with_pool = |vq, home| Ring {
-        vq,
-        home,
-        sizes: buffers_for_programs(layout),
-        has_served: false,
+    let with_pool = |vq: Virtqueue<RxFrame>, home: Home| {
+        let sizes = buffers_for_programs(layout);
+        let least = match home.longest() {
+            Some(longest) => sizes
+                .with_framing(longest)
+                .div_ceil(vq.frame_share().min(sizes.posted_len()).max(1)),
+            None => 1,
+        };
+        Ring {
+            vq,
+            home,
+            sizes,
+            least,
+            has_served: false,
+        }
     };
     match ring {
         Any::Mergeable(ring) => {
@@ -141,14 +162,35 @@ impl Ring {
         refill
     }
 
-    /// Posts pages where there are too few buffers.
+    /// How many descriptors may be free before the ring is filled again.
+    #[inline]
+    pub(super) fn most_free(&self) -> usize {
+        most_free(self.vq.size(), self.least)
+    }
+
+    /// Bytes that are posted, at least.
+    fn posted(&self) -> usize {
+        let pages = self.vq.pages();
+        let used = self.vq.size().wrapping_sub(self.vq.free());
+        let in_pages = pages.saturating_mul(self.sizes.posted_len());
+        let in_frames = used
+            .saturating_sub(pages)
+            .saturating_mul(self.vq.frame_share());
+        in_pages.saturating_add(in_frames)
+    }
+
+    /// Posts pages where there are too few buffers, or the longest packet does not fit in them.
     #[cold]
     fn add_pages(&mut self, pages: &mut Pages<'_>, memory: Memory) -> Refill {
         let size = self.vq.size();
         let least = if self.has_served { LEAST } else { size };
-        let offset = self.sizes.offset();
-        let len = self.sizes.header_len.wrapping_add(self.sizes.frame_len());
-        while size.wrapping_sub(self.vq.free()) < least.min(size) {
+        let (offset, len) = (self.sizes.offset(), self.sizes.posted_len());
+        let room = match self.home.longest() {
+            Some(longest) if self.vq.receives_large() => self.sizes.with_framing(longest),
+            Some(_) => self.sizes.with_framing(self.vq.mtu()),
+            None => 0,
+        };
+        while size.wrapping_sub(self.vq.free()) < least.min(size) || self.posted() < room {
             let Some(page) = pages.alloc(PAGE_SIZE, memory) else {
                 return Refill::NoMemory;
             };

@@ -242,6 +242,8 @@ impl Virtqueue<RxFrame> {
             let chains = (self.free() / most.wrapping_add(1)).min(BATCH / most);
             let chains = chains.min(allowed.saturating_sub(frames) / most);
             if chains == 0 {
+                // Also where no more may be posted beside pages.
+                is_short = self.free() > most;
                 break;
             }
             let want = chains.wrapping_mul(most);

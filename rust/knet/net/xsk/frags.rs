@@ -114,8 +114,27 @@ unsafe fn describe(frame: Frame, len: usize) {
     }
 }
 
-/// The bytes of a frame, as they are described; no more than its memory has, even if the
-/// process has deceived the core, which changes the description by what the memory says.
+/// Where the bytes of a frame are, as they are described, and how many; no more than its memory
+/// has, even if the process has deceived the core, which changes the description by what the
+/// memory says.
+///
+/// # Safety
+///
+/// The frame is valid.
+#[inline]
+unsafe fn place_of(frame: Frame) -> (*mut u8, usize) {
+    // SAFETY: By the caller's promise.
+    unsafe {
+        let raw = &(*frame.as_ptr()).xdp;
+        let size = raw.__bindgen_anon_1.__bindgen_anon_1.frame_sz as usize;
+        let most = (raw.data_hard_start as usize).wrapping_add(size);
+        let end = (raw.data_end as usize).min(most);
+        let len = end.saturating_sub(raw.data as usize);
+        (raw.data.cast(), len)
+    }
+}
+
+/// The bytes of a frame.
 ///
 /// # Safety
 ///
@@ -124,12 +143,8 @@ unsafe fn describe(frame: Frame, len: usize) {
 unsafe fn bytes_of<'a>(frame: Frame) -> &'a [u8] {
     // SAFETY: By the caller's promise.
     unsafe {
-        let raw = &(*frame.as_ptr()).xdp;
-        let size = raw.__bindgen_anon_1.__bindgen_anon_1.frame_sz as usize;
-        let most = (raw.data_hard_start as usize).wrapping_add(size);
-        let end = (raw.data_end as usize).min(most);
-        let len = end.saturating_sub(raw.data as usize);
-        core::slice::from_raw_parts(raw.data.cast(), len)
+        let (start, len) = place_of(frame);
+        core::slice::from_raw_parts(start, len)
     }
 }
 
@@ -251,11 +266,8 @@ fn linear<'a>(first: &'a XskFrame<'_>) -> (&'a [u8], usize) {
     let metadata = (raw.data as usize).saturating_sub(raw.data_meta as usize);
     // SAFETY: By the type invariant; the metadata is in the frame, too.
     let bytes = unsafe {
-        let data = bytes_of(first.as_ptr());
-        core::slice::from_raw_parts(
-            data.as_ptr().wrapping_sub(metadata),
-            data.len().wrapping_add(metadata),
-        )
+        let (start, len) = place_of(first.as_ptr());
+        core::slice::from_raw_parts(start.wrapping_sub(metadata), len.wrapping_add(metadata))
     };
     (bytes, metadata)
 }
@@ -280,8 +292,8 @@ impl AnyFrame for XskFrags<'_, '_> {
     fn parts_mut(&mut self) -> (&mut [u8], impl Iterator<Item = &[u8]>) {
         // SAFETY: By the type invariant; the first frame is none of the others.
         let first = unsafe {
-            let bytes = bytes_of(self.first.as_ptr());
-            core::slice::from_raw_parts_mut(bytes.as_ptr().cast_mut(), bytes.len())
+            let (start, len) = place_of(self.first.as_ptr());
+            core::slice::from_raw_parts_mut(start, len)
         };
         (first, others(&self.first))
     }

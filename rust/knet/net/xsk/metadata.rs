@@ -32,21 +32,19 @@ pub struct XskOffloads {
     pub times: bool,
 }
 
-/// What a process asks for a frame.
-#[derive(Default)]
+/// What a process asks for a frame, of what the driver has.
 pub(super) struct Request {
     pub(super) checksum: Option<PartialChecksum>,
     /// When it is to be sent, in nanoseconds of TAI.
     pub(super) launch: Option<u64>,
     /// Whether the process wants to know when it was sent.
     pub(super) stamp: bool,
+    /// Whether it has asked for something else as well.
+    pub(super) is_part: bool,
 }
 
 /// Bytes of the shortest metadata: the flags, and a time stamp or a checksum's place.
 const LEAST: usize = 16;
-
-/// The process asked for what cannot be.
-pub(super) struct Refused;
 
 impl Metadata {
     /// That of a frame; `None` if it has none (`xsk_buff_get_metadata`).
@@ -75,12 +73,9 @@ impl Metadata {
         NonNull::new(start.cast()).map(|raw| Self { raw, has_launch })
     }
 
-    /// What is asked for a frame of which `len` bytes are together.
-    ///
-    /// # Errors
-    ///
-    /// If the checksum is not in them, or something is asked for that the driver has not.
-    pub(super) fn request(&self, len: usize, offloads: XskOffloads) -> Result<Request, Refused> {
+    /// What is asked for a frame of which `len` bytes are together. What the driver has not is
+    /// left out, as the core does where an operation is not there; so is a checksum beyond them.
+    pub(super) fn request(&self, len: usize, offloads: XskOffloads) -> Request {
         let raw = self.raw.as_ptr();
         // SAFETY: By the type invariant.
         let (flags, start, offset, launch) = unsafe {
@@ -107,20 +102,16 @@ impl Metadata {
         if offloads.times && self.has_launch {
             allowed |= bindings::XDP_TXMD_FLAGS_LAUNCH_TIME;
         }
-        if flags & !u64::from(allowed) != 0 {
-            return Err(Refused);
-        }
-        let is_set = |flag: u32| flags & u64::from(flag) != 0;
+        let is_set = |flag: u32| flags & u64::from(allowed) & u64::from(flag) != 0;
         let end = usize::from(start) + usize::from(offset) + size_of::<u16>();
         let checksum = is_set(bindings::XDP_TXMD_FLAGS_CHECKSUM);
-        if checksum && end > len {
-            return Err(Refused);
-        }
-        Ok(Request {
-            checksum: checksum.then_some(PartialChecksum { start, offset }),
+        let is_inside = end <= len;
+        Request {
+            checksum: (checksum && is_inside).then_some(PartialChecksum { start, offset }),
             launch: is_set(bindings::XDP_TXMD_FLAGS_LAUNCH_TIME).then_some(launch),
             stamp: is_set(bindings::XDP_TXMD_FLAGS_TIMESTAMP),
-        })
+            is_part: flags & !u64::from(allowed) != 0 || checksum && !is_inside,
+        }
     }
 
     /// Tells the process when the frame was sent, in nanoseconds of TAI.

@@ -308,6 +308,13 @@ impl<K: Kept> Taken<K> {
         unsafe { (&raw const (*(*self.raw()).netdev).mtu).read_volatile() as usize }
     }
 
+    /// Whether the interface has large packets given to it, to be cut again.
+    pub(super) fn receives_large(&self) -> bool {
+        // SAFETY: The pool is live, and its interface stays while it is bound; a whole-word read.
+        let features = unsafe { (&raw const (*(*self.raw()).netdev).features).read_volatile() };
+        features & bindings::NETIF_F_GRO_HW != 0
+    }
+
     /// Whether no socket sends from it.
     #[inline]
     pub(super) fn has_no_sender(&self) -> bool {

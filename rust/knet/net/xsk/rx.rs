@@ -261,6 +261,28 @@ impl Virtqueue<RxFrame> {
         self.source().pool.mtu()
     }
 
+    /// Whether the device may give large packets, to be cut again (`NETIF_F_GRO_HW`).
+    pub fn receives_large(&self) -> bool {
+        self.source().pool.receives_large()
+    }
+
+    /// Pages in the queue.
+    pub fn pages(&self) -> usize {
+        self.source().pages_posted
+    }
+
+    /// The fewest bytes for which a descriptor stands that is not a page's: where frames are
+    /// posted together, two at least, behind one for the header.
+    pub fn frame_share(&self) -> usize {
+        let Sources {
+            chains, frame_len, ..
+        } = self.source();
+        match chains {
+            Some(_) => frame_len / 3 * 2,
+            None => *frame_len,
+        }
+    }
+
     /// Posts as many frames as the process has and there is room for, each with room for the
     /// header in front of where it begins. If they are too few, the process is asked to wake
     /// the queue when there are more (`xsk_buff_alloc_batch`, `xsk_set_rx_need_wakeup`).
@@ -291,6 +313,8 @@ impl Virtqueue<RxFrame> {
             is_short |= posted != n as usize;
             frames = frames.wrapping_add(posted);
         }
+        // Also where no more may be posted beside pages.
+        is_short |= self.free() > 0;
         self.ask_for_frames(is_short);
         Filled {
             frames,

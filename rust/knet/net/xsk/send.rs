@@ -223,23 +223,20 @@ impl XskTx {
         offloads: XskOffloads,
     ) -> Prepared {
         let empty = self.turns.headers.first();
-        let refused = Prepared::Send(empty, true);
-        let Ok(request) = metadata.request(len, offloads) else {
-            return refused;
-        };
-        let mut too_late = false;
+        let request = metadata.request(len, offloads);
+        let mut lacks = request.is_part;
         if let Some(after) = request.launch.map(|at| at.saturating_sub(now())) {
             if (1..=XskTx::HORIZON).contains(&after) {
                 return Prepared::Wait(after);
             }
-            too_late = after != 0;
+            lacks |= after != 0;
         }
         let index = turn as usize & self.turns.sent.len().wrapping_sub(1);
         if let Some(place) = self.turns.to_stamp.get_mut(index) {
             *place = request.stamp.then_some(metadata);
         }
         let Some(checksum) = request.checksum else {
-            return Prepared::Send(empty, too_late);
+            return Prepared::Send(empty, lacks);
         };
         let header = TxOffload {
             checksum: Some(checksum),
@@ -252,8 +249,8 @@ impl XskTx {
             .headers
             .write(index.wrapping_add(1), header.as_bytes())
         {
-            Some(address) => Prepared::Send(address, too_late),
-            None => refused,
+            Some(address) => Prepared::Send(address, lacks),
+            None => Prepared::Send(empty, true),
         }
     }
 }
