@@ -9,7 +9,6 @@ import subprocess
 import threading
 import time
 
-import vnrtest
 from packet import Capture, ethernet, udp4
 from vnrtest import Background, Failed, check, equal, wait_for
 from xdp import PLACE
@@ -77,7 +76,7 @@ class Client:
     counted contents, or has the queue."""
 
     def __init__(self, env, *words, queue=0, mapped=True):
-        words = ["--json", "--quiet", "--retries", str(int(6 * vnrtest.slowness)), "-i", env.dut.name, "-q", str(queue), *map(str, words)]
+        words = ["--json", "--quiet", "--retries", "6", "-i", env.dut.name, "-q", str(queue), *map(str, words)]
         words += ["--map", f"{PLACE}-maps/sockets"] if mapped else ["--no-program"]
         if "-t" in words:
             words += ["--verify"]
