@@ -18,6 +18,13 @@ pub const FRAME_LEN: usize = ETHERNET_LEN + VLAN_LEN + ETHERNET_DATA_LEN;
 /// Longest IP packet, and so the longest payload of a GSO frame.
 pub const IP_MAX_LEN: usize = 65535;
 
+/// Header and frame of an IP packet of so many bytes, with a VLAN tag.
+pub const fn packet_room(header_len: usize, packet_len: usize) -> usize {
+    header_len
+        .saturating_add(ETHERNET_LEN + VLAN_LEN)
+        .saturating_add(packet_len)
+}
+
 /// How packets are laid out in receive buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxBufferMode {
@@ -103,10 +110,7 @@ impl Mergeable {
     /// longest packet: [`IP_MAX_LEN`] where it can be GSO, the largest MTU
     /// otherwise. At least an ordinary frame. `queue_size` is in descriptors.
     pub const fn min_data_len(header_len: usize, packet_len: usize, queue_size: usize) -> usize {
-        const FRAMING: usize = ETHERNET_LEN + VLAN_LEN;
-        let whole = header_len
-            .saturating_add(FRAMING)
-            .saturating_add(packet_len);
+        let whole = packet_room(header_len, packet_len);
         // A queue of none is as good as one of one.
         let share = match div_ceil(whole, queue_size) {
             Some(share) => share,
@@ -143,11 +147,7 @@ impl Mergeable {
     /// they are.
     #[inline]
     pub const fn most_buffers(&self, packet_len: usize) -> usize {
-        const FRAMING: usize = ETHERNET_LEN + VLAN_LEN;
-        let whole = self
-            .header_len
-            .saturating_add(FRAMING)
-            .saturating_add(packet_len);
+        let whole = packet_room(self.header_len, packet_len);
         match div_ceil(whole, self.buffer_len(AveragePacketLen::new())) {
             Some(buffers) => buffers,
             None => usize::MAX,
@@ -220,9 +220,7 @@ impl Big {
         } else {
             max_mtu
         };
-        let whole = header_len
-            .saturating_add(ETHERNET_LEN + VLAN_LEN)
-            .saturating_add(payload);
+        let whole = packet_room(header_len, payload);
         let Some(pages) = div_ceil(whole, page_size) else {
             return None;
         };
@@ -261,13 +259,6 @@ impl Xdp {
     /// Bytes to post where a frame is in one buffer: header and frame.
     pub const fn posted_len(&self) -> usize {
         self.header_len.saturating_add(self.frame_len())
-    }
-
-    /// Header and frame of an IP packet of so many bytes.
-    pub const fn with_framing(&self, packet_len: usize) -> usize {
-        self.header_len
-            .saturating_add(ETHERNET_LEN + VLAN_LEN)
-            .saturating_add(packet_len)
     }
 
     /// Bytes to post where a frame can be in several. What a first buffer has in its tailroom

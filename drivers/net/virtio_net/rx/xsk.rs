@@ -23,7 +23,7 @@ use knet::{
     virtio::Virtqueue,
 };
 use virtio_net_wire::{
-    rx_buffer::{Xdp, ETHERNET_LEN, FRAME_LEN, VLAN_LEN},
+    rx_buffer::{packet_room, Xdp, ETHERNET_LEN, FRAME_LEN, VLAN_LEN},
     HeaderLayout,
 };
 
@@ -71,8 +71,7 @@ pub(super) fn bind(
     let with_pool = |vq: Virtqueue<RxFrame>, home: Home| {
         let sizes = buffers_for_programs(layout);
         let least = match home.longest() {
-            Some(longest) => sizes
-                .with_framing(longest)
+            Some(longest) => packet_room(sizes.header_len, longest)
                 .div_ceil(vq.frame_share().min(sizes.posted_len()).max(1)),
             None => 1,
         };
@@ -185,9 +184,10 @@ impl Ring {
         let size = self.vq.size();
         let least = if self.has_served { LEAST } else { size };
         let (offset, len) = (self.sizes.offset(), self.sizes.posted_len());
+        let header_len = self.sizes.header_len;
         let room = match self.home.longest() {
-            Some(longest) if self.vq.receives_large() => self.sizes.with_framing(longest),
-            Some(_) => self.sizes.with_framing(self.vq.mtu()),
+            Some(longest) if self.vq.receives_large() => packet_room(header_len, longest),
+            Some(_) => packet_room(header_len, self.vq.mtu()),
             None => 0,
         };
         while size.wrapping_sub(self.vq.free()) < least.min(size) || self.posted() < room {

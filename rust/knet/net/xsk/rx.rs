@@ -134,7 +134,7 @@ unsafe impl Token for RxFrame {
 pub struct Filled {
     /// Frames that were posted.
     pub frames: usize,
-    /// Whether the process has too few for the queue.
+    /// Whether the queue has room for more than there were, or than may be posted beside pages.
     pub is_short: bool,
     /// Whether none could be posted, as many as there are pages; see [`Virtqueue::post_frames`].
     pub is_kept: bool,
