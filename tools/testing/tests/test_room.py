@@ -83,6 +83,18 @@ def with_few_chunks(env):
 
 
 @case(90)
+def with_large_receive_off(env):
+    """What would not fit in a ring of chunks, however full, comes in parts if it is told to."""
+    env.peer.knows(env.dut)
+    env.dut.ethtool("-G", "rx", "64")
+    env.dut.ethtool("-K", "rx-gro-hw", "off")
+    with Client(env, mode(env), "-r", "-F", "-f", 2048, mapped=False):
+        longest_arrives(env, "in parts")
+        longest_arrives(env, "in parts once more")
+    env.ping()
+
+
+@case(90)
 def with_few_chunks_together(env):
     """The same where frames may be over several chunks."""
     env.peer.knows(env.dut)
