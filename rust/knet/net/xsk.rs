@@ -22,6 +22,7 @@ mod metadata;
 mod ops;
 mod pool;
 mod receive;
+mod reserve;
 mod rx;
 mod send;
 mod tx;

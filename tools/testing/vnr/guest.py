@@ -81,7 +81,7 @@ class Guest:
     def taps(self):
         """(name, queues) of the tap of each NIC that has one."""
         nics = list(enumerate(self.nics))
-        return [*((tap_name(index), nic.pairs) for index, nic in nics if not nic.model and not nic.hub),
+        return [*((tap_name(index), nic.pairs) for index, nic in nics if not nic.model and not nic.joined),
                 *((tap_name(index, "p"), 1) for index, nic in nics if nic.standby)]
 
     def _start(self):
@@ -131,7 +131,8 @@ class Guest:
             if nic.model:
                 qemu += nic.model_args(index, self.model.socket(index), mac_address(index))
             else:
-                qemu += nic.device_args(index, tap_name(index), mac_address(index), tap_name(index, "p"))
+                qemu += nic.device_args(index, tap_name(index), mac_address(index), tap_name(index, "p"),
+                                        self.scratch / "cable")
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
                   *([f"vnr.ram={ram.archive(self.scratch / 'ram.tar', self.kernel, job_file, self.job)}",
                      "no_console_suspend"]

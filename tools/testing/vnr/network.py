@@ -12,6 +12,8 @@ MTU = 65521
 # netfilter does on bridges where that is loaded: it drops IP headers that are wrong.
 KNOBS = {f"ipv6/conf/{name}/disable_ipv6": "1" for name in ("default", "all")}
 KNOBS |= {f"bridge/bridge-nf-call-{name}": "0" for name in ("iptables", "ip6tables", "arptables")}
+# Frames that a cable between two NICs of a guest keeps (datagrams).
+KNOBS |= {"unix/max_dgram_qlen": "512"}
 
 
 class NetworkError(Exception):

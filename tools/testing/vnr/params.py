@@ -5,8 +5,8 @@ QEMU is told, and the sets of them that are tested.
 Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
 transport=modern|legacy|mmio|mmio-legacy, device=qemu|model|vhost-user: QEMU's
 device on a tap, the device model's PCI function, or QEMU's device with the
-model's rings behind it; wire=tap|hub: what QEMU's device is on. A hub is within QEMU:
-frames alone, without offloads, and one queue pair. plug=slot|port: a PCI device's place is in the
+model's rings behind it; wire=tap|hub|cable: what QEMU's device is on. A hub is within QEMU,
+a cable goes from it to the guest's other NIC: frames alone, without offloads, and one queue pair. plug=slot|port: a PCI device's place is in the
 machine, or behind a port, from which it can be unplugged. iommu=intel|virtio|swiotlb is the
 guest's: an IOMMU that its kernel uses, or bounce buffers for all DMA. Anything else
 (host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the device model,
@@ -28,7 +28,7 @@ VALUES = {
     "queues": None,
     "transport": ("modern", "legacy", "mmio", "mmio-legacy"),
     "device": ("qemu", "model", "vhost-user"),
-    "wire": ("tap", "hub"),
+    "wire": ("tap", "hub", "cable"),
     "plug": ("slot", "port"),
     "iommu": ("none", "intel", "virtio", "swiotlb"),
 }
@@ -67,8 +67,8 @@ class Params(dict):
             raise ParamError("the device model is a modern PCI device")
         if own.plug == "port" and (own.model or own.mmio):
             raise ParamError("what is plugged into a port is a PCI device of QEMU's")
-        if own.hub and (own.model or own.mmio or own.pairs > 1 or own.standby):
-            raise ParamError("on a hub is a PCI device of QEMU's with one queue pair")
+        if own.joined and (own.model or own.mmio or own.pairs > 1 or own.standby):
+            raise ParamError(f"on a {own.wire} is a PCI device of QEMU's with one queue pair")
         return own
 
     def __getattr__(self, key):
@@ -94,17 +94,17 @@ class Params(dict):
         return self.device != "qemu"
 
     @property
-    def hub(self):
-        """Whether it has no tap, but a hub with the guest's other one."""
-        return self.wire == "hub"
+    def joined(self):
+        """Whether it has no tap, but a wire to the guest's other one."""
+        return self.wire != "tap"
 
     @property
     def machine(self):
         """What NICs of one guest must agree on."""
         if self.model:
             return self.device
-        if self.hub:
-            return f"hub-{self.ring}"
+        if self.joined:
+            return f"{self.wire}-{self.ring}"
         if self.iommu != DEFAULTS["iommu"]:
             return f"pci-{self.iommu}"
         return self.transport if self.mmio else "pci"
@@ -112,8 +112,8 @@ class Params(dict):
     @property
     def label(self):
         parts = [self.device if self.model else self.transport, self.ring, self.mode, f"{self.queues}q"]
-        if self.hub:
-            parts.append("hub")
+        if self.joined:
+            parts.append(self.wire)
         if self.plug != DEFAULTS["plug"]:
             parts.append(self.plug)
         if self.iommu != DEFAULTS["iommu"]:
@@ -180,8 +180,8 @@ class Params(dict):
         """Whether it can have a primary, which a case plugs in."""
         return self.get("failover") == "on"
 
-    def device_args(self, index, tap, mac, primary_tap):
-        """QEMU arguments of the NIC number index."""
+    def device_args(self, index, tap, mac, primary_tap, ends):
+        """QEMU arguments of the NIC number index; the ends of a guest's cable are files called `ends`0 and `ends`1."""
         def netdev(name, tap, more=""):
             return ["-netdev", f"tap,id={name}{index},ifname={tap},script=no,downscript=no,vhost=off{more}"]
         primary = []
@@ -190,8 +190,11 @@ class Params(dict):
             primary = [*netdev("primary", primary_tap),
                        "-device", f"pcie-root-port,id=slot{index},bus=pcie.0,chassis={index + 0x21},"
                                   f"slot={index + 0x21},addr={0x18 + index:#x}"]
-        if self.hub:
+        if self.wire == "hub":
             return ["-netdev", f"hubport,id=net{index},hubid=0", *self._nic(index, mac)]
+        if self.wire == "cable":
+            return ["-netdev", f"dgram,id=net{index},local.type=unix,local.path={ends}{index},"
+                               f"remote.type=unix,remote.path={ends}{1 - index}", *self._nic(index, mac)]
         queues = f",queues={self.queues}" if self.pairs > 1 else ""
         return [*netdev("net", tap, queues), *self._nic(index, mac), *primary]
 

@@ -100,8 +100,8 @@ def _groups(sets):
         groups.setdefault(params.machine, []).append(params)
     for machine in groups:
         members = groups[machine]
-        # A hub keeps frames for NICs without a driver: there are only two on one.
-        most = 1 if members[0].hub else NICS_PER_GUEST
+        # A hub keeps frames for NICs without a driver: there are only two on one, as a cable has only two ends.
+        most = 1 if members[0].joined else NICS_PER_GUEST
         for start in range(0, len(members), most):
             yield machine, members[start:start + most]
 
@@ -109,8 +109,8 @@ def _groups(sets):
 def peer_of(nics, more=""):
     """The peer's own parameters: plain but for `more`, on a transport that the guest has. QEMU spoils
     large packets inside tunnels on their way to a guest; so that ours can be seen to send
-    them, the peer has them segmented on the host. On a hub both are alike."""
-    if nics[0].hub:
+    them, the peer has them segmented on the host. Joined within QEMU both are alike."""
+    if nics[0].joined:
         return Params(nics[0])
     # The C driver's own moderation does not survive two suspends.
     own = {"model": {"device": "model", "vq_notf_coal": "off"},

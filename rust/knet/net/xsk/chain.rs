@@ -220,7 +220,8 @@ fn table() -> [bindings::scatterlist; MAX_PARTS + 1] {
 /// They are the caller's.
 #[cold]
 unsafe fn free(frames: &[*mut bindings::xdp_buff]) {
-    for frame in frames.iter().filter(|frame| !frame.is_null()) {
+    // The pool gives the last that came first.
+    for frame in frames.iter().rev().filter(|frame| !frame.is_null()) {
         // SAFETY: By the caller's promise. They begin with their descriptions.
         unsafe { bindings::xp_free(frame.cast()) };
     }
@@ -236,14 +237,11 @@ impl Virtqueue<RxFrame> {
             .min(self.size().saturating_sub(1))
             .max(1);
         let mut entries = table();
-        let allowed = self.most_frames();
-        let (mut frames, mut is_short) = (0usize, allowed < most);
+        let is_kept = !self.keep_for_pages();
+        let (mut frames, mut is_short) = (0usize, is_kept);
         while !is_short {
             let chains = (self.free() / most.wrapping_add(1)).min(BATCH / most);
-            let chains = chains.min(allowed.saturating_sub(frames) / most);
             if chains == 0 {
-                // Also where no more may be posted beside pages.
-                is_short = self.free() > most;
                 break;
             }
             let want = chains.wrapping_mul(most);
@@ -273,7 +271,7 @@ impl Virtqueue<RxFrame> {
         Filled {
             frames,
             is_short,
-            is_kept: allowed < most,
+            is_kept,
         }
     }
 

@@ -77,8 +77,7 @@ impl Virtqueue<RxFrame> {
             }
             Posted::Chain(chain) => self.chain_arrived(chain, len, least).map(Arrived::Chain),
             Posted::Page(buffer) => {
-                let posted = &mut self.source_mut().pages_posted;
-                *posted = posted.saturating_sub(1);
+                self.page_arrived();
                 match buffer.received(len, least) {
                     Ok(received) => Ok(Arrived::Page(received)),
                     Err((error, _)) => Err(error),

@@ -6,6 +6,7 @@ use super::{
     super::{page_pool::PoolRef, RxBuffer},
     chain::{Chain, Chains},
     pool::Taken,
+    reserve::Reserve,
     XskPool,
 };
 use crate::{
@@ -69,8 +70,10 @@ pub struct Sources {
     pub(super) span: usize,
     /// Of a pool whose process takes packets over several frames.
     pub(super) chains: Option<Chains>,
-    /// Pages in the queue.
+    /// Pages in the queue, and bytes of each.
     pub(super) pages_posted: usize,
+    pub(super) page_len: usize,
+    pub(super) reserve: Reserve,
     /// The last to go, as in [`super::XskTx`].
     pub(super) pool: Taken<Chains>,
 }
@@ -134,9 +137,9 @@ unsafe impl Token for RxFrame {
 pub struct Filled {
     /// Frames that were posted.
     pub frames: usize,
-    /// Whether the queue has room for more than there were, or than may be posted beside pages.
+    /// Whether there were too few for the queue's room.
     pub is_short: bool,
-    /// Whether none could be posted, as many as there are pages; see [`Virtqueue::post_frames`].
+    /// Whether none could be posted, as they are kept for pages; see [`Virtqueue::post_frames`].
     pub is_kept: bool,
 }
 
@@ -204,6 +207,8 @@ impl Virtqueue<RxBuffer> {
             pool,
             chains,
             pages_posted: 0,
+            page_len: 0,
+            reserve: Reserve::new(),
         })
     }
 }
@@ -250,6 +255,7 @@ impl Virtqueue<RxFrame> {
             return;
         }
         self.source_mut().pages_posted = 0;
+        self.source_mut().reserve = Reserve::new();
         if let Some(chains) = &mut self.source_mut().chains {
             chains.put_all();
         }
@@ -290,8 +296,8 @@ impl Virtqueue<RxFrame> {
     /// Where packets of `longest` bytes do not fit in a frame, and the process takes several,
     /// as many as are needed are posted together.
     ///
-    /// While there are pages in the queue, as many frames are left where they are: the core
-    /// copies what arrives in a page into one, if it is for the process.
+    /// While there are pages in the queue, as many frames are kept back as they may need: the core
+    /// copies what arrives in a page into one, if it is for the process ([`Reserve`]).
     pub fn post_frames(&mut self, longest: impl FnOnce(&Self) -> usize) -> Filled {
         if self.source().chains.is_some() {
             let most = longest(self).div_ceil(self.source().frame_len.max(1));
@@ -300,10 +306,10 @@ impl Virtqueue<RxFrame> {
             }
         }
         let raw = self.source().pool.raw();
-        let most = self.most_frames();
-        let (mut frames, mut is_short) = (0usize, most == 0);
-        while !is_short && self.free() > 0 && frames < most {
-            let want = self.free().min(BATCH).min(most.wrapping_sub(frames));
+        let is_kept = !self.keep_for_pages();
+        let (mut frames, mut is_short) = (0usize, is_kept);
+        while !is_short && self.free() > 0 {
+            let want = self.free().min(BATCH);
             let mut batch = [core::ptr::null_mut::<bindings::xdp_buff>(); BATCH];
             // SAFETY: The pool is live, we have its part, and there is room for as many.
             let n = unsafe { bindings::xp_alloc_batch(raw, batch.as_mut_ptr(), want as u32) };
@@ -313,45 +319,19 @@ impl Virtqueue<RxFrame> {
             is_short |= posted != n as usize;
             frames = frames.wrapping_add(posted);
         }
-        // Also where no more may be posted beside pages.
-        is_short |= self.free() > 0;
         self.ask_for_frames(is_short);
         Filled {
             frames,
             is_short,
-            is_kept: most == 0,
+            is_kept,
         }
     }
 
     /// Whether the process has any frames for the queue.
     pub fn has_frames(&self) -> bool {
+        let Sources { pool, reserve, .. } = self.source();
         // SAFETY: The pool is live, and we have its part.
-        unsafe { bindings::xp_can_alloc(self.source().pool.raw(), 1) }
-    }
-
-    /// How many frames may be posted now.
-    #[inline]
-    pub(super) fn most_frames(&self) -> usize {
-        match self.source().pages_posted {
-            0 => usize::MAX,
-            pages => self.most_beside(pages),
-        }
-    }
-
-    #[cold]
-    fn most_beside(&self, pages: usize) -> usize {
-        let raw = self.source().pool.raw();
-        // What is in a page may take two of the shortest.
-        let pages = if self.source().chains.is_some() {
-            pages.saturating_mul(2)
-        } else {
-            pages
-        };
-        [BATCH, 16, 4, 1]
-            .into_iter()
-            // SAFETY: The pool is live, and we have its part.
-            .find(|n| unsafe { bindings::xp_can_alloc(raw, pages.saturating_add(*n) as u32) })
-            .unwrap_or(0)
+        reserve.len() != 0 || unsafe { bindings::xp_can_alloc(pool.raw(), 1) }
     }
 
     /// Has the process wake the queue when it has more frames, or not.
@@ -410,8 +390,9 @@ impl Virtqueue<RxFrame> {
             )
         }
         .is_ok();
-        let posted = &mut self.source_mut().pages_posted;
-        *posted = posted.wrapping_add(usize::from(is_posted));
+        let source = self.source_mut();
+        source.pages_posted = source.pages_posted.wrapping_add(usize::from(is_posted));
+        source.page_len = len;
         is_posted
     }
 }
