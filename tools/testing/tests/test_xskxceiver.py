@@ -9,10 +9,12 @@ from vnrtest import case, wait_for
 
 ORDER = 81
 # A bridge would drop its frames, as they come from a multicast address. A hub would give them in
-# another order when the receiver's ring has run dry; a cable never does.
+# another order when the receiver's ring has run dry; a cable has the sender wait. QEMU's packed
+# rings do not go on after that if there are event indices, whichever the driver.
 CABLE = "wire=cable,iommu_platform=on"
-PARAMS = [CABLE, f"{CABLE},packed=on", "device=model,iommu_platform=on"]
-FULL_PARAMS = [*PARAMS, f"{CABLE},in_order=on", f"{CABLE},mode=small", f"{CABLE},packed=on,queue_reset=off"]
+PACKED = f"{CABLE},packed=on,event_idx=off"
+PARAMS = [CABLE, PACKED, "device=model,iommu_platform=on"]
+FULL_PARAMS = [*PARAMS, f"{CABLE},in_order=on", f"{CABLE},mode=small", f"{PACKED},queue_reset=off"]
 CPUS = 1
 # It wants 4096 frames within 3 seconds.
 COUNTED = True
