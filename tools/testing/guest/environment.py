@@ -101,7 +101,9 @@ class Environment:
                 self.modules.load(driver)
         for nic in self.nics:
             nic.unbind()
-        # What a case that was ended had no time to take away.
+        # What a case that failed or was ended did not put back or take away.
+        for nic in (self.peer, self.dut):
+            self.link(True, nic)
         for name in os.listdir("/sys/class/net"):
             if name != "lo" and not os.path.exists(f"/sys/class/net/{name}/device"):
                 run("ip", "link", "del", name, check=False)

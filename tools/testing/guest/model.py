@@ -35,7 +35,6 @@ class Model:
         for nic in self.env.nics:
             if nic.port is not None:
                 self.honest(nic)
-                self.ask("link", nic, up=True)
         self.env.control.ask(model={"cmd": "stop"})
         self.forward("switch")
         self.clear()

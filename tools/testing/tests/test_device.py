@@ -39,8 +39,8 @@ def link_state_at_open(env):
     env.link(False)
     settle()
     env.dut.ip("link set dev dut up")
-    settle(0.5)
-    check(not env.dut.carrier(), "carrier although the host's link is down")
+    # The kernel tells of a change that follows another by up to a second later.
+    env.dut.wait_carrier(False)
     env.link(True)
     env.dut.wait_carrier(True)
 
