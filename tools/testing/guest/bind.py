@@ -47,7 +47,7 @@ class Socket:
     def __init__(self, nic, queue=0, metadata=0, shares=None):
         """With so many bytes of metadata in front of each frame that is sent, or with the memory of a socket
         that is bound, to another queue."""
-        self.index, self.queue = socket.if_nametoindex(nic.name), queue
+        self.index, self.queue, self.filled = socket.if_nametoindex(nic.name), queue, 0
         self.socket, self.shares = socket.socket(AF_XDP, socket.SOCK_RAW), shares
         if shares:
             self.memory = shares.memory
@@ -76,21 +76,28 @@ class Socket:
         producer, _, entries, _ = offsets[4 * number:4 * number + 4]
         return mmap.mmap(self.socket.fileno(), entries + RING * entry, offset=pages), producer, entries
 
+    @staticmethod
+    def _produce(ring, producer, number):
+        """The producer's number, at once: struct.pack_into() clears a place first, and the kernel may be looking."""
+        with memoryview(ring) as view, view.cast("I") as words:
+            words[producer // 4] = number
+
     def send(self, descriptors):
         """Has (address, length, options) sent, no more than a ring has entries in all, in one call."""
         ring, producer, entries = self._ring(1, PAGES_OF_TX_RING, 16)
         with ring:
             for index, descriptor in enumerate(descriptors):
                 struct.pack_into("QII", ring, entries + 16 * index, *descriptor)
-            struct.pack_into("I", ring, producer, len(descriptors))
+            self._produce(ring, producer, len(descriptors))
         LIBC.sendto(self.socket.fileno(), None, 0, socket.MSG_DONTWAIT, None, 0)
 
     def fill(self, addresses):
-        """Gives the kernel frames to receive into, no more than a ring has entries in all."""
+        """Gives the kernel more frames to receive into, no more than a ring has entries in all."""
         ring, producer, entries = self._ring(2, PAGES_OF_FILL_RING, 8)
         with ring:
-            struct.pack_into(f"{len(addresses)}Q", ring, entries, *addresses)
-            struct.pack_into("I", ring, producer, len(addresses))
+            struct.pack_into(f"{len(addresses)}Q", ring, entries + 8 * self.filled, *addresses)
+            self.filled += len(addresses)
+            self._produce(ring, producer, self.filled)
 
     def received(self):
         """What was received, of all that was: (address of a chunk, bytes of the frame)."""

@@ -10,6 +10,8 @@ from . import paths
 
 # Without an instruction for random numbers, the first program that wants some waits for them.
 TCG = ["-accel", "tcg,thread=multi", "-cpu", "qemu64,+rdrand"]
+# The same, whose processors run by turns: none runs code that another one replaces meanwhile.
+BY_TURNS = ["-accel", "tcg,thread=single", "-cpu", "qemu64,+rdrand"]
 KVM = ["-accel", "kvm", "-cpu", "host"]
 # One processor, whose instructions take two nanoseconds each of the guest's time, however
 # busy the host is.
@@ -41,9 +43,10 @@ def _kvm_runs():
     return b"Unable to mount root fs" in done.stdout
 
 
-def choose(counted=False, sse4=False):
+def choose(counted=False, sse4=False, by_turns=False):
     """(QEMU arguments, "kvm" or "tcg"). With `counted`, emulation has a clock that a
-    busy host does not hurry; for guests of one processor."""
+    busy host does not hurry; for guests of one processor. With `by_turns`, processors are
+    emulated one at a time."""
     forced = os.environ.get("ACCEL")
     known = paths.CACHE / f"accel-{_machine_key()}"
     if forced in ("kvm", "tcg"):
@@ -61,4 +64,5 @@ def choose(counted=False, sse4=False):
         fresh.rename(known)
     if name == "kvm":
         return KVM, name
-    return [*(COUNTED if counted else TCG), *(SSE4 if sse4 else [])], name
+    emulated = COUNTED if counted else BY_TURNS if by_turns else TCG
+    return [*emulated, *(SSE4 if sse4 else [])], name

@@ -17,9 +17,9 @@ from .results import Result
 RESTARTS = 12
 # How often a guest may fail to come up.
 TRIES = 3
-# How often a case may be run again after what is neither driver's fault. Long ones with many
-# processors meet it several times.
+# How often a case may be run again after what is neither driver's fault.
 AGAIN, FULL_AGAIN = 2, 6
+EMULATORS_FAULT = "a fault of the emulator, not of the kernel"
 # Of cases that choose at random; a run prints it.
 SEED = int(os.environ.get("VNR_SEED") or random.randrange(1, 1 << 30))
 VERDICT = re.compile(r"(ok|not ok) \d+ (\S+)(?: # SKIP ?(.*))?$")
@@ -30,24 +30,24 @@ class Session:
         self.plan, self.results, self.full = plan, results, full
         self.verdicts = []
         self.came_up, self.others_fault = False, ""
-        self.qemu, self.accel = accel.choose(plan.counted, plan.sse4)
+        self.accel = accel.choose()[1]
         # Limits are for a machine that has other work too.
         self.slowness = (2 if self.accel == "tcg" else 1) * jobs.slowness() * plan.kernel.slowness
 
-    def job(self, cases):
+    def job(self, cases, by_turns):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
-                "slowness": self.slowness, "full": self.full, "seed": SEED,
+                "slowness": self.slowness * (2 if by_turns else 1), "full": self.full, "seed": SEED,
                 "quick": self.plan.ci or bool(os.environ.get("QUICK")),
                 **describe_nics(self.plan.nics, self.plan.kernel)}
 
     def run(self):
         """Returns this guest's verdicts."""
-        left, tries, reason = list(self.plan.cases), TRIES, ""
+        left, tries, reason, by_turns = list(self.plan.cases), TRIES, "", False
         again = FULL_AGAIN if self.full else AGAIN
         for attempt in range(RESTARTS + 1):
             if Guest.ending:
                 break
-            done, reason = self._boot(left, attempt)
+            done, reason = self._boot(left[:1] if by_turns else left, attempt, by_turns)
             if not self.came_up:
                 # No case has begun, and no driver of ours was there yet.
                 print(f"# guest {self.plan.name} did not come up: {reason}", flush=True)
@@ -58,12 +58,18 @@ class Session:
             left = left[done:]
             if not left:
                 break
+            if by_turns and done:
+                by_turns = False
+                continue
             if self.others_fault and again:
                 again -= 1
+                # It is slower, and does not make that fault.
+                by_turns = self.others_fault == EMULATORS_FAULT
                 print(f"# guest {self.plan.name}: {self.others_fault} ({reason}); {left[0]['id']} is run again",
                       flush=True)
                 continue
             # The case that was running fails; another guest takes the rest.
+            by_turns = False
             self._add(left.pop(0), "fail", reason)
             if not left:
                 break
@@ -81,12 +87,13 @@ class Session:
         if sys.stdout.isatty():
             print(f"\r\033[K{text[:100]}\r", end="", flush=True)
 
-    def _boot(self, cases, attempt):
+    def _boot(self, cases, attempt, by_turns):
         """(cases done, why it ended early or None)."""
         name = self.plan.name + (f"-again{attempt}" if attempt else "")
         verdicts, why, reason, seconds, ended = [], "", "the guest ended early", 0.0, False
         self.came_up, self.others_fault = False, ""
-        guest = Guest(name, self.plan.nics, self.job(cases), self.qemu, self.plan.kernel,
+        qemu, _ = accel.choose(self.plan.counted, self.plan.sse4, by_turns)
+        guest = Guest(name, self.plan.nics, self.job(cases, by_turns), qemu, self.plan.kernel,
                       cpus=self.plan.cpus, memory=self.plan.memory,
                       in_memory=self.plan.in_memory)
         try:
@@ -124,7 +131,7 @@ class Session:
         text = guest.console()
         done = [entry["id"] for entry in cases[:len(verdicts) + 1]]
         if not ended and self.accel == "tcg" and console.stale_int3(text):
-            self.others_fault = "a fault of the emulator, not of the kernel"
+            self.others_fault = EMULATORS_FAULT
         elif not ended and console.left_by_c(done, guest.waits()):
             self.others_fault = f"the C driver's device does not go after {done[-2]}"
         splats = console.splats(text)
