@@ -33,7 +33,7 @@ def received(env, frames, first, burst):
         return made.received()
 
 
-@case(90, nics="*")
+@case(90)
 def beside_pages(env):
     """Frames of all sizes come unchanged, each in the next chunk."""
     xdp = Xdp(env)

@@ -5,10 +5,11 @@ QEMU is told, and the sets of them that are tested.
 Keys of ours: ring=split|packed, mode=mergeable|small|big, queues=N,
 transport=modern|legacy|mmio|mmio-legacy, device=qemu|model|vhost-user: QEMU's
 device on a tap, the device model's PCI function, or QEMU's device with the
-model's rings behind it; wire=tap|hub|cable: what QEMU's device is on. A hub is within QEMU, as are
-the sockets of a cable, and joins the guest's two NICs: frames alone, without offloads, and one
-queue pair. plug=slot|port: a PCI device's place is in the machine, or behind a port, from which it can be unplugged. iommu=intel|virtio|swiotlb is the
-guest's: an IOMMU that its kernel uses, or bounce buffers for all DMA. Anything else
+model's rings behind it; wire=tap|hub|cable: what QEMU's device is on. A hub is within QEMU, as
+are the sockets of a cable, and joins the guest's two NICs: frames alone, without offloads, and one
+queue pair. plug=slot|port: a PCI device's place is in the machine, or behind a port, from which it
+can be unplugged. iommu=intel|virtio|swiotlb is the guest's: an IOMMU that its kernel uses, or
+bounce buffers for all DMA. Anything else
 (host_mtu=9000, iommu_platform=on, ...) goes to the QEMU device, or to the device model,
 as it is."""
 

@@ -63,7 +63,7 @@ class Session:
                 continue
             if self.others_fault and again:
                 again -= 1
-                # It is slower, and does not make that fault.
+                # Emulation by turns is slower, and does not make that fault.
                 by_turns = self.others_fault == EMULATORS_FAULT
                 print(f"# guest {self.plan.name}: {self.others_fault} ({reason}); {left[0]['id']} is run again",
                       flush=True)

@@ -5,8 +5,9 @@
 //! What is in a page is copied by the core into the pool's next frame, if a program gives it to
 //! the process. So that the process gets its frames in the order in which it gave them, frames
 //! are kept back for the pages that are in the queue before others are posted behind these; each
-//! is the pool's next one again when its page has arrived. One of two for the same page that a
-//! short packet does not need comes out of turn.
+//! is the pool's next one again when its page has arrived. Where frames may be over
+//! several chunks, more may be kept for a page than what is in it takes: those left over come out
+//! of turn.
 
 use super::{
     chain::Frame,
