@@ -170,13 +170,13 @@ impl<'o> Bench<'o> {
         }
     }
 
-    /// Waits until all that was to be sent has come back, but not forever.
+    /// Waits until all that was to be sent has come back, or nothing does any more.
     fn drain(&mut self) {
-        let begin = Instant::now();
+        let mut last = Instant::now();
         let launch = Duration::from_micros(self.options.transmit().launch_time);
         let patience = Duration::from_secs(self.options.retries + 1) + launch;
         while self.completed < self.tx
-            && begin.elapsed() < patience
+            && last.elapsed() < patience
             && self.fault.is_none()
             && SIGNALS.load(Ordering::Relaxed) < 2
         {
@@ -184,6 +184,8 @@ impl<'o> Bench<'o> {
             self.complete();
             if self.completed == before {
                 std::thread::sleep(PAUSE);
+            } else {
+                last = Instant::now();
             }
         }
     }

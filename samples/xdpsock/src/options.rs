@@ -69,7 +69,7 @@ pub struct Options {
     #[arg(short = 'n', long, value_name = "SECONDS", default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..))]
     pub interval: u64,
-    /// Seconds that sent frames may take to come back, beyond the first.
+    /// Seconds without any, beyond the first, for which sent frames are waited for at the end.
     #[arg(short = 'O', long, value_name = "N", default_value_t = 3)]
     pub retries: u64,
     /// Force zero-copy mode.

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+import vnrtest
 from packet import Capture, ethernet, udp4
 from vnrtest import Background, Failed, check, equal, wait_for
 from xdp import PLACE
@@ -106,7 +107,7 @@ class Client:
 
     def finish(self, seconds=20):
         """Waits for its end."""
-        self.process.wait(seconds)
+        self.process.wait(seconds * vnrtest.slowness)
         out = self.process.stdout.read().strip()
         if self.process.returncode not in (0, 1):
             raise Failed(f"xdpsock: status {self.process.returncode}: {out}")
