@@ -142,7 +142,8 @@ SCENARIOS = {
                 ("copy", "txonly"),
             )
         ),
-        xsk("zc@csum", "txonly", "", "zc", "@csum"),
+        # A null device completes no checksums; a tap does.
+        replace(xsk("zc@csum", "txonly", "", "zc", "@csum"), nic="tx4"),
         xsk("zc@sg", "txonly", "", "zc", "@sg"),
         # The C driver has no zero-copy for frames in several buffers.
         *(xsk("zc@sg", what, "@9000", "copy@sg", "@c-copy") for what in ("rxdrop", "l2fwd", "txonly")),

@@ -31,6 +31,17 @@ void fail(const char *what)
 	exit(1);
 }
 
+void ethtool(const char *interface, void *command, const char *what)
+{
+	struct ifreq ifr = { .ifr_data = command };
+	int sock = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(ifr.ifr_name, interface, IFNAMSIZ - 1);
+	if (sock < 0 || ioctl(sock, SIOCETHTOOL, &ifr))
+		fail(what);
+	close(sock);
+}
+
 uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -288,12 +299,8 @@ static int cmd_tcp_receive(char **argv)
 static int cmd_rings(char **argv)
 {
 	struct ethtool_ringparam ring = { .cmd = ETHTOOL_GRINGPARAM };
-	struct ifreq ifr = { .ifr_data = (void *)&ring };
-	int sock = socket(AF_INET, SOCK_DGRAM, 0);
 
-	strncpy(ifr.ifr_name, argv[0], IFNAMSIZ - 1);
-	if (sock < 0 || ioctl(sock, SIOCETHTOOL, &ifr))
-		fail("ring sizes");
+	ethtool(argv[0], &ring, "ring sizes");
 	printf("%u %u\n", ring.rx_pending, ring.tx_pending);
 	return 0;
 }
@@ -302,18 +309,13 @@ static int cmd_rings(char **argv)
 static int cmd_queue_pairs(char **argv)
 {
 	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
-	struct ifreq ifr = { .ifr_data = (void *)&channels };
-	int sock = socket(AF_INET, SOCK_DGRAM, 0);
 
-	strncpy(ifr.ifr_name, argv[0], IFNAMSIZ - 1);
-	if (sock < 0 || ioctl(sock, SIOCETHTOOL, &ifr))
-		fail("queue pairs");
+	ethtool(argv[0], &channels, "queue pairs");
 	if (channels.combined_count == number(argv[1]))
 		return 0;
 	channels.cmd = ETHTOOL_SCHANNELS;
 	channels.combined_count = number(argv[1]);
-	if (ioctl(sock, SIOCETHTOOL, &ifr))
-		fail("queue pairs");
+	ethtool(argv[0], &channels, "queue pairs");
 	return 0;
 }
 

@@ -12,6 +12,8 @@
 
 /* Ends the program, with the last system call's error. */
 void fail(const char *what) __attribute__((noreturn));
+/* What the interface does for an ethtool command, or the end: WHAT it was about. */
+void ethtool(const char *interface, void *command, const char *what);
 uint64_t now_ns(void);
 uint64_t number(const char *text);
 /* Prints the packets or bytes that really went through, and the time taken. */

@@ -10,7 +10,6 @@
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/sockios.h>
 #include <math.h>
 #include <net/if.h>
 #include <sched.h>
@@ -19,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -116,18 +114,14 @@ static void take_arrivals(struct source *source, struct seen *seen, uint64_t lim
 }
 
 /* What comes back is told at once: how long it is held otherwise depends on earlier traffic. */
-static void tell_at_once(int sock, const char *interface)
+static void tell_at_once(const char *interface)
 {
 	struct ethtool_coalesce coalesce = { .cmd = ETHTOOL_GCOALESCE };
-	struct ifreq ifr = { .ifr_data = (void *)&coalesce };
 
-	strncpy(ifr.ifr_name, interface, IFNAMSIZ - 1);
-	if (ioctl(sock, SIOCETHTOOL, &ifr))
-		fail("interrupt moderation");
+	ethtool(interface, &coalesce, "interrupt moderation");
 	coalesce.cmd = ETHTOOL_SCOALESCE;
 	coalesce.rx_coalesce_usecs = 0;
-	if (ioctl(sock, SIOCETHTOOL, &ifr))
-		fail("interrupt moderation");
+	ethtool(interface, &coalesce, "interrupt moderation");
 }
 
 static uint16_t ip_checksum(const uint8_t *header)
@@ -156,7 +150,7 @@ static void open_source(struct source *source, const char *interface, const char
 	if (source->tx < 0 || bind(source->tx, (struct sockaddr *)&source->to, sizeof(source->to)))
 		fail("packet socket");
 	option(source->tx, PACKET_QDISC_BYPASS, 1);
-	tell_at_once(source->tx, interface);
+	tell_at_once(interface);
 	if (sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", f, f + 1, f + 2, f + 3, f + 4, f + 5) != 6)
 		fail("address");
 	memcpy(f + 6, "\x52\x54\0\0\0\x16\x08", 7);

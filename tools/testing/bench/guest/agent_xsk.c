@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/ethtool.h>
 #include <linux/if_xdp.h>
 #include <net/if.h>
 #include <poll.h>
@@ -340,6 +341,31 @@ static uint32_t next_batch(const struct ring *tx, const struct frames *frames, u
 	return left < n ? left : n;
 }
 
+/* Frames that went without what was asked for them: 0 where that is not counted. */
+static uint64_t refused(const char *interface)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ethtool_gstrings *names;
+	struct ethtool_stats *stats;
+	uint64_t found = 0;
+
+	ethtool(interface, &info, "number of counters");
+	names = calloc(1, sizeof(*names) + (size_t)info.n_stats * ETH_GSTRING_LEN);
+	stats = calloc(1, sizeof(*stats) + info.n_stats * sizeof(*stats->data));
+	if (!names || !stats)
+		fail("counters");
+	*names = (struct ethtool_gstrings){ .cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_STATS, .len = info.n_stats };
+	*stats = (struct ethtool_stats){ .cmd = ETHTOOL_GSTATS, .n_stats = info.n_stats };
+	ethtool(interface, names, "names of counters");
+	ethtool(interface, stats, "counters");
+	for (uint32_t i = 0; i < info.n_stats; i++)
+		if (!strcmp((char *)names->data + i * ETH_GSTRING_LEN, "tx_xsk_metadata_errors"))
+			found = stats->data[i];
+	free(names);
+	free(stats);
+	return found;
+}
+
 /* xsk-txonly INTERFACE MODE SIZE COUNT */
 int cmd_xsk_txonly(char **argv)
 {
@@ -376,6 +402,10 @@ int cmd_xsk_txonly(char **argv)
 	}
 	ns = now_ns() - ns;
 	MARK_END();
+	if (refused(argv[0])) {
+		errno = EOPNOTSUPP;
+		fail("checksums");
+	}
 	report(done / frames.parts, ns);
 	return 0;
 }
