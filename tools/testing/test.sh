@@ -9,8 +9,9 @@
 #   PARAMS=...     device parameters instead of the suites' own, such as
 #                  packed=on,mode=big,queues=4,transport=mmio,host_mtu=9000
 #   FULL=1         everything, where a covering set is the default
-#   RESUME=1       with FULL=1: without the guests that have passed in an earlier
-#                  full run, if nothing has changed since that they depend on
+#   RESUME=1       without T=, or with FULL=1: without the guests that have passed in
+#                  an earlier run of the kind, if nothing has changed since that they
+#                  depend on
 #   JOBS=N         guests at a time; otherwise one for each two processors, and two at least
 #   QUICK=1        of what `faults` lets fail, a sample
 #   DEBUG=1        build the debug kernel for `make test`, if it is not there

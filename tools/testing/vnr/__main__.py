@@ -21,6 +21,15 @@ def host_case(name, part):
     return any(fnmatch.fnmatchcase(name, glob) for glob in (part, part + ".*"))
 
 
+def left_of(plans, record):
+    """Without the guests that have been run as they are now."""
+    left = [guest for guest in plans if not record.has(guest)]
+    if len(left) < len(plans):
+        print(f"# {len(plans) - len(left)} guests had no failure in an earlier run, and would run the same again: "
+              "left out")
+    return left
+
+
 def main():
     pattern = os.environ.get("T", "")
     wanted = os.environ.get("DRIVER") or "both"
@@ -58,17 +67,19 @@ def main():
                  + ", ".join(sorted({c.suite for c in plan.collect()[0].values()} | {"host"})))
     if pattern and not plans and not results.all:
         sys.exit(f"T={pattern}: nothing of that is for this driver and these device parameters")
-    # Of whole suites with their own parameters only, so that its guests are always the same.
-    whole = not os.environ.get("PARAMS") and plan.are_suites(pattern)
-    record = Record() if full and whole else None
-    if record and os.environ.get("RESUME", "") not in ("", "0"):
-        done = [plan for plan in plans if record.has(plan)]
-        plans = [plan for plan in plans if plan not in done]
-        print(f"# {len(done)} guests had no failure in an earlier run, and would run the same again: left out")
+    # Of whole suites with their own parameters only, and of all where suites share guests, so that those
+    # are always the same.
+    whole = not os.environ.get("PARAMS") and (plan.are_suites(pattern) if full else not pattern)
+    record = Record(full=full) if whole else None
+    resumes = record and os.environ.get("RESUME", "") not in ("", "0")
+    if resumes:
+        plans = left_of(plans, record)
     everything = not pattern and not full and not os.environ.get("PARAMS") and len(drivers) > 1
     known = Known(accel.choose()[1]) if everything else None
     if known:
         plans = known.take(plans, results)
+        if resumes:
+            plans = left_of(plans, record)
     if pattern and not full:
         plans = plan.spread(plans, jobs.number())
     if plans:

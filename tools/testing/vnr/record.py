@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What guests of full runs found, kept from run to run: one JSON object a line, and guest, in build/*/record.jsonl.
-A run that is resumed leaves out those that ended without a failure and would run the same again."""
+"""What guests of whole runs found, kept from run to run: one JSON object a line, and guest, in build/*/record.jsonl
+for runs with FULL=1, and in record-usual.jsonl beside it for those without, whose guests are others. A run that is resumed leaves out those that ended without a failure and would run the same again."""
 
 import datetime
 import hashlib
@@ -13,8 +13,8 @@ EXPECTED = ("tools/testing/expected", "tools/testing/expected-upstream")
 
 
 class Record:
-    def __init__(self, folder=None):
-        self.path = (folder or paths.OUT) / "record.jsonl"
+    def __init__(self, folder=None, full=True):
+        self.path = (folder or paths.OUT) / ("record.jsonl" if full else "record-usual.jsonl")
         self.last = {}
         for line in self.path.read_text().splitlines() if self.path.exists() else []:
             entry = json.loads(line)

@@ -49,6 +49,10 @@ class LeavesOut(unittest.TestCase):
         self.assertFalse(self.kept("fail").has(plan()))
         self.assertTrue(self.kept("ok").has(plan()))
 
+    def test_not_what_a_run_of_another_kind_did(self):
+        self.kept("ok")
+        self.assertFalse(Record(self.folder, full=False).has(plan()))
+
     def test_not_with_other_sources(self):
         record = self.kept("ok")
         record.last["smoke-pci-1@rust"]["key"] = "of other sources"
