@@ -11,7 +11,6 @@ use super::{
     page_pool::PagePool,
     queues::Queues,
     txq::TxQueue,
-    xdp::QueueInfo,
 };
 use crate::bindings;
 use kernel::prelude::*;
@@ -156,6 +155,7 @@ impl<D: Driver> Queues<D> {
                 D::drop_rx(rx);
                 drop((info, pool));
             }
+            slot.set_pool(None);
         }
         for slot in self.tx() {
             slot.present.set(false);
@@ -171,7 +171,7 @@ impl<D: Driver> Queues<D> {
         }
     }
 
-    /// Gives each queue a body again.
+    /// Gives each queue a body again, or none.
     fn put_all(
         &self,
         rx: KVec<(D::Rx, PagePool)>,
@@ -191,13 +191,16 @@ impl<D: Driver> Queues<D> {
         if has_bodies || !as_many {
             return Err(EINVAL);
         }
-        for (slot, (rx, pool)) in self.rx().iter().zip(rx) {
-            // SAFETY: The device is valid. Nobody else looks at the body of a queue that is
-            // not enabled.
-            unsafe {
-                let info = QueueInfo::new(lock.netdev(), slot.index, &pool)?;
-                *slot.body.get() = Some(RxBody { rx, pool, info });
-            }
+        let mut bodies = KVec::with_capacity(rx.len(), GFP_KERNEL)?;
+        for (index, rx) in rx.into_iter().enumerate() {
+            // SAFETY: The device is valid, and stays so while the queues live.
+            let body = unsafe { RxBody::new(lock.netdev(), index, rx)? };
+            bodies.push(body, GFP_KERNEL)?;
+        }
+        for (slot, body) in self.rx().iter().zip(bodies) {
+            slot.set_pool(Some(body.pool.share()));
+            // SAFETY: Nobody else looks at the body of a queue that is not enabled.
+            unsafe { *slot.body.get() = Some(body) };
             slot.present.set(true);
             slot.recycle_directly();
         }
@@ -214,16 +217,6 @@ impl<D: Driver> Queues<D> {
 }
 
 impl<D: Driver> Slot<D, RxBody<D::Rx>> {
-    /// The queue's pool, under the instance lock.
-    pub(super) fn pool(&self) -> Option<PagePool> {
-        if !self.present.get() {
-            return None;
-        }
-        // SAFETY: Bodies and their pools come and go under that lock. A poll may have the
-        // rest of the body meanwhile.
-        unsafe { (*self.body.get().cast_const()).as_ref() }.map(|body| body.pool.share())
-    }
-
     /// Packets that are freed in the poll of the queue give their pages straight to its
     /// pool (`page_pool_enable_direct_recycling`). For a queue that is not enabled.
     pub(super) fn recycle_directly(&self) {

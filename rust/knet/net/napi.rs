@@ -116,6 +116,27 @@ pub(super) struct RxBody<R> {
     pub(super) info: QueueInfo,
 }
 
+impl<R> RxBody<R> {
+    /// For receive queue `index` of `dev`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`QueueInfo::new`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(super) unsafe fn new(
+        dev: *mut bindings::net_device,
+        index: usize,
+        (rx, pool): (R, PagePool),
+    ) -> Result<Self> {
+        // SAFETY: By the caller's promise.
+        let info = unsafe { QueueInfo::new(dev, index, &pool)? };
+        Ok(Self { rx, pool, info })
+    }
+}
+
 /// A queue's NAPI instance and its body.
 #[repr(C)]
 pub(super) struct Slot<D: Driver, B> {
@@ -141,6 +162,9 @@ pub(super) struct Slot<D: Driver, B> {
     pub(super) weight: AtomicU16,
     /// Whether there is a body. Changed under the instance lock only.
     pub(super) present: Cell<bool>,
+    /// The pool of a receive queue's body, for who may not look there. Changed under the
+    /// instance lock only.
+    pool: Cell<Option<PagePool>>,
     /// None while the device is detached; then `enabled` is not set, and a transmit queue
     /// is `held`.
     pub(super) body: UnsafeCell<Option<B>>,
@@ -152,6 +176,7 @@ impl<D: Driver, B> Slot<D, B> {
         txq: *mut bindings::netdev_queue,
         poll: Poller,
         body: B,
+        pool: Option<PagePool>,
     ) -> Self {
         Self {
             napi: Self::disabled(txq.is_null()),
@@ -166,6 +191,7 @@ impl<D: Driver, B> Slot<D, B> {
             poll,
             weight: AtomicU16::new(bindings::NAPI_POLL_WEIGHT as u16),
             present: Cell::new(true),
+            pool: Cell::new(pool),
             body: UnsafeCell::new(Some(body)),
         }
     }
@@ -211,6 +237,19 @@ impl<D: Driver, B> Slot<D, B> {
     pub(super) unsafe fn body(&self) -> Option<&mut B> {
         // SAFETY: By the caller's promise.
         unsafe { (*self.body.get()).as_mut() }
+    }
+
+    /// The queue's pool, under the instance lock.
+    pub(super) fn pool(&self) -> Option<PagePool> {
+        let pool = self.pool.take();
+        let shared = pool.as_ref().map(PagePool::share);
+        self.pool.set(pool);
+        shared
+    }
+
+    /// The body has another pool, or is gone. Under the instance lock.
+    pub(super) fn set_pool(&self, pool: Option<PagePool>) {
+        self.pool.set(pool);
     }
 
     /// Lets the NAPI run, and runs it once, for what came before. Nothing if the device

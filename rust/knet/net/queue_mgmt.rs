@@ -151,6 +151,7 @@ impl<D: Driver> Operations<D> {
             unsafe { Self::driver(dev) }.use_pool(&mut body.rx, pool.source())?;
             if let Some(pool) = memory.pool.take() {
                 body.info.use_pool(&pool);
+                slot.set_pool(Some(pool.share()));
                 body.pool = pool;
             }
             slot.recycle_directly();

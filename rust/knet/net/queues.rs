@@ -14,7 +14,6 @@ use super::{
     ops::Driver,
     page_pool::{PagePool, Pages},
     txq::{TxGuard, TxQueue},
-    xdp::QueueInfo,
     xsk::{Pools, XskPool},
 };
 use crate::bindings;
@@ -70,12 +69,12 @@ impl<D: Driver> Queues<D> {
             pools: Pools::new(rx.len().min(tx.len()))?,
             netdev: dev,
         };
-        for (index, (rx, pool)) in rx.into_iter().enumerate() {
+        for (index, rx) in rx.into_iter().enumerate() {
             // SAFETY: The device is valid, and stays so while the queues live.
-            let info = unsafe { QueueInfo::new(dev, index, &pool)? };
-            let body = RxBody { rx, pool, info };
+            let body = unsafe { RxBody::new(dev, index, rx)? };
+            let pool = Some(body.pool.share());
             this.rx.push(
-                Slot::new(index, core::ptr::null_mut(), poll_rx::<D>, body),
+                Slot::new(index, core::ptr::null_mut(), poll_rx::<D>, body, pool),
                 GFP_KERNEL,
             )?;
         }
@@ -83,7 +82,7 @@ impl<D: Driver> Queues<D> {
             // SAFETY: `index` is below the number of transmit queues.
             let txq = unsafe { (*dev)._tx.add(index) };
             this.tx
-                .push(Slot::new(index, txq, poll_tx::<D>, body), GFP_KERNEL)?;
+                .push(Slot::new(index, txq, poll_tx::<D>, body, None), GFP_KERNEL)?;
         }
         // The slots have their final places now.
         for slot in &this.rx {
