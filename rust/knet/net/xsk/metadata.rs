@@ -75,6 +75,7 @@ impl Metadata {
 
     /// What is asked for a frame of which `len` bytes are together. What the driver has not is
     /// left out, as the core does where an operation is not there; so is a checksum beyond them.
+    #[inline]
     pub(super) fn request(&self, len: usize, offloads: XskOffloads) -> Request {
         let raw = self.raw.as_ptr();
         // SAFETY: By the type invariant.

@@ -214,7 +214,7 @@ impl XskTx {
     }
 
     /// Does what is asked for a frame whose turn this is.
-    #[cold]
+    #[inline]
     fn prepare(
         &mut self,
         turn: u32,
