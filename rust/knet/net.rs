@@ -68,8 +68,8 @@ pub use skb_tx::{TxHeader, TxOffload, TxSkb, MAX_SEGMENTS};
 pub use sysfs::RxQueueAttribute;
 pub use txq::{TxGuard, TxQueue};
 pub use xdp::{
-    Frame, Program, TxPacket, Verdict, Xdp, XdpAssembly, XdpBuff, XdpFeatures, XdpFrame, XdpFrames,
-    XdpRoom, XDP_HEADROOM,
+    Frame, Program, ProgramInfo, TxPacket, Verdict, Xdp, XdpAssembly, XdpBuff, XdpFeatures,
+    XdpFrame, XdpFrames, XdpRoom, XDP_HEADROOM,
 };
 pub use xsk::{
     Arrived, ArrivedChain, ArrivedFrame, Filled, RxFrame, RxNext, Xsk, XskFrags, XskFrame,

@@ -139,7 +139,7 @@ impl virtio::Driver for Nic {
     fn probe(device: &Probe<'_>) -> Result<Pin<KBox<Self>>> {
         let negotiated = Features::from_words(device.features());
         let pairs = Pairs::of(device, negotiated);
-        let (interface, zero_copy) = interface(device, negotiated, &pairs)?;
+        let (mut interface, zero_copy) = interface(device, negotiated, &pairs)?;
         let (mut rx_stats, mut tx_stats) = (KVec::new(), KVec::new());
         for _ in 0..pairs.most {
             rx_stats.push(Arc::new(stats::Rx::default(), GFP_KERNEL)?, GFP_KERNEL)?;
@@ -166,6 +166,9 @@ impl virtio::Driver for Nic {
             size(rx.first().map(|(rx, _)| rx.sizes())),
             size(tx.first().map(tx::Queue::sizes)),
         );
+        if tx.iter().any(|queue| !queue.takes_longest()) {
+            interface.without(net::Features::SG);
+        }
 
         let nic = Self {
             device: device.keep(),

@@ -12,8 +12,8 @@ use crate::{
 use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 use knet::{
     net::{
-        self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, RxPoll, RxSkb, XdpFrame,
-        XskPool, XDP_HEADROOM,
+        self, Memory, NetDevice, PagePool, Pages, Polled, PoolRef, Program, RxPoll, RxSkb,
+        XdpFrame, XskPool, XDP_HEADROOM,
     },
     virtio::{FoundQueue, Rearm},
 };
@@ -256,7 +256,7 @@ impl Queue {
         send: impl FnOnce(&mut KVec<XdpFrame>),
     ) -> Polled<'_> {
         let mut batch = RxBatch::default();
-        let receiver = Receiver::of(poll.program());
+        let receiver = Receiver::of(poll.program().map(Program::info));
         each_ring!(&mut self.ring, ring => ring.vq.disable_interrupts());
         let may_be_more = if receiver == Receiver::Stack && !self.has_pool() {
             match &mut self.ring {

@@ -74,6 +74,11 @@ impl Queue {
         (self.vq.size(), self.vq.max_size())
     }
 
+    /// Whether the ring, if it is empty, has room for a packet of as many pieces as any can have.
+    pub(crate) fn takes_longest(&self) -> bool {
+        self.reserve == MAX_SEGMENTS
+    }
+
     pub(crate) fn has_napi(&self) -> bool {
         self.napi
     }

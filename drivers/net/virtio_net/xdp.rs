@@ -8,7 +8,7 @@
 use crate::{nic::Nic, rx};
 use core::sync::atomic::{AtomicU8, Ordering};
 use kernel::prelude::*;
-use knet::net::{Extack, Features as NetFeatures, OpsLocked, Program, Xdp};
+use knet::net::{Extack, Features as NetFeatures, OpsLocked, ProgramInfo, Xdp};
 use virtio_net_wire::Features;
 
 /// Whom received frames are for.
@@ -24,10 +24,10 @@ pub(crate) enum Receiver {
 
 impl Receiver {
     #[inline]
-    pub(crate) fn of(program: Option<Program<'_>>) -> Self {
+    pub(crate) fn of(program: Option<ProgramInfo>) -> Self {
         match program {
             None => Self::Stack,
-            Some(program) if program.has_frags() => Self::MultiBuffer,
+            Some(program) if program.has_frags => Self::MultiBuffer,
             Some(_) => Self::SingleBuffer,
         }
     }
@@ -55,15 +55,15 @@ impl Current {
 }
 
 impl Xdp for Nic {
-    fn check_program(&self, program: Program<'_>, extack: &mut Extack<'_>) -> Result {
-        if !program.has_frags() && self.netdev.mtu() > rx::Queue::SINGLE_BUFFER_MTU {
+    fn check_program(&self, program: ProgramInfo, extack: &mut Extack<'_>) -> Result {
+        if !program.has_frags && self.netdev.mtu() > rx::Queue::SINGLE_BUFFER_MTU {
             extack.set(c"the MTU is too large for a program without multi-buffer support");
             return Err(EINVAL);
         }
         Ok(())
     }
 
-    fn program_changes(&self, program: Option<Program<'_>>, _lock: &mut OpsLocked<'_, Self>) {
+    fn program_changes(&self, program: Option<ProgramInfo>, _lock: &mut OpsLocked<'_, Self>) {
         self.receiver.set(Receiver::of(program));
     }
 }

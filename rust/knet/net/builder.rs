@@ -128,6 +128,18 @@ impl<D: Driver> Builder<D> {
         }
     }
 
+    /// Takes features back, and those that the stack has with them only.
+    pub fn without(&mut self, features: Features) {
+        let dev = self.as_raw();
+        // SAFETY: As in `features`.
+        unsafe {
+            (*dev).features &= !features.0;
+            (*dev).hw_features &= !features.0;
+            (*dev).vlan_features &= !features.0;
+            (*dev).hw_enc_features &= !features.0;
+        }
+    }
+
     /// Which features work for packets inside tunnels too.
     pub fn tunnel_features(&mut self, features: Features) {
         // SAFETY: As in `features`.

@@ -226,8 +226,12 @@ impl<D: Driver> Device<D> {
         self.0.as_raw()
     }
 
-    /// Has whoever listens for claims of XDP hear that they have changed, soon.
+    /// Has whoever listens for claims of XDP hear that they have changed, soon; nobody before the
+    /// device is registered, nor after that.
     pub(super) fn schedule_claims(&self) {
+        if !self.is_registered() {
+            return;
+        }
         self.0.claims.store(true, Ordering::Relaxed);
         self.0.schedule();
     }

@@ -57,6 +57,17 @@ unsafe impl Send for Pool {}
 // SAFETY: Allocation is serialised by `Pages`.
 unsafe impl Sync for Pool {}
 
+impl Pool {
+    /// What pages are mapped for, or null.
+    fn device(&self) -> *mut bindings::device {
+        if !self.mapped {
+            return core::ptr::null_mut();
+        }
+        // SAFETY: By the type invariant; it is never changed.
+        unsafe { (*self.pool.as_ptr()).p.dev }
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         // SAFETY: The pool is live, and registered; pages that are still out keep it until
@@ -94,6 +105,29 @@ impl PoolRef {
             raw: self.raw,
             _pool: self._pool.clone(),
         }
+    }
+
+    /// Whether its pages are mapped for what `queue` maps for, or like that for nothing.
+    pub(super) fn is_for<T: Token>(&self, queue: &Virtqueue<T>) -> bool {
+        self._pool.device() == queue.dma_device()
+    }
+}
+
+impl<T: Token<Source = PoolRef>> Virtqueue<T> {
+    /// Has the buffers come from another pool from here on.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while there are any in the queue; `EINVAL` if the pool is another device's.
+    pub fn use_source(&mut self, pool: PoolRef) -> Result {
+        if !self.is_empty() {
+            return Err(EBUSY);
+        }
+        if !pool.is_for(self) {
+            return Err(EINVAL);
+        }
+        *self.source_mut() = pool;
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ pub use buff::{Verdict, XdpBuff, XdpRoom};
 pub use frame::{TxPacket, XdpFrame, XdpFrames};
 pub use ops::{Xdp, XdpFeatures};
 pub(super) use program::Attached;
-pub use program::Program;
+pub use program::{Program, ProgramInfo};
 pub(super) use queue_info::QueueInfo;
 
 /// Bytes in front of a frame that programs can have (`XDP_PACKET_HEADROOM`).

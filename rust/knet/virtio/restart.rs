@@ -48,6 +48,9 @@ impl BoundDevice {
         }
         self.mark_broken();
         wake();
+        // Who has seen a queue whole before that may still be about to kick it.
+        // SAFETY: Process context.
+        unsafe { bindings::synchronize_net() };
         self.0.reset_device();
         true
     }

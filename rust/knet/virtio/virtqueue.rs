@@ -38,19 +38,6 @@ impl<T: Token> Virtqueue<T> {
         }
     }
 
-    /// Has the memory of its tokens come from somewhere else from here on.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` while tokens are in the queue.
-    pub fn use_source(&mut self, source: T::Source) -> Result {
-        if !self.is_empty() {
-            return Err(EBUSY);
-        }
-        self.source = source;
-        Ok(())
-    }
-
     /// Where the memory of its tokens comes from.
     #[inline]
     pub(crate) fn source(&self) -> &T::Source {
@@ -140,6 +127,14 @@ impl<T: Token> Virtqueue<T> {
         if !sg.finish() {
             return Err(PushError {
                 error: EINVAL,
+                token,
+            });
+        }
+        // To the kernel it is a bug to add what even an empty ring has no room for, as what is sent
+        // has no tables of its own.
+        if sg.used > self.free() {
+            return Err(PushError {
+                error: ENOSPC,
                 token,
             });
         }
@@ -389,8 +384,12 @@ impl<T: Token> Virtqueue<T> {
     /// Takes all tokens back from a device that does not give them: it is reset, and works
     /// no more.
     pub(super) fn take_back(&mut self, f: impl FnMut(T)) {
-        // SAFETY: By the type invariant, the device is valid.
-        unsafe { bindings::virtio_break_device(self.device().as_raw()) };
+        // SAFETY: By the type invariant, the device is valid. Process context, as for the reset.
+        unsafe {
+            bindings::virtio_break_device(self.device().as_raw());
+            // Who has seen a queue whole before that may still be about to kick it.
+            bindings::synchronize_net();
+        }
         self.empty(f);
     }
 

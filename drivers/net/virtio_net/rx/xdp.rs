@@ -262,7 +262,7 @@ impl<'a> Runner<'a> {
     fn redirect<const PLAIN: bool, F: Frame>(&mut self, mut frame: F, came: Came) {
         self.counts.redirects = self.counts.redirects.wrapping_add(1);
         let unfit = !PLAIN && self.make_whole(&mut frame, came).is_err();
-        if unfit || frame.redirect(self.poll).is_err() {
+        if unfit || !frame.redirect(self.poll) {
             self.lost();
         }
     }

@@ -214,7 +214,7 @@ impl Ring {
     ) {
         let is_mergeable = self.is_mergeable();
         let program = runner.poll.program();
-        let takes_many = Receiver::of(program) != Receiver::SingleBuffer;
+        let takes_many = Receiver::of(program.map(Program::info)) != Receiver::SingleBuffer;
         let mut room = XdpRoom::new(runner.poll);
         let (skip, layout) = (runner.common.header_len(), runner.common.layout);
         while runner.goes_on(batch) {

@@ -26,12 +26,9 @@ pub trait Frame: Sized {
     fn moved(&self) -> isize;
     /// Has the program look at it that it is for.
     fn run(self) -> Verdict<Self>;
-    /// Sends it where the program has said; it is on its way when the poll ends.
-    ///
-    /// # Errors
-    ///
-    /// The frame, if it cannot go there.
-    fn redirect(self, poll: &RxPoll<'_>) -> Result<(), Self>;
+    /// Sends it where the program has said; it is on its way when the poll ends. False if it
+    /// cannot go there, and is gone.
+    fn redirect(self, poll: &RxPoll<'_>) -> bool;
     /// The frame as what can be sent.
     ///
     /// # Errors
@@ -76,8 +73,8 @@ impl Frame for XdpBuff<'_, '_> {
     }
 
     #[inline]
-    fn redirect(self, poll: &RxPoll<'_>) -> Result<(), Self> {
-        self.redirect(poll)
+    fn redirect(self, poll: &RxPoll<'_>) -> bool {
+        self.redirect(poll).is_ok()
     }
 
     #[inline]

@@ -16,7 +16,7 @@ use super::{
     },
     frame::XdpFrames,
     metadata,
-    program::Program,
+    program::{Program, ProgramInfo},
 };
 use crate::bindings;
 use core::{ptr::NonNull, sync::atomic::Ordering};
@@ -29,10 +29,10 @@ pub trait Xdp: Sized {
     /// # Errors
     ///
     /// Any, with a message for who attaches it.
-    fn check_program(&self, program: Program<'_>, extack: &mut Extack<'_>) -> Result;
+    fn check_program(&self, program: ProgramInfo, extack: &mut Extack<'_>) -> Result;
 
     /// A program is attached, or goes. It may take a moment until polls see it.
-    fn program_changes(&self, program: Option<Program<'_>>, lock: &mut OpsLocked<'_, Self>);
+    fn program_changes(&self, program: Option<ProgramInfo>, lock: &mut OpsLocked<'_, Self>);
 }
 
 /// What a driver does for programs, beside running them.
@@ -196,7 +196,7 @@ impl<D: Driver> Operations<D> {
         // SAFETY: By the caller's promise.
         unsafe {
             let driver = Self::driver(dev);
-            let program = Program::new(prog);
+            let program = Program::new(prog).map(Program::info);
             if let Some(program) = program {
                 driver.check_program(program, extack)?;
             }
@@ -210,7 +210,7 @@ impl<D: Driver> Operations<D> {
             let attached = &(*Priv::<D>::of(dev)).program;
             // A program that cannot have some frames comes after the driver has heard, any
             // other before.
-            if program.is_some_and(|program| !program.has_frags()) {
+            if program.is_some_and(|program| !program.has_frags) {
                 tell();
                 attached.replace(prog);
             } else {

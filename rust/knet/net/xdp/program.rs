@@ -9,7 +9,14 @@ use core::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-/// A program that is attached, as long as a poll or a lock keeps it.
+/// What is known of a program.
+#[derive(Clone, Copy)]
+pub struct ProgramInfo {
+    /// It can work on frames over several buffers (`BPF_F_XDP_HAS_FRAGS`).
+    pub has_frags: bool,
+}
+
+/// A program that is attached, in a poll, which keeps it; nobody else runs programs.
 ///
 /// # Invariants
 ///
@@ -59,11 +66,17 @@ impl Program<'_> {
         }
     }
 
-    /// Whether it can work on frames over several buffers (`BPF_F_XDP_HAS_FRAGS`).
+    /// What is known of it.
     #[inline]
-    pub fn has_frags(self) -> bool {
+    pub fn info(self) -> ProgramInfo {
         // SAFETY: By the type invariant; what is told of a program does not change.
-        unsafe { (*(*self.as_ptr()).aux).xdp_has_frags }
+        let has_frags = unsafe { (*(*self.as_ptr()).aux).xdp_has_frags };
+        ProgramInfo { has_frags }
+    }
+
+    #[inline]
+    pub(in super::super) fn has_frags(self) -> bool {
+        self.info().has_frags
     }
 }
 

@@ -80,14 +80,15 @@ impl<'q> ArrivedFrame<'q> {
         unsafe { core::slice::from_raw_parts(start(self.buffer.xskb, self.header_len), self.len) }
     }
 
-    /// The frame behind its header, of which the device has said `record`, for `program`.
+    /// The frame behind its header, of which the device has said `record`, for `program`. It is
+    /// empty if not even all of the header was written.
     #[inline]
     pub fn begin(
         self,
         record: &[u8; HeaderLayout::MAX_LEN],
         program: Option<Program<'q>>,
     ) -> XskFrame<'q> {
-        let len = self.len.wrapping_sub(self.header_len);
+        let len = self.len.saturating_sub(self.header_len);
         let xskb = ManuallyDrop::new(self.buffer).xskb;
         // SAFETY: The frame is ours, and has these bytes.
         unsafe { XskFrame::new(xskb, len, *record, program) }

@@ -320,33 +320,28 @@ impl AnyFrame for XskFrags<'_, '_> {
     }
 
     /// Others than sockets get a copy: the core would give them the first frame only.
-    fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
+    fn redirect(mut self, poll: &RxPoll<'_>) -> bool {
         let Some(program) = self.first.program() else {
-            return Err(self);
+            return false;
         };
         // SAFETY: The program has just run on the frame. `XskFrame::redirect` says why an error is no harm.
         let done = unsafe { to_socket(self.first.xdp_mut(), program) };
         if matches!(done, ToSocket::NotMeant) {
             let Some(mut room) = XdpRoom::new(poll) else {
-                return Err(self);
+                return false;
             };
-            let sent = self
+            return self
                 .copy(&mut room)
-                .map(|frame| frame.redirect(poll).is_ok());
-            return if sent == Some(true) {
-                Ok(())
-            } else {
-                Err(self)
-            };
+                .is_some_and(|frame| frame.redirect(poll).is_ok());
         }
         if matches!(done, ToSocket::Refused) {
             self.first.trace(bindings::xdp_action_XDP_REDIRECT);
-            return Err(self);
+            return false;
         }
         poll.redirected();
         // Another has the memory, and has emptied the list.
         let _ = ManuallyDrop::new(self);
-        Ok(())
+        true
     }
 
     /// By copying it.

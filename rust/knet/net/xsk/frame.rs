@@ -91,7 +91,7 @@ impl<'q> XskFrame<'q> {
     /// Sends a copy where a program has said. `xdp_do_redirect` would make it too, and lose it where
     /// nobody takes it: each frame for a device that is down would cost a page.
     #[inline(never)]
-    fn redirect_copy(mut self, poll: &RxPoll<'_>, program: Program<'_>) -> Result<(), Self> {
+    fn redirect_copy(mut self, poll: &RxPoll<'_>, program: Program<'_>) -> bool {
         // As in `XdpBuff::redirect`.
         poll.redirected();
         let xdp = self.xdp_mut();
@@ -107,14 +107,14 @@ impl<'q> XskFrame<'q> {
         };
         if ret == 0 {
             let _ = ManuallyDrop::new(self);
-            return Ok(());
+            return true;
         }
         if let Some(copy) = NonNull::new(copy) {
             // SAFETY: Nobody has taken it: it is ours.
             drop(unsafe { XdpFrame::from_ptr(copy) });
         }
         self.trace(bindings::xdp_action_XDP_REDIRECT);
-        Err(self)
+        false
     }
 
     #[cold]
@@ -198,12 +198,12 @@ impl Frame for XskFrame<'_> {
         })
     }
 
-    /// A frame that comes back may have been freed already; to do so again does nothing, as
-    /// nobody has taken it meanwhile.
+    /// One that is refused may have been freed already; to do so again as it is dropped does
+    /// nothing, as nobody has taken it meanwhile.
     #[inline]
-    fn redirect(mut self, poll: &RxPoll<'_>) -> Result<(), Self> {
+    fn redirect(mut self, poll: &RxPoll<'_>) -> bool {
         let Some(program) = self.program else {
-            return Err(self);
+            return false;
         };
         // SAFETY: The program has just run on the frame.
         match unsafe { to_socket(self.xdp_mut(), program) } {
@@ -211,13 +211,13 @@ impl Frame for XskFrame<'_> {
             ToSocket::NotMeant => return self.redirect_copy(poll, program),
             ToSocket::Refused => {
                 self.trace(bindings::xdp_action_XDP_REDIRECT);
-                return Err(self);
+                return false;
             }
         }
         poll.redirected();
         // Another has the memory.
         let _ = ManuallyDrop::new(self);
-        Ok(())
+        true
     }
 
     /// By copying it (`xdp_convert_zc_to_xdp_frame`).

@@ -226,10 +226,13 @@ impl Virtqueue<RxFrame> {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the queue is not empty.
+    /// `EBUSY` if the queue is not empty; `EINVAL` if the pool is another device's.
     pub fn use_pages(&mut self, pages: PoolRef) -> Result {
         if !self.is_empty() {
             return Err(EBUSY);
+        }
+        if !pages.is_for(self) {
+            return Err(EINVAL);
         }
         self.source_mut().pages = pages;
         Ok(())
