@@ -166,6 +166,7 @@ impl virtio::Driver for Nic {
             size(rx.first().map(|(rx, _)| rx.sizes())),
             size(tx.first().map(tx::Queue::sizes)),
         );
+        // A packet that no ring has room for would be dropped however often the stack sends it.
         if tx.iter().any(|queue| !queue.takes_longest()) {
             interface.without(net::Features::SG);
         }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What guests of whole runs found, kept from run to run: one JSON object a line, and guest, in build/*/record.jsonl
-for runs with FULL=1, and in record-usual.jsonl beside it for those without, whose guests are others. A run that is resumed leaves out those that ended without a failure and would run the same again."""
+for runs with FULL=1, and in record-usual.jsonl beside it for those without, whose guests are others. A run that is
+resumed leaves out those that ended without a failure and would run the same again."""
 
 import datetime
 import hashlib
