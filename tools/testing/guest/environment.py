@@ -5,7 +5,6 @@ import contextlib
 import copy
 import json
 import os
-import secrets
 import subprocess
 import termios
 import tty
@@ -39,7 +38,7 @@ class Control:
 
     def ask(self, **request):
         """A request to the runner, such as QEMU's monitor; its answer."""
-        number = secrets.randbits(32)
+        number = int.from_bytes(os.urandom(4), "big")
         self.say("@ " + json.dumps({**request, "number": number}))
         answer = {}
         # A case that was ended meanwhile may have left its own unread.

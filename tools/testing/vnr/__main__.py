@@ -87,6 +87,7 @@ def main():
             network.require_private()
         except network.NetworkError as error:
             sys.exit(f"error: {error}")
+        build.bytecode()
         build.traffic()
         build.bpf()
         build.preload()

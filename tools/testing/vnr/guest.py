@@ -134,7 +134,7 @@ class Guest:
                 qemu += nic.device_args(index, tap_name(index), mac_address(index), tap_name(index, "p"),
                                         self.scratch / "cable")
         kernel = [f"init={paths.GUEST}/init.sh", f"vnr.job={job_file}", "console=ttyS0",
-                  *([f"vnr.ram={ram.archive(self.scratch / 'ram.tar', self.kernel, job_file, self.job)}",
+                  *([f"vnr_ram={ram.archive(self.scratch / 'ram.tar', self.kernel, job_file, self.job)}",
                      "no_console_suspend"]
                     if self.in_memory else []),
                   *options, *iommu_options, *self._time_options(), *self.kernel.options()]

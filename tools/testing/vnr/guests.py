@@ -5,22 +5,18 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from . import jobs, network
+from . import accel, jobs, network
+from .durations import Durations
 from .guest import Guest
 from .session import Session, describe
-
-
-def _length(plan):
-    """A guess of how long it takes, in cases of the usual kind: those of suites with a guest of their
-    own, and all on the debug kernel, take several times as long."""
-    return len(plan.cases) * (4 if plan.own_guest or plan.kernel.suffix else 1)
 
 
 def run_all(plans, results, full, record=None, known=None):
     """Runs all plans to their end, the longest first, so that none is alone in the end; whatever ends
     this ends them too. What a guest found is kept in the record, and with what is known, if there are
     any."""
-    plans = sorted(plans, key=_length, reverse=True)
+    durations = Durations(accel.choose()[1])
+    plans = sorted(plans, key=durations.of, reverse=True)
     count = iter(range(1, len(plans) + 1))
     own = threading.local()
 
@@ -40,6 +36,8 @@ def run_all(plans, results, full, record=None, known=None):
                 record.keep(plan, verdicts, time.monotonic() - begin)
             if known and not Guest.ending:
                 known.keep(plan, verdicts)
+            if not full and not Guest.ending:
+                durations.keep(plan, verdicts, time.monotonic() - begin)
 
     with ThreadPoolExecutor(jobs.number()) as pool:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+from .durations import BOOT, USUAL, Durations
 from .known import Known
 from .record import Record
 from .results import Expectations, Result, Results
@@ -108,6 +109,33 @@ class TakesWhatIsKnown(unittest.TestCase):
         self.kept(self.plan(), "ok")
         with mock.patch.object(Expectations, "find", lambda *_: "it fails"):
             self.assertEqual(self.left(self.plan())[1][0][1], "fail")
+
+
+class ExpectsDurations(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name) / "seconds"
+
+    def plan(self, cases, own_guest=False):
+        return SimpleNamespace(name="smoke-pci-1", own_guest=own_guest, kernel=SimpleNamespace(suffix=""),
+                               cases=[{"id": f"smoke.{number}@rust"} for number in range(cases)])
+
+    def test_of_more_cases_if_nothing_is_known(self):
+        durations = Durations("tcg", self.path)
+        self.assertGreater(durations.of(self.plan(3)), durations.of(self.plan(2)))
+        self.assertGreater(durations.of(self.plan(2, own_guest=True)), durations.of(self.plan(2)))
+
+    def test_as_they_were(self):
+        before = Durations("tcg", self.path)
+        verdicts = [Result(f"smoke.{number}", "rust", "ok", seconds=100.0) for number in range(2)]
+        Durations("tcg", self.path).keep(self.plan(2), verdicts, 230)
+        after = Durations("tcg", self.path)
+        self.assertEqual(after.of(self.plan(2)), BOOT + 200)
+        self.assertEqual(after.of(self.plan(3)), BOOT + 200 + USUAL)
+        # What another run has kept meanwhile stays.
+        before.keep(self.plan(3), [Result("smoke.2", "rust", "ok", seconds=50.0)], 75)
+        self.assertEqual(Durations("tcg", self.path).of(self.plan(3)), BOOT + 250)
 
 
 class Observes(unittest.TestCase):
