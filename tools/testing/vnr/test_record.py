@@ -118,7 +118,7 @@ class ExpectsDurations(unittest.TestCase):
         self.path = Path(folder.name) / "seconds"
 
     def plan(self, cases, own_guest=False):
-        return SimpleNamespace(name="smoke-pci-1", own_guest=own_guest, kernel=SimpleNamespace(suffix=""),
+        return SimpleNamespace(name="smoke-pci-1", own_guest=own_guest, kernel=SimpleNamespace(name="stock", suffix=""),
                                cases=[{"id": f"smoke.{number}@rust"} for number in range(cases)])
 
     def test_of_more_cases_if_nothing_is_known(self):
