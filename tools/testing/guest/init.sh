@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # First process of a test guest, in place of a full init and its udev: mounts
 # what the tests need over the read-only root, runs the agent, powers off. It starts
-# few programs, as each costs seconds under emulation while nothing is cached.
+# few programs, as each costs much under emulation while nothing is cached.
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HOME=/tmp LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1

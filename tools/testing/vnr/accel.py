@@ -59,9 +59,7 @@ def choose(counted=False, sse4=False, by_turns=False):
     else:
         print("# trying KVM by starting a guest with it", flush=True)
         name = "kvm" if _kvm_runs() else "tcg"
-        fresh = known.with_suffix(f".{os.getpid()}")
-        fresh.write_text(name + "\n")
-        fresh.rename(known)
+        paths.replace(known, name + "\n")
     if name == "kvm":
         return KVM, name
     emulated = COUNTED if counted else BY_TURNS if by_turns else TCG

@@ -31,6 +31,4 @@ class Durations:
         self.cases.update({verdict.id: round(verdict.seconds, 1) for verdict in verdicts if verdict.seconds})
         # Guests that suites share have the same name on both kernels.
         self.guests[f"{plan.name} on {plan.kernel.name}"] = [round(seconds), len(plan.cases)]
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(json.dumps({"guests": self.guests, "cases": self.cases}, indent=0) + "\n")
-        fresh.rename(self.path)
+        paths.replace(self.path, json.dumps({"guests": self.guests, "cases": self.cases}, indent=0) + "\n")

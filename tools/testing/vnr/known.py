@@ -55,9 +55,7 @@ class Known:
                                                  "day": datetime.date.today().isoformat()}
         # The last of each case.
         latest = {known["case"]: (key, known) for key, known in self.found.items()}
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(json.dumps(dict(latest.values()), indent=0) + "\n")
-        fresh.rename(self.path)
+        paths.replace(self.path, json.dumps(dict(latest.values()), indent=0) + "\n")
 
 
 def _is_c(entry):

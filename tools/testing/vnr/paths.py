@@ -14,6 +14,13 @@ CACHE = Path(os.environ.get("VNR_CACHE", "/var/tmp"))
 BUILT = PROJECT / "virtio_net_rs.ko"
 
 
+def replace(path, text):
+    """Writes a file that other runs read and write meanwhile: they find the old one or the new one."""
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(text)
+    fresh.rename(path)
+
+
 def kernel_release():
     return Path("/etc/virtio-net-rs/kernel-release").read_text().strip()
 
