@@ -5,6 +5,8 @@ shell. DRIVER and PARAMS are as for the tests; vm.sh starts it."""
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from . import accel, build, kernel, model, network, paths
 from .guest import Guest
@@ -35,7 +37,9 @@ def main():
                   cpus=max(2, dut.pairs))
     print(f"starting a guest ({name}); leave it by exit, or Ctrl-A x", flush=True)
     try:
-        with network.Wire(guest.taps()), guest.model, open(guest.errors, "wb") as errors:
+        with network.Wire(guest.taps()), guest.model, open(guest.errors, "wb") as errors, \
+                tempfile.TemporaryDirectory(prefix="vnr") as scratch:
+            guest.scratch = Path(scratch)
             status = subprocess.run(guest.command([], ["quiet", "loglevel=4"], verbose=False),
                                     stderr=errors).returncode
     except network.NetworkError as error:
