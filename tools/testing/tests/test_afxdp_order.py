@@ -9,7 +9,7 @@ from bpf_link import Map
 from test_afxdp import PORT, wait_until_free
 from vnrtest import case, check, equal, wait_for
 from xdp import PLACE, Xdp
-from xsk import numbered, send
+from xsk import number_of, numbered, send
 
 ORDER = 57
 PARAMS = ["iommu_platform=on", "packed=on,iommu_platform=on", "mode=small,iommu_platform=on"]
@@ -33,6 +33,15 @@ def received(env, frames, first, burst):
         return made.received()
 
 
+def changes(got, frames):
+    """What is not as it was sent."""
+    numbers = [number_of(data) for _, data in got]
+    if numbers != list(range(len(frames))):
+        return f"frames came as {numbers}"
+    return "; ".join(f"frame {number}, of {len(sent)} bytes, came as {data.hex()}, was {sent.hex()}"
+                     for number, ((_, data), sent) in enumerate(zip(got, frames)) if data != sent)
+
+
 @case(90)
 def beside_pages(env):
     """Frames of all sizes come unchanged, each in the next chunk."""
@@ -45,5 +54,5 @@ def beside_pages(env):
             when = f"in bursts of {burst}, of {first} given first"
             got = received(env, frames, first, burst)
             equal([address // CHUNK for address, _ in got], list(range(CHUNKS)), f"chunks {when}")
-            check([data for _, data in got] == frames, f"frames changed {when}")
+            check([data for _, data in got] == frames, f"{when}: {changes(got, frames)}")
             wait_until_free()
