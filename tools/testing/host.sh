@@ -74,6 +74,7 @@ model_and_module() {
 	one host.compile_fail 1800 tools/testing/compile-fail.sh
 	one host.clippy 1800 make --no-print-directory clippy
 	one host.fmtcheck 300 make --no-print-directory fmtcheck
+	one host.vm 600 $host/vm.sh
 }
 
 trap 'kill $step $lane || :; exit 130' INT TERM HUP
