@@ -149,6 +149,8 @@ def programs_have_no_hash(env):
     check(not env.dut.negotiated("HASH_REPORT"), "the device reports hashes")
     xdp = Xdp(env)
     place = xdp.bound("hash")
+    # C has the switch where the device spreads packets.
+    env.dut.ethtool("-K", "rxhash", "on", check=False)
     env.dut.command("bpftool", "net", "attach", "xdpdrv", "pinned", place, "dev", "dut")
     with env.peer.packet_socket(protocol=0) as sender:
         for port in PORTS:

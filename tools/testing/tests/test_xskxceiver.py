@@ -14,7 +14,7 @@ ORDER = 81
 CABLE = "wire=cable,iommu_platform=on"
 PACKED = f"{CABLE},packed=on,event_idx=off"
 PARAMS = [CABLE, PACKED, "device=model,iommu_platform=on"]
-FULL_PARAMS = [*PARAMS, f"{CABLE},in_order=on", f"{CABLE},mode=small", f"{PACKED},queue_reset=off"]
+FULL_PARAMS = [*PARAMS, f"{CABLE},in_order=on,queue_reset=off", f"{CABLE},mode=small", f"{PACKED},queue_reset=off"]
 CPUS = 1
 # It wants 4096 frames within 3 seconds.
 COUNTED = True
