@@ -238,7 +238,7 @@ def no_segment_lost(env):
         return
     rests(env)
     sent, came = (now - then for now, then in zip(frames(), counts))
-    equal(came, sent, "frames that came, of those that the peer has sent, where TCP repeats some")
+    check(came >= sent, f"of {sent} frames of the peer {came} have come, and TCP repeats some")
 
 
 def same_counts(now, before):
@@ -264,7 +264,7 @@ def large_receive(env):
         xdp.attach("pass", frags=frags)
         large = frags or not can_refuse
         equal(env.dut.features()["rx-gro-hw"][0], large, "rx-gro-hw with a program")
-        with no_segment_lost(env) if large == frags else contextlib.nullcontext():
+        with no_segment_lost(env) if frags else contextlib.nullcontext():
             env.stream("recv", env.peer.ip4, 8 << 20)
             env.stream("recv", env.peer.ip6, 2 << 20)
         seen = xdp.seen()
