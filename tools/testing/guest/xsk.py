@@ -56,8 +56,8 @@ def number_in(body):
 
 def can(env):
     """Whether it does without copying: C resets single queues for that, ours the device as well, and buffers of
-    the big layout are no process's. Where a
-    kernel checks DMA, memory must be mapped, so that a device without iommu_platform is refused."""
+    the big layout are no process's. Where a kernel checks DMA, memory must be mapped, so that a device without
+    iommu_platform is refused."""
     if os.uname().release.endswith("-debug") and not env.dut.negotiated("ACCESS_PLATFORM"):
         return False
     if "-big-" in env.dut.label:
