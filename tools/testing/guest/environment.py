@@ -79,6 +79,8 @@ class Environment:
         self.full = job["full"]
         # What `make test` runs on the debug kernel has to be quick.
         self.quick = job["quick"]
+        # Nor has what is run with everything else.
+        self.brief = job["brief"]
         self.driver = self.server = None
         self.dut = self.peer = None
         self.model = Model(self)
@@ -273,6 +275,10 @@ class Environment:
     def observe(self, notes):
         """Keep what a case saw, for a table of all runs."""
         self.control.ask(observe=notes)
+
+    def turns(self, usual, full):
+        """How often a long case does its work: half as often as usual in a run of everything."""
+        return full if self.full else (usual + 1) // 2 if self.brief else usual
 
     def stride(self, quick):
         """1, or `quick` if this run is only to sample."""

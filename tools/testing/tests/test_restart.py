@@ -27,6 +27,8 @@ FULL_PARAMS = [*PARAMS, "queue_reset=off,packed=on,mode=small,iommu_platform=on"
                "transport=mmio-legacy", "device=model,queue_reset=off,packed=on"]
 PAIRS, MODEL = "*-2q*", "model-*"
 FLOWS = 16
+# How often a socket comes and goes in a long case.
+TURNS = 20
 
 
 # The processors that send by the first queue.
@@ -159,14 +161,14 @@ def vlan_is_received(env):
 
 @case(150)
 def under_traffic(env):
-    """Sockets come and go twenty times under streams that compare every byte: all are whole, the link
+    """Sockets come and go many times under streams that compare every byte: all are whole, the link
     does not go, and no counter goes back."""
     env.serve_dut()
     changes = int(env.dut.sysfs("carrier_changes"))
     streams = Streams(env)
     before = env.dut.counters()
     with traffic(env):
-        for turn in range(20):
+        for turn in range(env.turns(TURNS, TURNS)):
             streams.go_on()
             comes_and_goes(env, queue=turn % len(queues(env)))
             now = env.dut.counters()
@@ -244,7 +246,7 @@ def others_send_by_it(env):
                            udp4(env.dut.ip4, env.peer.ip4, payload(number, 64), ports=(4000, PORT)))
                   for number in range(64)]
         with Traffic(env, frames, nic=vb):
-            for turn in range(20):
+            for turn in range(env.turns(TURNS, TURNS)):
                 comes_and_goes(env, queue=turn % len(queues(env)))
                 before = env.dut.statistics()["tx_xdp_tx"]
                 wait_for(lambda past=before: env.dut.statistics()["tx_xdp_tx"] > past + 64,

@@ -71,7 +71,7 @@ def sane(env, before):
 def resize_under_traffic(env):
     """Rings of all sizes, with traffic both ways; without queue reset a refusal."""
     before, first = env.dut.counters(), sizes(env)
-    turns = FULL_TURNS if env.full else TURNS
+    turns = env.turns(TURNS, FULL_TURNS)
     streams, bursts = traffic(env)
     wait_for(lambda: env.dut.counters()["rx_packets"] > before["rx_packets"] + 50, "traffic")
     if not env.dut.negotiated("RING_RESET"):
@@ -136,7 +136,7 @@ def channels_under_traffic(env):
     # It looks at which queue a packet came by, and complains of one that there is not.
     for queue in range(most):
         write(f"/sys/class/net/dut/queues/rx-{queue}/rps_cpus", "1")
-    turns = FULL_TURNS if env.full else TURNS
+    turns = env.turns(TURNS, FULL_TURNS)
     streams, bursts = traffic(env)
     for turn in range(turns):
         pairs = (1, most, max(1, most // 2), most, 1, most, max(1, most - 1), most)[turn % 8]
@@ -201,7 +201,7 @@ def receive_queues_restart(env):
         return
     streams, bursts = traffic(env)
     wait_for(lambda: env.dut.counters()["rx_packets"] > before["rx_packets"] + 50, "traffic")
-    for turn in range(FULL_TURNS if env.full else TURNS):
+    for turn in range(env.turns(TURNS, FULL_TURNS)):
         try:
             restart(turn % env.dut.channels())
         except OSError as error:

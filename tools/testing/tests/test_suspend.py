@@ -74,7 +74,7 @@ def under_traffic(env, cycle, turns):
 @case(150, full=600)
 def suspend_under_traffic(env):
     """The devices go to sleep and wake, many times, while streams are under way."""
-    under_traffic(env, suspend, FULL_TURNS if env.full else TURNS)
+    under_traffic(env, suspend, env.turns(TURNS, FULL_TURNS))
 
 
 @case(90)

@@ -27,6 +27,7 @@ class GuestPlan:
     peer_params: str = ""           # the peer's own, beside what all peers have
     memory: str = "1G"
     ci: bool = False                # a sample, for `make test`
+    brief: bool = False             # of a run of everything: long cases do less
     in_memory: bool = False         # without its file systems
     own_guest: bool = False         # not shared with other suites
     processors: int = None          # or as many as its NICs have queue pairs
@@ -166,6 +167,7 @@ def make(kernel, pattern="", drivers=("c", "rust"), params=None, full=False):
                 plan = GuestPlan(name if peer == "c" else f"{name}-peer-{peer}",
                                  [*nics, peer_of(nics, more)], kernel,
                                  peer_driver=peer, peer_params=more, ci=pattern == CI,
+                                 brief=not pattern and not full,
                                  in_memory=getattr(module, "IN_MEMORY", False),
                                  own_guest=getattr(module, "OWN_GUEST", False),
                                  processors=cpus,

@@ -37,7 +37,7 @@ class Session:
     def job(self, cases, by_turns):
         return {"cases": cases, "peer_driver": self.plan.peer_driver, "tests": str(paths.TESTS),
                 "slowness": self.slowness * (2 if by_turns else 1), "full": self.full, "seed": SEED,
-                "quick": self.plan.ci or bool(os.environ.get("QUICK")),
+                "quick": self.plan.ci or bool(os.environ.get("QUICK")), "brief": self.plan.brief,
                 **describe_nics(self.plan.nics, self.plan.kernel)}
 
     def run(self):

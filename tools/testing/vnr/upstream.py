@@ -16,12 +16,14 @@ TABLE = paths.TESTING / "expected-upstream"
 @dataclass
 class Row:
     glob: str           # PROGRAM.LINE, or PROGRAM where it does nothing; a glob both
+    nics: str           # the labels of those that it is for, a glob
     kernel: str         # "stock", "debug" or "any"
     wanted: dict        # (status, what is said of it) by driver, "c" and "rust"
     reason: str
 
-    def is_for(self, kernel, program):
-        return self.kernel in ("any", kernel) and fnmatch.fnmatchcase(program, self.glob.split(".")[0])
+    def is_for(self, kernel, program, label):
+        return self.kernel in ("any", kernel) and fnmatch.fnmatchcase(program, self.glob.split(".")[0]) \
+            and fnmatch.fnmatchcase(label, self.nics)
 
     def allows(self, driver, status, why):
         return any(status == wanted and said in why for wanted, said in self.wanted[driver])
@@ -34,7 +36,7 @@ def _wanted(cell):
 
 
 def read(path=TABLE):
-    """Rows "LINE-GLOB KERNEL C OURS [reason]"; a reason is a must where one is not to pass."""
+    """Rows "LINE-GLOB[/NIC-GLOB] KERNEL C OURS [reason]"; a reason is a must where one is not to pass."""
     rows = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         parts = line.split("#", 1)[0].split(None, 4)
@@ -45,9 +47,10 @@ def read(path=TABLE):
         if len(wanted) != 2 or parts[1] not in ("stock", "debug", "any") \
                 or not all(status in STATUSES for words in wanted for status, _ in words) \
                 or (not reason and wanted != [(("pass", ""),)] * 2):
-            sys.exit(f"{path}:{number}: expected 'LINE stock|debug|any C OURS reason', where C and "
+            sys.exit(f"{path}:{number}: expected 'LINE[/NIC] stock|debug|any C OURS reason', where C and "
                      f"OURS are {', '.join(STATUSES)} or several with '/', each perhaps with ':TEXT'")
-        rows.append(Row(parts[0], parts[1], dict(zip(("c", "rust"), wanted)), reason))
+        glob, _, nics = parts[0].partition("/")
+        rows.append(Row(glob, nics or "*", parts[1], dict(zip(("c", "rust"), wanted)), reason))
     return rows
 
 
@@ -56,7 +59,7 @@ def judge(entry, kernel, report, rows):
     row that fits a line holds, and a row that no line fitted is a failure."""
     suite, _, rest = entry["variant"].partition(".")
     driver, label = entry["driver"], rest.partition("/")[2]
-    own = [row for row in rows if row.is_for(kernel, report["program"])]
+    own = [row for row in rows if row.is_for(kernel, report["program"], label)]
     results, met = [], set()
     # Two lines of one name (tso.py has such) are told apart by a number.
     seen = {}
