@@ -64,12 +64,25 @@ def clients(env, stack, *words):
     return made
 
 
+def arrived(env, xdp, count):
+    """Waits until the program has seen so many frames; if some do not come, says who has which."""
+    host = env.host_drops()
+    before = [nic.counters() for nic in (env.dut, env.peer)]
+    try:
+        wait_for(lambda: xdp.seen()["frames"] >= count, "frames at the program", 20)
+    except Failed as failed:
+        changes = [{key: now - then[key] for key, now in nic.counters().items() if now != then[key]}
+                   for nic, then in zip((env.dut, env.peer), before)]
+        raise Failed(f"{failed}: {xdp.seen()} of {count}; counters since: {changes}; lost by the host: {host}, then "
+                     f"{env.host_drops()}") from failed
+
+
 def receive(env, xdp, *words, count=250, longest=1472, step=37):
     """All of what the peer sends arrives at the processes, once and unchanged; what they say."""
     with contextlib.ExitStack() as stack:
         made = clients(env, stack, "--verify", *words)
         send(env, numbered(env, count, PORT, longest, step=step), gap=0.05)
-        wait_for(lambda: xdp.seen()["frames"] >= count, "frames at the program", 20)
+        arrived(env, xdp, count)
         time.sleep(0.3)
         results = [client.end() for client in made]
     for result in results:
