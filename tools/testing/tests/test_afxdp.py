@@ -65,16 +65,16 @@ def clients(env, stack, *words):
 
 
 def arrived(env, xdp, count):
-    """Waits until the program has seen so many frames; if some do not come, says who has which."""
-    host = env.host_drops()
-    before = [nic.counters() for nic in (env.dut, env.peer)]
+    """Waits until the program has seen so many frames; if some do not come, says which NIC had how many since it
+    was bound, and whether they come with others."""
     try:
         wait_for(lambda: xdp.seen()["frames"] >= count, "frames at the program", 20)
     except Failed as failed:
-        changes = [{key: now - then[key] for key, now in nic.counters().items() if now != then[key]}
-                   for nic, then in zip((env.dut, env.peer), before)]
-        raise Failed(f"{failed}: {xdp.seen()} of {count}; counters since: {changes}; lost by the host: {host}, then "
-                     f"{env.host_drops()}") from failed
+        counters = [{key: value for key, value in {**nic.counters(), **nic.statistics()}.items() if value}
+                    for nic in (env.dut, env.peer)]
+        seen = xdp.seen()
+        raise Failed(f"{failed}: {seen} of {count}; a ping comes back: {env.reachable()}, then {xdp.seen()}; "
+                     f"counters: {counters}") from failed
 
 
 def receive(env, xdp, *words, count=250, longest=1472, step=37):
