@@ -18,6 +18,8 @@ from genl import queue_statistics
 from vnrtest import Failed, wait_for
 
 BUS = "/sys/bus/virtio"
+# What devices that come up after it is written queue packets by.
+QDISC = "/proc/sys/net/core/default_qdisc"
 SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
 # Names of the drivers on the virtio bus, and of their modules.
 DRIVERS = {"c": "virtio_net", "rust": "virtio_net_rs"}
@@ -187,9 +189,22 @@ class Nic:
         if self.namespace:
             run("ip", "-batch", "-", text=f"{first}link set dev {self.role} netns {self.namespace}\n")
             first, where = "", ["-n", self.namespace]
-        run("ip", *where, "-batch", "-",
-            text=f"{first}link set dev {self.name} mtu {mtu} up\n{self._addresses()}")
+        with self._queueing():
+            run("ip", *where, "-batch", "-",
+                text=f"{first}link set dev {self.name} mtu {mtu} up\n{self._addresses()}")
         self.wait_carrier()
+
+    @contextlib.contextmanager
+    def _queueing(self):
+        """Context, in which it comes up. What the peer sends is counted at the other end: it must not drop
+        what has waited on a busy host, as CoDel does, unseen by counters of the device."""
+        usual = read(QDISC)
+        try:
+            if self.role == "peer":
+                write(QDISC, "pfifo")
+            yield
+        finally:
+            write(QDISC, usual)
 
     def _addresses(self):
         return (f"addr replace {self.ip4}/24 dev {self.name}\n"
