@@ -79,7 +79,7 @@ class Environment:
         self.full = job["full"]
         # What `make test` runs on the debug kernel has to be quick.
         self.quick = job["quick"]
-        # Nor has what is run with everything else.
+        # In a run of everything long cases do less.
         self.brief = job["brief"]
         self.driver = self.server = None
         self.dut = self.peer = None
